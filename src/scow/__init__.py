@@ -1,0 +1,2 @@
+"""Scow: a container engine that speaks Docker. See docs/ARCHITECTURE.md."""
+
