@@ -1,0 +1,119 @@
+"""Asynchronous building blocks of the daemon: named tasks, locks by key, undo stacks, the thread pool.
+
+Nothing else in the daemon starts tasks or threads.
+"""
+
+import asyncio
+import functools
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import Any, ParamSpec, TypeVar
+
+from scow import log
+
+logger = log.get(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_POOL_THREADS = 8
+_pool: ThreadPoolExecutor | None = None
+
+
+async def in_pool(fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run blocking `fn` in the bounded thread pool. A cancelled caller leaves the call running to its end."""
+    global _pool
+    if _pool is None:
+        _pool = ThreadPoolExecutor(_POOL_THREADS, thread_name_prefix="scow-pool")
+    return await asyncio.get_running_loop().run_in_executor(_pool, functools.partial(fn, *args, **kwargs))
+
+
+class Supervisor:
+    """Keeps the tasks of one service: named, counted, their failures logged once, ended together."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def start(self, coro: Coroutine[Any, Any, T], name: str) -> asyncio.Task[T]:
+        """Start `coro` as a task that lives until it ends or `close` is called."""
+        task = asyncio.get_running_loop().create_task(coro, name=f"{self._name}:{name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("task %s failed", task.get_name(), exc_info=error)
+
+    async def drain(self, timeout: float | None = None) -> None:
+        """Wait until the tasks of this moment have ended, at most `timeout` seconds."""
+        if self._tasks:
+            await asyncio.wait(set(self._tasks), timeout=timeout)
+
+    async def close(self) -> None:
+        """Cancel all tasks and wait for their clean-up."""
+        tasks = [task for task in self._tasks if task is not asyncio.current_task()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class KeyedLock:
+    """A lock for each key, made when first asked for and forgotten when nobody holds or awaits it."""
+
+    def __init__(self) -> None:
+        self._locks: dict[str, tuple[asyncio.Lock, list[int]]] = {}
+
+    @asynccontextmanager
+    async def __call__(self, key: str) -> AsyncIterator[None]:
+        lock, users = self._locks.setdefault(key, (asyncio.Lock(), [0]))
+        users[0] += 1
+        try:
+            async with lock:
+                yield
+        finally:
+            users[0] -= 1
+            if not users[0]:
+                del self._locks[key]
+
+    def locked(self, key: str) -> bool:
+        """Whether somebody holds the lock of `key`."""
+        return key in self._locks and self._locks[key][0].locked()
+
+
+class Unwind:
+    """A stack of undo steps for a set-up that may fail half-way.
+
+        unwind = Unwind()
+        try:
+            …; unwind.push(remove_link, name)
+        except BaseException:
+            await unwind.undo()
+            raise
+    """
+
+    def __init__(self) -> None:
+        self._steps: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
+
+    def push(self, fn: Callable[..., Any | Awaitable[Any]], *args: Any) -> None:
+        """Remember how to undo what was just done."""
+        self._steps.append((fn, args))
+
+    def keep(self) -> None:
+        """The set-up succeeded: forget the steps."""
+        self._steps.clear()
+
+    async def undo(self) -> None:
+        """Run the steps, newest first; an error is logged and the rest goes on."""
+        while self._steps:
+            fn, args = self._steps.pop()
+            try:
+                result = fn(*args)
+                if inspect.isawaitable(result):
+                    await result
+            except Exception:
+                logger.exception("undo step %s failed", getattr(fn, "__name__", fn))
