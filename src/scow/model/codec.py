@@ -69,7 +69,7 @@ def decode(cls: type[T], data: bytes | str | Mapping[str, Any]) -> T:
     value = parse(data) if isinstance(data, bytes | str) else data
     if value is None:
         value = {}
-    decoded: T = _decoder(cls)(value, "")
+    decoded: T = _decoder(typing.cast(Any, cls))(value, "")
     return decoded
 
 
@@ -98,9 +98,9 @@ def _mismatch(value: Any, path: str, want: str) -> InvalidArgument:
 def _string(value: Any, path: str) -> str:
     if not isinstance(value, str):
         raise _mismatch(value, path, "string")
-    if "\ud800" <= max(value, default="") <= "\udfff" or any("\ud800" <= char <= "\udfff" for char in value):
-        value = value.encode("utf-8", "replace").decode()  # lone surrogates become "?", Go makes them U+FFFD: both stay valid UTF-8
-    return value
+    if value.isascii():
+        return value
+    return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")  # a lone surrogate becomes U+FFFD, as in Go
 
 
 def _bool(value: Any, path: str) -> bool:

@@ -1,0 +1,38 @@
+# make run     install, start scowd, run a first container      make stop   end what make run started
+# make test    all checks and tests (what CI runs)               make slow   the long and the lucky ones
+SHELL := /bin/bash
+PY := .venv/bin/python
+PYTEST := $(PY) -m pytest -q
+
+.PHONY: help run stop setup check unit contract integration compat conformance security fuzz crash test slow bench lock
+help:
+	@sed -n '1,2s/^# //p' Makefile; echo "also: setup check unit contract integration compat conformance security fuzz crash bench lock"
+
+run:
+	@tools/run
+stop:
+	@tools/stop
+
+setup:
+	@tools/setup test
+
+check: setup
+	.venv/bin/ruff format --check -q src tests
+	.venv/bin/ruff check -q src tests
+	$(PY) -m mypy src/scow
+	$(PYTEST) tests/arch
+
+unit contract integration compat conformance security fuzz crash: setup
+	$(PYTEST) tests/$@
+
+test: check
+	$(PYTEST) tests/unit tests/contract tests/conformance tests/fuzz tests/integration tests/compat tests/security tests/crash --durations=15
+
+slow: setup
+	$(PYTEST) -m slow tests
+
+bench: setup
+	@sed -n '/^```sh/,/^```/{/^```/d;p}' docs/benchmarks.md
+
+lock: setup
+	@tools/lock
