@@ -163,16 +163,18 @@ def _list(element: Any, build: Callable[[Any], Any]) -> Decoder:
 
 def _dict(element: Any) -> Decoder:
     nullable = type(None) in typing.get_args(element) or element in (Any, object)
-    inner, zero = _decoder(element), _ZERO.get(element)
-    bare = next((arg for arg in typing.get_args(element) if arg is not type(None)), element)
+    bare = next(arg for arg in typing.get_args(element) if arg is not type(None)) if nullable and typing.get_args(element) else element
+    inner = _decoder(element)
+    empty = typing.get_origin(bare) or bare  # what null makes of an element: Go's zero value
+    name_of = getattr(bare, "__name__", "value")
 
     def decode_dict(value: Any, path: str) -> dict[str, Any]:
         if not isinstance(value, dict):
-            raise _mismatch(value, path, f"map[string]{getattr(bare, '__name__', 'value')}")
+            raise _mismatch(value, path, f"map[string]{name_of}")
         out: dict[str, Any] = {}
         for name, item in value.items():
             if item is None:
-                out[_string(name, path)] = None if nullable else zero if zero is not None else (bare() if isinstance(bare, type) else [])
+                out[_string(name, path)] = None if nullable else empty()
             else:
                 out[_string(name, path)] = inner(item, f"{path}.{name}" if path else name)
         return out

@@ -1,0 +1,38 @@
+"""Who may import whom: the house's picture as a table. A package may import what its row names, and itself."""
+
+FOUNDATION = {"errors", "ids", "reference", "filters", "units", "gotemplate", "log", "model", "opts"}
+
+ALLOWED: dict[str, set[str]] = {
+    # bottom: no engine code below these
+    "errors": set(),
+    "log": set(),
+    "ids": {"errors"},
+    "reference": {"errors"},
+    "units": {"errors"},
+    "filters": {"errors", "units"},
+    "gotemplate": {"errors", "units"},
+    "model": {"errors"},
+    "opts": {"errors", "units", "model"},
+    "kernel": {"errors"},
+    "aio": {"log", "errors"},
+    "events": {"log"},
+    "keeper": {"kernel"},
+    # nouns: none imports another, but as written
+    "metadata": FOUNDATION | {"kernel", "aio"},
+    "archive": FOUNDATION | {"kernel", "aio"},
+    "content": FOUNDATION | {"kernel", "aio", "metadata"},
+    "snapshots": FOUNDATION | {"kernel", "aio", "metadata", "archive"},
+    "logdrivers": FOUNDATION | {"kernel", "aio", "keeper"},
+    "images": FOUNDATION | {"kernel", "aio", "events", "metadata", "archive", "content", "snapshots"},
+    "runtime": FOUNDATION | {"kernel", "aio", "events", "keeper", "logdrivers"},
+    "network": FOUNDATION | {"kernel", "aio", "events", "metadata"},
+    "volumes": FOUNDATION | {"kernel", "aio", "events", "metadata"},
+    "containers": FOUNDATION | {"kernel", "aio", "events", "metadata", "archive", "images", "runtime", "network", "volumes", "logdrivers"},
+    "system": FOUNDATION | {"kernel", "aio", "events", "containers", "images", "network", "volumes", "runtime", "logdrivers"},
+    # doors
+    "http": FOUNDATION | {"aio"},
+    "api": FOUNDATION | {"aio", "events", "http", "containers", "images", "network", "volumes", "system", "logdrivers", "runtime"},
+    "client": {"errors", "units", "reference", "model", "opts"},
+    "cli": FOUNDATION | {"client"},
+}
+ALLOWED["daemon"] = set(ALLOWED)  # wiring sees everything
