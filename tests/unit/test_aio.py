@@ -1,0 +1,73 @@
+"""Tasks, locks and undo stacks."""
+
+import asyncio
+import threading
+
+from scow.aio import KeyedLock, Supervisor, Unwind, in_pool
+
+
+async def _cancellation() -> list[str]:
+    seen: list[str] = []
+
+    async def forever() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            seen.append("cleaned")
+
+    supervisor = Supervisor("test")
+    supervisor.start(forever(), "one")
+    await asyncio.sleep(0)
+    await supervisor.close()
+    return seen
+
+
+def test_closing_a_supervisor_ends_its_tasks() -> None:
+    assert asyncio.run(_cancellation()) == ["cleaned"]
+
+
+def test_a_keyed_lock_excludes_and_forgets() -> None:
+    async def run() -> None:
+        locks, order = KeyedLock(), []
+
+        async def hold(key: str, mark: str) -> None:
+            async with locks(key):
+                order.append(mark)
+                await asyncio.sleep(0)
+                order.append(mark)
+
+        await asyncio.gather(hold("a", "1"), hold("a", "2"), hold("b", "3"))
+        assert order.index("2") > 0
+        ones_and_twos = [mark for mark in order if mark != "3"]
+        assert ones_and_twos == ["1", "1", "2", "2"]
+        assert not locks.locked("a")
+
+    asyncio.run(run())
+
+
+def test_undo_runs_backwards_and_goes_on_after_errors() -> None:
+    async def run() -> list[int]:
+        done: list[int] = []
+
+        async def later(number: int) -> None:
+            done.append(number)
+
+        unwind = Unwind()
+        unwind.push(done.append, 1)
+        unwind.push(lambda: 1 / 0)
+        unwind.push(later, 2)
+        await unwind.undo()
+        kept = Unwind()
+        kept.push(done.append, 3)
+        kept.keep()
+        await kept.undo()
+        return done
+
+    assert asyncio.run(run()) == [2, 1]
+
+
+def test_the_pool_is_another_thread() -> None:
+    async def run() -> bool:
+        return await in_pool(threading.get_ident) != threading.get_ident()
+
+    assert asyncio.run(run())
