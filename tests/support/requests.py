@@ -96,7 +96,7 @@ class Maker:
             elif where == "body":
                 body, headers["Content-Type"] = self._body(parameter.get("schema", {})), "application/json"
         query = [(name, "0" if name in ("follow", "stream") else value) for name, value in query]
-        if path.endswith("/logs") or path.endswith("/stats"):
+        if path.endswith(("/logs", "/stats")):
             query.append(("stream", "0"))
         if query:
             target += "?" + urlencode(query, errors="replace")

@@ -18,7 +18,7 @@ def document() -> dict[str, Any]:
 
 
 def _nullable(schema: Any) -> Any:
-    """Go writes nil maps and slices as null, and the definition marks only some of them: allow null for every array, object and reference."""
+    """Go writes nil maps and slices as null; the definition marks only some: allow null for every array, object and reference."""
     if isinstance(schema, list):
         return [_nullable(item) for item in schema]
     if not isinstance(schema, dict):
