@@ -1,0 +1,1 @@
+"""The only system calls and ctypes of Scow: synchronous, standard library only."""
