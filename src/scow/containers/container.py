@@ -66,6 +66,7 @@ class Container:
     hold: str = ""  # who keeps the row unacknowledged: "creating" until create has finished
     log: "LogPlan | None" = None
     exec_ids: set[str] = field(default_factory=set)
+    version: int = 0  # counts saved changes: the key of cached views
     pending_attachments: "list[Attachment]" = field(default_factory=list)
     _waiters: dict[Condition, list["asyncio.Future[WaitResult]"]] = field(default_factory=dict)
 

@@ -80,6 +80,16 @@ class Containers:
         """Every name of a container with its leading slash: its own and those of legacy links."""
         return sorted((f"/{name}" for name, holder in self._names.items() if holder == container_id), key=lambda n: (n.count("/"), n))
 
+    def extra_names(self) -> dict[str, list[str]]:
+        """Names of legacy links (`/web/db`) by the container they lead to; containers without any are absent."""
+        if len(self._names) == len(self._by_id):
+            return {}
+        out: dict[str, list[str]] = {}
+        for name, holder in self._names.items():
+            if "/" in name:
+                out.setdefault(holder, []).append(f"/{name}")
+        return out
+
     # --- lookups
 
     def get(self, ref: str) -> Container:
@@ -118,6 +128,7 @@ class Containers:
         self._by_id[container.id] = container
 
     def save(self, container: Container) -> None:
+        container.version += 1
         self._table.put(container.id, to_row(container))
 
     def erase(self, container: Container) -> None:
