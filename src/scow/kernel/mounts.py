@@ -42,7 +42,7 @@ def umount(target: str | Path, flags: int = UMOUNT_NOFOLLOW) -> None:
 
 
 def unmount_any(target: str | Path, detach: bool = True) -> bool:
-    """Unmount what is at `target`: not mounted or absent is fine, a busy mount is detached (its last user ends it). True if something was mounted."""
+    """Unmount what is at `target`: none is fine, a busy one is detached (its last user ends it). True if something was mounted."""
     try:
         umount(target)
     except OSError as error:
@@ -146,9 +146,8 @@ def parse_mountinfo(text: str) -> list[MountInfo]:
             continue
         spread = next((f for f in one[6:] if f.startswith(("shared:", "master:", "unbindable"))), "")
         kind = {"shared": "shared", "master": "slave", "unbindable": "unbindable"}.get(spread.partition(":")[0], "private")
-        rows.append(
-            MountInfo(int(one[0]), int(one[1]), one[2], _unescape(one[3]), _unescape(one[4]), frozenset(one[5].split(",")), kind, two[0], _unescape(two[1]), two[2])
-        )
+        root, target, options = _unescape(one[3]), _unescape(one[4]), frozenset(one[5].split(","))
+        rows.append(MountInfo(int(one[0]), int(one[1]), one[2], root, target, options, kind, two[0], _unescape(two[1]), two[2]))
     return rows
 
 

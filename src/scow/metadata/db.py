@@ -50,6 +50,9 @@ class Table:
     def __len__(self) -> int:
         return len(self._rows)
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(list(self._rows))
+
     def keys(self) -> list[str]:
         """Every key, oldest first within this run."""
         return list(self._rows)
@@ -99,7 +102,7 @@ class Database:
             self._sql.execute("PRAGMA synchronous=NORMAL")
             version = int(self._sql.execute("PRAGMA user_version").fetchone()[0])
             if version > VERSION:
-                raise DataLoss(f"the database {path} was written by a newer scowd (schema {version}, this program knows {VERSION}); use that version")
+                raise DataLoss(f"the database {path} was written by a newer scowd (schema {version}, known here: {VERSION}); use that one")
             migrate(self._sql, version)
             rows: dict[str, dict[str, bytes]] = {}
             for kind, key, doc in self._sql.execute("SELECT kind, key, doc FROM documents"):
@@ -110,7 +113,7 @@ class Database:
             raise wrap(error, path) from error
         except (orjson.JSONDecodeError, TypeError) as error:
             self._sql.close()
-            raise DataLoss(f"the database {path} is damaged (a row is not JSON); restore it from a backup, or move it away to start empty") from error
+            raise wrap(sqlite3.DatabaseError("a row is not JSON"), path) from error
         except DataLoss:
             self._sql.close()
             raise

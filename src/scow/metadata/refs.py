@@ -28,12 +28,12 @@ class References:
     def users(self, kind: str, id: str) -> set[str]:
         """Who uses the object."""
         prefix = self._key(kind, id, "")
-        return {key[len(prefix) :] for key in self._table.keys() if key.startswith(prefix)}
+        return {key[len(prefix) :] for key in self._table if key.startswith(prefix)}
 
     def used(self, kind: str) -> dict[str, set[str]]:
         """Every object of a kind that is used, with its users."""
         found: dict[str, set[str]] = {}
-        for key in self._table.keys():
+        for key in self._table:
             this, id, user = key.split("\0")
             if this == kind:
                 found.setdefault(id, set()).add(user)
@@ -42,6 +42,6 @@ class References:
     def drop_user(self, user: str) -> None:
         """Forget all uses by `user`."""
         with self._db.update():
-            for key in self._table.keys():
+            for key in self._table:
                 if key.endswith("\0" + user):
                     self._table.delete(key)
