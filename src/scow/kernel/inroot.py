@@ -1,0 +1,68 @@
+"""Reading files and making directories below an untrusted root, whoever changes its tree meanwhile (see `paths.openat2`)."""
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from scow.kernel.paths import open_in_root as open_fd
+
+__all__ = ["make_dirs", "open_fd", "read_text", "root_fd"]
+
+
+@contextmanager
+def root_fd(root: str | os.PathLike[str]) -> Iterator[int]:
+    """A descriptor of a trusted root directory."""
+    fd = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def read_text(root: str | os.PathLike[str], path: str, limit: int) -> str | None:
+    """At most `limit` bytes of the regular file `path`, or None when there is none."""
+    try:
+        with root_fd(root) as base:
+            fd = open_fd(base, path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+    except OSError:
+        return None
+    with os.fdopen(fd, "rb") as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return None
+        return file.read(limit).decode("utf-8", "replace")
+
+
+def make_dirs(root: int, path: str, mode: int = 0o755, uid: int = 0, gid: int = 0) -> int:
+    """Make the directories of `path` that are missing; a descriptor (O_PATH) of the last one. Raises NotADirectoryError and other OSErrors."""
+    parts = [part for part in path.split("/") if part and part != "."]
+    if len(parts) > 512:
+        raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), path)
+    # O_PATH of each prefix is resolved from the root again, so a link half-way stays inside.
+    done = ""
+    current = open_fd(root, ".", os.O_PATH | os.O_DIRECTORY)
+    for part in parts:
+        done += "/" + part
+        try:
+            following = open_fd(root, done, os.O_PATH | os.O_DIRECTORY)
+        except FileNotFoundError:
+            try:
+                if part == "..":
+                    raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), path)
+                try:
+                    os.mkdir(part, mode, dir_fd=current)
+                    if uid or gid:
+                        os.chown(part, uid, gid, dir_fd=current, follow_symlinks=False)
+                except FileExistsError:
+                    pass
+                following = open_fd(root, done, os.O_PATH | os.O_DIRECTORY)
+            except OSError:
+                os.close(current)
+                raise
+        except OSError:
+            os.close(current)
+            raise
+        os.close(current)
+        current = following
+    return current

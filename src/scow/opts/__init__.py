@@ -1,0 +1,1 @@
+"""Grammars of flags and of the strings in requests, shared by daemon and client."""

@@ -1,0 +1,1 @@
+"""Running containers: the OCI specification, the tasks, their figures."""
