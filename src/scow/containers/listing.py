@@ -16,7 +16,10 @@ from scow.errors import InvalidArgument, NotFound
 from scow.filters import Filters
 
 ACCEPTED = frozenset(
-    "ancestor before exited expose health id is-task isolation label name network publish since status volume".split()
+    {
+        *("ancestor", "before", "exited", "expose", "health", "id", "is-task", "isolation"),
+        *("label", "name", "network", "publish", "since", "status", "volume"),
+    }
 )
 _HEALTH = frozenset({"starting", "healthy", "unhealthy", "none"})
 _NUMBER = re.compile(r"[+-]?\d{1,10}\Z", re.ASCII)
@@ -117,7 +120,7 @@ class Listing:
         every = query.all or query.limit > 0 or "status" in filters
         tests = self._tests(filters)
         containers = self._span(filters, containers)
-        chosen = []
+        chosen: list[Container] = []
         for found in containers:
             if query.limit > 0 and len(chosen) == query.limit:
                 break
