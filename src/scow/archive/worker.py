@@ -1,0 +1,357 @@
+"""The helper process: takes jobs from descriptor 3, one after the other, works below a chroot, answers with a report.
+
+Started by `workers.py` as `python -IS`; imports the standard library, `kernel` and its own package. A job is one JSON object with
+descriptors attached; the answer one JSON object. It dies with the daemon's main thread (PDEATHSIG), and is killed to break a job off.
+"""
+
+import ctypes
+import errno
+import json
+import os
+import signal
+import socket
+import stat
+import struct
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from scow.archive import streams, tar
+from scow.archive.pack import Packer, changes, stat_path, usage
+from scow.archive.streams import Hasher, Source, write_all
+from scow.archive.tar import Malformed
+from scow.archive.unpack import Options, Unpacker, clean, remove_tree
+from scow.kernel import mounts, paths
+
+Job = dict[str, Any]
+_JOB_FD = 3
+_NEWNS = 0x20000
+_PDEATHSIG = 1
+_MAX_FILES = 100_000
+
+
+class Once(Exception):
+    """The job changed the process for good: answer, then end."""
+
+
+class Root:
+    """Makes a tree the root of this process, and gives the old root back."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self.old = -1
+        self.spent = False
+
+    def __enter__(self) -> "Root":
+        job = self._job
+        self.old = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        if pid := job.get("pid"):
+            self.spent = True
+            libc = ctypes.CDLL(None, use_errno=True)
+            fd = os.open(f"/proc/{int(pid)}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+            if libc.setns(fd, _NEWNS):
+                raise OSError(ctypes.get_errno(), "cannot enter the container's mounts")
+            os.close(fd)
+        elif job.get("private"):
+            self.spent = True
+            self._private(job["root"], job.get("binds", []), bool(job.get("read_only")))
+        else:
+            os.chdir(job["root"])
+            os.chroot(".")
+        os.chdir("/")
+        return self
+
+    @staticmethod
+    def _private(root: str, binds: list[tuple[str, str, bool]], read_only: bool) -> None:
+        """The tree with the container's volumes in their places, in a mount namespace of this process."""
+        libc = ctypes.CDLL(None, use_errno=True)
+        if libc.unshare(_NEWNS):
+            raise OSError(ctypes.get_errno(), "cannot unshare the mounts")
+        mounts.set_propagation("/", "rslave")
+        mounts.bind(root, root, recursive=True)
+        top = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        if read_only:
+            mounts.mount("", root, flags=mounts.MS_BIND | mounts.MS_REMOUNT | mounts.MS_RDONLY)
+        for source, target, bind_read_only in sorted(binds, key=lambda bind: bind[1].count("/")):
+            try:
+                fd = paths.open_in_root(top, target)
+            except OSError:
+                continue  # no such place in this tree: the start of the container would make it
+            mounts.bind(source, f"/proc/self/fd/{fd}", recursive=True, read_only=bind_read_only)
+            os.close(fd)
+        os.fchdir(top)
+        os.chroot(".")
+
+    def __exit__(self, *exc: object) -> None:
+        if not self.spent:
+            os.fchdir(self.old)
+            os.chroot(".")
+            os.chdir("/")
+        os.close(self.old)
+
+
+def _lower_lookup(old_root: int, lowers: list[str]) -> Callable[[bytes], tuple[int, int, int] | None]:
+    bases = [os.fsencode(lower).lstrip(b"/") for lower in lowers]
+
+    def look(rel: bytes) -> tuple[int, int, int] | None:
+        parts = rel.split(b"/")
+        for base in bases:
+            at = base
+            for part in parts:
+                at = at + b"/" + part
+                try:
+                    info = os.stat(at, dir_fd=old_root, follow_symlinks=False)
+                except OSError:
+                    break
+                if not stat.S_ISDIR(info.st_mode):
+                    return None
+            else:
+                return stat.S_IMODE(info.st_mode), info.st_uid, info.st_gid
+        return None
+
+    return look
+
+
+def _source(fd: int, watch: Callable[[bytes], None] | None = None, raw: Callable[[bytes], None] | None = None) -> tuple[Source, str]:
+    """The plain bytes behind a descriptor, and how they were compressed. `raw` sees what is read, `watch` what comes out."""
+    read = streams.chunks(fd)
+    first = next(read, b"")
+    compression = streams.detect(first)
+    streams.load(compression)
+
+    def all_of_it() -> Iterator[bytes]:
+        if raw and first:
+            raw(first)
+        if first:
+            yield first
+        for chunk in read:
+            if raw:
+                raw(chunk)
+            yield chunk
+
+    return Source(streams.decompress(all_of_it(), compression), watch), compression
+
+
+def do_unpack(job: Job, fds: list[int]) -> Job:
+    """fds: the stream, and (with `keep`) a file that gets its bytes as they came."""
+    plain = Hasher() if job.get("hash") else None
+    raw = Hasher() if job.get("keep") else None
+
+    def keep(chunk: bytes) -> None:
+        assert raw is not None
+        raw.update(chunk)
+        write_all(fds[1], chunk)
+
+    source, compression = _source(fds[0], plain.update if plain else None, keep if raw else None)
+    owner = job.get("owner")
+    options = Options(bool(job.get("layer")), bool(job.get("base")), bool(job.get("strict_kind")), (owner[0], owner[1]) if owner else None)
+    spent = False
+    with Root(job) as root:
+        spent = root.spent
+        if lowers := job.get("lowers"):
+            options.lower = _lower_lookup(root.old, lowers)
+        os.chdir(job.get("path") or "/")
+        report = Unpacker(source, options).run()
+    answer: Job = {"members": report.members, "content": report.content, "compression": compression, "once": spent}
+    if plain:
+        answer["size"] = plain.size
+        answer["digest"] = plain.digest()
+    if raw:
+        answer["raw_size"] = raw.size
+        answer["raw_digest"] = raw.digest()
+    return answer
+
+
+def do_pack(job: Job, fds: list[int]) -> Job:
+    """Pack `path` under the name `rebase` (default its own; "" = its children alone) into fds[0]. `follow`: a link at its end, too."""
+    hasher = Hasher() if job.get("hash") else None
+    out = fds[0]
+
+    def sink(data: bytes) -> None:
+        if hasher:
+            hasher.update(data)
+        write_all(out, data)
+
+    with Root(job) as root:
+        path = os.fsencode(job.get("path") or "/")
+        if job.get("follow"):
+            path = os.path.realpath(path)
+        packer = Packer(sink, bool(job.get("layer")))
+        name = job.get("rebase")
+        if name is None:
+            name = os.fsdecode(os.path.basename(path.rstrip(b"/")))
+        if name:
+            packer.add(path, os.fsencode(name))
+        else:
+            os.lstat(path)
+            packer.children(path, b"")
+        packer.end()
+    answer: Job = {"once": root.spent}
+    if hasher:
+        answer["size"] = hasher.size
+        answer["digest"] = hasher.digest()
+    return answer
+
+
+def do_stat(job: Job, fds: list[int]) -> Job:
+    """Describe `path`."""
+    with Root(job) as root:
+        return {"stat": stat_path(job["path"]), "once": root.spent}
+
+
+def do_split(job: Job, fds: list[int]) -> Job:
+    """Write every file of the archive in fds[0] into the directory fds[1], numbered; the report maps names to files, sizes and digests."""
+    source, _ = _source(fds[0])
+    files: Job = {}
+    links: Job = {}
+    number = 0
+    while (entry := tar.read_entry(source.take)) is not None:
+        name = os.fsdecode(clean(entry.name))
+        if len(files) + len(links) > _MAX_FILES:
+            raise Malformed("the archive has too many members")
+        if entry.type == tar.FILE:
+            fd = os.open(str(number), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=fds[1])
+            hasher = Hasher()
+
+            def sink(piece: memoryview, fd: int = fd, hasher: Hasher = hasher) -> None:
+                hasher.update(bytes(piece) if len(piece) != len(piece.obj) else piece.obj)  # type: ignore[arg-type]
+                write_all(fd, piece)
+
+            try:
+                source.copy(entry.size, sink)
+            finally:
+                os.close(fd)
+            source.skip(-entry.size % tar.BLOCK)
+            files[name] = [number, entry.size, hasher.digest()]
+            number += 1
+        else:
+            if entry.type in (tar.SYMLINK, tar.HARDLINK):
+                links[name] = [entry.type == tar.SYMLINK, os.fsdecode(entry.link)]
+            source.skip(-(-entry.size // tar.BLOCK) * tar.BLOCK)
+    source.drain()
+    return {"files": files, "links": links}
+
+
+def do_join(job: Job, fds: list[int]) -> Job:
+    """Write a tar of `members` ([name, size, mtime, {"data": text} | {"file": path, "compression": …} | {"dir": true}]) to fds[0]."""
+    out = fds[0]
+    for name, size, mtime, content in job["members"]:
+        if content.get("dir"):
+            write_all(out, tar.header(tar.Entry(os.fsencode(name) + b"/", tar.DIRECTORY, 0o755, mtime_ns=mtime)))
+            continue
+        write_all(out, tar.header(tar.Entry(os.fsencode(name), size=size, mtime_ns=mtime)))
+        if (text := content.get("data")) is not None:
+            write_all(out, text.encode() + tar.padding(size))
+            continue
+        fd = os.open(content["file"], os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            if content.get("compression"):
+                source, _ = _source(fd)
+                source.copy(size, lambda piece: write_all(out, piece))
+            else:
+                left = size
+                while left:
+                    try:
+                        sent = os.sendfile(out, fd, None, min(left, 1 << 20))
+                    except OSError as error:
+                        if error.errno not in (errno.EINVAL, errno.ENOSYS):
+                            raise
+                        data = os.read(fd, min(left, 1 << 20))
+                        write_all(out, data)
+                        sent = len(data)
+                    if not sent:
+                        raise Malformed(f"the stored file {content['file']} is shorter than it was")
+                    left -= sent
+        finally:
+            os.close(fd)
+        write_all(out, tar.padding(size))
+    write_all(out, tar.END)
+    return {}
+
+
+def do_hash(job: Job, fds: list[int]) -> Job:
+    """The digest of a file, as it is and decompressed."""
+    source, compression = _source(fds[0], (plain := Hasher()).update, (raw := Hasher()).update)
+    source.drain()
+    return {"compression": compression, "size": plain.size, "digest": plain.digest(), "raw_size": raw.size, "raw_digest": raw.digest()}
+
+
+def do_remove(job: Job, fds: list[int]) -> Job:
+    """Remove trees."""
+    sys.setrecursionlimit(20_000)
+    for path in job["paths"]:
+        remove_tree(os.fsencode(path))
+    return {}
+
+
+def do_usage(job: Job, fds: list[int]) -> Job:
+    """Bytes of the files below each path."""
+    return {"usage": [usage(os.fsencode(path)) for path in job["paths"]]}
+
+
+def do_changes(job: Job, fds: list[int]) -> Job:
+    """What an upper layer changes in what lies below."""
+    return {"changes": changes(os.fsencode(job["upper"]), [os.fsencode(lower) for lower in job["lowers"]])}
+
+
+JOBS: dict[str, Callable[[Job, list[int]], Job]] = {
+    "unpack": do_unpack,
+    "pack": do_pack,
+    "stat": do_stat,
+    "split": do_split,
+    "join": do_join,
+    "hash": do_hash,
+    "remove": do_remove,
+    "usage": do_usage,
+    "changes": do_changes,
+}
+
+
+def run(job: Job, fds: list[int]) -> Job:
+    """Do one job; what goes wrong becomes part of the answer."""
+    try:
+        return JOBS[job["job"]](job, fds)
+    except Malformed as error:
+        return {"error": "malformed", "message": str(error), "once": True}
+    except OSError as error:
+        name = f" {os.fsdecode(error.filename)!r}" if isinstance(error.filename, (str, bytes)) else ""
+        text = (error.strerror or str(error)).lower() if error.errno is not None else str(error)
+        return {"error": "os", "errno": error.errno or errno.EIO, "message": text + name[:300], "once": True}
+    except (ValueError, OverflowError, MemoryError, RecursionError) as error:
+        return {"error": "malformed", "message": f"the archive cannot be handled: {error}", "once": True}
+    finally:
+        for fd in fds:
+            os.close(fd)
+
+
+def receive(sock: socket.socket) -> tuple[Job, list[int]] | None:
+    """The next job, or None when the daemon has gone."""
+    head, fds, _, _ = socket.recv_fds(sock, 4, 8)
+    if len(head) < 4:
+        return None
+    data = b""
+    need = struct.unpack("=I", head)[0]
+    while len(data) < need:
+        more = sock.recv(need - len(data))
+        if not more:
+            return None
+        data += more
+    return json.loads(data), fds
+
+
+def main() -> None:
+    """Serve jobs until the daemon closes the socket or a job has spent the process."""
+    ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.umask(0)
+    sys.setswitchinterval(0.001)
+    sock = socket.socket(fileno=_JOB_FD)
+    while (got := receive(sock)) is not None:
+        answer = run(*got)
+        data = json.dumps(answer).encode()
+        try:
+            sock.sendall(struct.pack("=I", len(data)) + data)
+        except OSError:
+            return
+        if answer.get("once"):
+            return
