@@ -5,7 +5,7 @@ Rows are written by the `Ledger` (the store). Live objects are shared by all ser
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -44,7 +44,7 @@ class Ledger(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Container:
-    """A container as the engine knows it. `log` is the plan of its log driver; `mounts` and `networks` are what was resolved at creation."""
+    """A container as the engine knows it. `log` is the plan of its driver; `mounts` and `networks` are what was resolved at creation."""
 
     id: str
     name: str  # without the leading slash
@@ -78,8 +78,8 @@ class Container:
     def commit(self, event: Transition, **facts: Any) -> State:
         """Let `event` happen: check the table, write the row, wake waiters, publish.
 
-        Facts that are fields of State are stored; `attributes` (dict of str) goes to the event, `action` replaces its name, `quiet=True` leaves it out,
-        `failure` is the error text for those who wait for the removal. Raises IllegalTransition.
+        Facts that are fields of State are stored; `attributes` (dict of str) goes to the event, `action` replaces its name, `quiet=True`
+        leaves it out, `failure` is the error text for those who wait for the removal. Raises IllegalTransition.
         """
         rule = TABLE[event]
         before = self.state
@@ -112,13 +112,19 @@ class Container:
         """Write the row after a change of configuration (rename, update, connect)."""
         self.ledger.save(self)
 
+    def drop_link(self, alias: str) -> None:
+        """Forget a legacy link of this container."""
+        links = [link for link in self.host.links if link.partition(":")[2] != alias]
+        self.host = replace(self.host, links=links)
+        self.save()
+
     def _wake(self, condition: Condition, result: WaitResult) -> None:
         for waiter in self._waiters.pop(condition, ()):
             if not waiter.done():
                 waiter.set_result(result)
 
     def waiter(self, condition: str) -> "asyncio.Future[WaitResult]":
-        """A future that resolves when `condition` (not-running, next-exit, removed; "" = not-running) is met; registered before this returns.
+        """A future that resolves when `condition` (not-running, next-exit, removed; "" = not-running) is met; registered on return.
 
         Raises InvalidArgument for an unknown condition. Cancel it when nobody waits any more.
         """

@@ -1,12 +1,14 @@
 """States and transitions of a container: a pure table, no I/O.
 
-`Container.commit` is the only caller of `advance` in daily life; recovery plans with the same table. Times are nanoseconds since the epoch, 0 = never.
+`Container.commit` is the only caller of `advance` in daily life; recovery plans with the same table. Times are nanoseconds since the
+epoch, 0 = never.
 """
 
 import dataclasses
 import enum
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from scow.errors import Conflict
@@ -112,7 +114,7 @@ class Rule(NamedTuple):
     target: Status | None
     wakes: frozenset[Condition] = frozenset()
     action: str | None = None
-    sets: Mapping[str, Any] = field(default_factory=dict)  # type: ignore[assignment]
+    sets: Mapping[str, Any] = MappingProxyType({})
 
 
 class IllegalTransition(Conflict):
@@ -127,23 +129,26 @@ _STOP = frozenset({C.NOT_RUNNING, C.NEXT_EXIT})
 _GONE: dict[str, Any] = {"pid": 0}
 
 TABLE: dict[Transition, Rule] = {
-    Transition.CREATED: Rule(frozenset({S.CREATED}), None, action="create", sets={}),
+    Transition.CREATED: Rule(frozenset({S.CREATED}), None, action="create"),
     Transition.STARTED: Rule(
-        _IDLE | {S.RESTARTING}, S.RUNNING, action="start", sets={"error": "", "exit_code": 0, "oom_killed": False, "manually_stopped": False}
+        _IDLE | {S.RESTARTING},
+        S.RUNNING,
+        action="start",
+        sets={"error": "", "exit_code": 0, "oom_killed": False, "manually_stopped": False},
     ),
     # dockerd leaves a container whose first start failed as "created"
     Transition.START_FAILED: Rule(_IDLE, None, sets=_GONE),
-    Transition.PAUSED: Rule(frozenset({S.RUNNING}), S.PAUSED, action="pause", sets={}),
-    Transition.RESUMED: Rule(frozenset({S.PAUSED}), S.RUNNING, action="unpause", sets={}),
+    Transition.PAUSED: Rule(frozenset({S.RUNNING}), S.PAUSED, action="pause"),
+    Transition.RESUMED: Rule(frozenset({S.PAUSED}), S.RUNNING, action="unpause"),
     Transition.OOM: Rule(_LIVE, None, action="oom", sets={"oom_killed": True}),
-    Transition.HEALTH: Rule(_LIVE, None, sets={}),
+    Transition.HEALTH: Rule(_LIVE, None),
     Transition.EXITED: Rule(_LIVE, S.EXITED, _STOP, "die", _GONE),
     Transition.EXITED_TO_RESTART: Rule(_LIVE, S.RESTARTING, _STOP, "die", _GONE),
     Transition.RESTART_CANCELLED: Rule(frozenset({S.RESTARTING}), S.EXITED, _STOP, sets=_GONE),
     Transition.MANUAL_STOP: Rule(_ANY, None, sets={"manually_stopped": True}),
-    Transition.REMOVING: Rule(_IDLE, S.REMOVING, sets={}),
-    Transition.REMOVAL_FAILED: Rule(frozenset({S.REMOVING}), S.DEAD, frozenset({C.REMOVED}), sets={}),
-    Transition.REMOVED: Rule(frozenset({S.REMOVING}), None, frozenset(Condition), "destroy", sets={}),
+    Transition.REMOVING: Rule(_IDLE, S.REMOVING),
+    Transition.REMOVAL_FAILED: Rule(frozenset({S.REMOVING}), S.DEAD, frozenset({C.REMOVED})),
+    Transition.REMOVED: Rule(frozenset({S.REMOVING}), None, frozenset(Condition), "destroy"),
 }
 del S, C
 

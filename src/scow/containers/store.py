@@ -90,7 +90,45 @@ class Containers:
                 out.setdefault(holder, []).append(f"/{name}")
         return out
 
+    def link(self, owner: Container, alias: str, target_id: str) -> None:
+        """Add the legacy link name `owner/alias` for the container `target_id`. Raises NameInUse."""
+        self.reserve(f"{owner.name}/{alias}", target_id)
+
+    def unlink(self, name: str) -> None:
+        """Remove a legacy link by its name `/owner/alias`. Raises NotFound, Conflict for a name that is no link."""
+        bare = name.removeprefix("/")
+        if "/" not in bare:
+            raise Conflict(f"Cannot remove default name of container: {name}" if bare in self._names else f"No such container: {name}")
+        if bare not in self._names:
+            raise NoSuchContainer(name)
+        owner_name, alias = bare.split("/", 1)
+        del self._names[bare]
+        owner = self.find(owner_name)
+        if owner is not None:
+            owner.drop_link(alias)
+
+    def rename(self, container: Container, name: str) -> None:
+        """Give a container another name, with the row. Raises NameInUse and changes nothing."""
+        self.reserve(name, container.id)
+        old = container.name
+        links = {key: holder for key, holder in self._names.items() if key.startswith(f"{old}/")}
+        container.name = name
+        try:
+            self.save(container)
+        except BaseException:
+            container.name = old
+            self.release(name, container.id)
+            raise
+        self.release(old, container.id)
+        for key, holder in links.items():
+            del self._names[key]
+            self._names[f"{name}/{key.split('/', 1)[1]}"] = holder
+
     # --- lookups
+
+    def by_id(self, container_id: str) -> Container | None:
+        """By full id, also one that is still being created."""
+        return self._by_id.get(container_id)
 
     def get(self, ref: str) -> Container:
         """By full id, exact name (with or without slash), unique id prefix. Raises NoSuchContainer, ids.Ambiguous."""
@@ -149,6 +187,14 @@ class Containers:
         """(directory, bundle) of a container."""
         return self._data / container_id, self._bundles / container_id
 
+    def directories(self) -> set[str]:
+        """Ids that have a directory or a bundle, with or without a row."""
+        found: set[str] = set()
+        for parent in (self._data, self._bundles):
+            if parent.is_dir():
+                found.update(entry.name for entry in parent.iterdir())
+        return found
+
     def load(self) -> Iterable[Container]:
         """Read all rows at boot. A row that can't be read is logged and left alone. Names are reserved as they were."""
         for key, row in self._table.all().items():
@@ -163,6 +209,12 @@ class Containers:
             except NameInUse:
                 container.name = container.id[:12]
                 self.reserve(container.name, key)
+        for container in self._by_id.values():
+            for link in container.host.links:
+                target, _, alias = link.partition(":")
+                holder = self.find(target)
+                if holder is not None and alias:
+                    self._names.setdefault(f"{container.name}/{alias}", holder.id)
         return list(self._by_id.values())
 
 
