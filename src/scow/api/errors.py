@@ -1,0 +1,64 @@
+"""Errors to replies: the only place that knows HTTP statuses."""
+
+import asyncio
+
+from scow import errors, log
+from scow.api.wire import dumps
+from scow.http.body import BodyBroken, BodyTooLarge
+from scow.http.head import BadRequest
+from scow.http.messages import Response
+
+logger = log.get(__name__)
+
+_STATUS: dict[type[errors.ScowError], int] = {
+    errors.NotFound: 404,
+    errors.InvalidArgument: 400,
+    errors.Conflict: 409,
+    errors.NotModified: 304,
+    errors.Unauthorized: 401,
+    errors.Forbidden: 403,
+    errors.Unavailable: 503,
+    errors.Unsupported: 501,
+    errors.DataLoss: 500,
+    errors.Internal: 500,
+}
+
+
+def status_of(error: BaseException) -> int:
+    """The HTTP status of an error."""
+    for cls in type(error).__mro__:
+        if cls in _STATUS:
+            return _STATUS[cls]
+    if isinstance(error, BadRequest):
+        return error.status
+    if isinstance(error, BodyTooLarge):
+        return 413
+    if isinstance(error, BodyBroken):
+        return 400
+    return 500
+
+
+def message_of(error: BaseException) -> str:
+    """The sentence for the client; foreign errors keep their kind and text, never a traceback."""
+    if isinstance(error, errors.ScowError | BadRequest):
+        return error.message
+    if isinstance(error, BodyTooLarge | BodyBroken):
+        return str(error)
+    if isinstance(error, asyncio.TimeoutError):
+        return "the engine took too long to answer"
+    return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def message(status: int, text: str) -> Response:
+    """An error reply."""
+    return Response(status, dumps({"message": text}), content_type="application/json")
+
+
+def reply(error: Exception, what: str) -> Response:
+    """The reply to a request that failed with `error`. What nobody foresaw is logged with its traceback, once, here."""
+    status = status_of(error)
+    if status == 304:
+        return Response(304)
+    if (status >= 500 and not isinstance(error, errors.Unavailable | errors.Unsupported)) or not isinstance(error, errors.ScowError | BadRequest | BodyBroken | BodyTooLarge):
+        logger.error("request failed: %s", what, exc_info=error)
+    return message(status, message_of(error))

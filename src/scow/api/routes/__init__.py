@@ -1,0 +1,1 @@
+"""One module per noun; each has `register(router, …)` taking exactly the services its handlers use."""

@@ -1,0 +1,5 @@
+"""1.46: /info tells about containerd."""
+
+from scow.api.versions._tools import without
+
+DOWN = {"info": without("Containerd")}

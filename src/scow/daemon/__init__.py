@@ -1,0 +1,1 @@
+"""scowd: options, start order, listeners, reload, shutdown. Wiring is the only place that sees every package."""

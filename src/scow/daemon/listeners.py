@@ -1,0 +1,178 @@
+"""The sockets of the API: unix (mode 0660, group), tcp, inherited from systemd."""
+
+import contextlib
+import grp
+import os
+import socket
+import ssl
+import stat
+from urllib.parse import urlsplit
+
+from scow import log
+from scow.daemon.options import Options
+from scow.errors import InvalidArgument, ScowError, Unavailable
+
+logger = log.get(__name__)
+
+DOCKER_SOCKET = "/var/run/docker.sock"
+_FIRST_FD = 3
+_TLS_PORT, _PLAIN_PORT = 2376, 2375
+_MAX_UNIX_PATH = 107
+
+
+def parse_host(text: str) -> tuple[str, str]:
+    """`unix:///p`, `/p`, `tcp://host:port`, `fd://` as (kind, the rest). Raises InvalidArgument."""
+    if text.startswith("/"):
+        return "unix", text
+    kind, found, rest = text.partition("://")
+    if not found or kind not in ("unix", "tcp", "fd"):
+        raise InvalidArgument(f"invalid bind address format: {text}")
+    if kind == "unix" and (not rest.startswith("/") or len(os.fsencode(rest)) > _MAX_UNIX_PATH):
+        raise InvalidArgument(f"invalid unix socket path: {rest or text}: it must be absolute and at most {_MAX_UNIX_PATH} bytes")
+    return kind, rest
+
+
+def addresses(options: Options) -> list[str]:
+    """Where to listen: as told, else the default socket."""
+    hosts = list(options.hosts) or [f"unix://{options.exec_root}/scow.sock"]
+    if options.docker_socket:
+        hosts.append(f"unix://{DOCKER_SOCKET}")
+    return hosts
+
+
+def open_all(options: Options) -> list[tuple[socket.socket, ssl.SSLContext | None]]:
+    """Bind every address. All or none. Raises ScowError."""
+    opened: list[tuple[socket.socket, ssl.SSLContext | None]] = []
+    try:
+        tls: ssl.SSLContext | None = None
+        for text in addresses(options):
+            kind, rest = parse_host(text)
+            if kind == "unix":
+                opened.append((_unix(rest, options), None))
+            elif kind == "fd":
+                opened += [(sock, None) for sock in _inherited()]
+            else:
+                if options.tls or options.tlsverify:
+                    tls = tls or context(options)
+                opened += [(sock, tls) for sock in _tcp(rest, tls is not None)]
+                if tls is None:
+                    logger.warning("the API is open to everybody who reaches this TCP address, without TLS")
+    except BaseException:
+        for sock, _ in opened:
+            sock.close()
+        raise
+    return opened
+
+
+def _unix(path: str, options: Options) -> socket.socket:
+    os.makedirs(os.path.dirname(path), mode=0o711, exist_ok=True)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        with contextlib.suppress(FileNotFoundError):
+            if not stat.S_ISSOCK(os.lstat(path).st_mode):
+                raise InvalidArgument(f"{path} exists and is no socket")
+            if _alive(path):
+                raise Unavailable(f"another daemon listens on {path}")
+            os.unlink(path)
+        before = os.umask(0o117)
+        try:
+            sock.bind(path)
+        finally:
+            os.umask(before)
+        gid = _group(options)
+        os.chown(path, 0 if os.geteuid() == 0 else -1, gid)
+        os.chmod(path, 0o660)
+        sock.setblocking(False)
+    except ScowError:
+        sock.close()
+        raise
+    except OSError as exc:
+        sock.close()
+        raise Unavailable(f"can't create unix socket {path}: {exc.strerror}") from exc
+    return sock
+
+
+def _alive(path: str) -> bool:
+    probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    probe.settimeout(1)
+    try:
+        probe.connect(path)
+    except OSError:
+        return False
+    finally:
+        probe.close()
+    return True
+
+
+def _group(options: Options) -> int:
+    if options.group.isdigit():
+        return int(options.group)
+    try:
+        return grp.getgrnam(options.group).gr_gid
+    except KeyError:
+        if options.group != "docker":
+            raise InvalidArgument(f"group {options.group} not found") from None
+        return 0 if os.geteuid() == 0 else -1
+
+
+def _tcp(rest: str, tls: bool) -> list[socket.socket]:
+    parts = urlsplit(f"//{rest}")
+    try:
+        host, port = parts.hostname or "0.0.0.0", parts.port
+    except ValueError as exc:
+        raise InvalidArgument(f"invalid bind address: tcp://{rest}") from exc
+    out = []
+    try:
+        found = socket.getaddrinfo(
+            host, _TLS_PORT if port is None and tls else _PLAIN_PORT if port is None else port, type=socket.SOCK_STREAM
+        )
+        for family, kind, proto, _, address in found:
+            sock = socket.socket(family, kind, proto)
+            out.append(sock)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.bind(address)
+            sock.setblocking(False)
+    except OSError as exc:
+        for sock in out:
+            sock.close()
+        raise Unavailable(f"listen tcp {rest}: {exc.strerror or exc}") from exc
+    return out
+
+
+def _inherited() -> list[socket.socket]:
+    if os.environ.get("LISTEN_PID") != str(os.getpid()) or not os.environ.get("LISTEN_FDS", "").isdigit():
+        raise Unavailable("no sockets found via socket activation: make sure the service was started by systemd")
+    out = []
+    for fd in range(_FIRST_FD, _FIRST_FD + int(os.environ["LISTEN_FDS"])):
+        sock = socket.socket(fileno=fd)
+        sock.set_inheritable(False)
+        sock.setblocking(False)
+        out.append(sock)
+    return out
+
+
+def context(options: Options) -> ssl.SSLContext:
+    """The server's TLS settings; with tlsverify a client needs a certificate of the CA. Raises InvalidArgument."""
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        tls.load_cert_chain(options.tlscert, options.tlskey)
+        if options.tlsverify:
+            tls.verify_mode = ssl.CERT_REQUIRED
+            tls.load_verify_locations(options.tlscacert)
+    except (OSError, ssl.SSLError) as exc:
+        raise InvalidArgument(
+            f"could not load the TLS files (ca {options.tlscacert}, cert {options.tlscert}, key {options.tlskey}): {exc}"
+        ) from exc
+    return tls
+
+
+def remove_all(options: Options) -> None:
+    """Take the unix sockets away at the end."""
+    for text in addresses(options):
+        kind, rest = parse_host(text)
+        if kind == "unix":
+            with contextlib.suppress(OSError):
+                os.unlink(rest)

@@ -1,0 +1,158 @@
+"""scowd: the entry point. Reads options, opens the sockets, answers `_ping`, then starts the engine behind them.
+
+Exit codes: 0 stopped or valid, 1 cannot start, 125 wrong command line.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+from scow.errors import ScowError
+
+if TYPE_CHECKING:
+    from scow.daemon.options import Options
+
+_SWITCH_INTERVAL = 0.001
+
+
+def run(argv: list[str] | None = None) -> int:
+    """The console script."""
+    from scow.daemon import config
+
+    arguments = sys.argv[1:] if argv is None else argv
+    try:
+        line = config.parse_args(arguments)
+    except config.UsageError as error:
+        sys.stderr.write(f"scowd: {error}\nSee 'scowd --help'.\n")
+        return 125
+    if line.help:
+        sys.stdout.write(config.usage())
+        return 0
+    if line.version:
+        from scow.system.names import ENGINE_VERSION
+
+        sys.stdout.write(f"Scow version {ENGINE_VERSION}\n")
+        return 0
+    try:
+        options = config.load(line.values)
+        if options.validate:
+            sys.stdout.write("configuration OK\n")
+            return 0
+        return _serve(options, line.values)
+    except ScowError as error:
+        sys.stderr.write(f"scowd: {error.message}\n")
+        return 1
+
+
+def _serve(options: "Options", flags: dict[str, Any]) -> int:
+    from pathlib import Path
+
+    from scow import log
+    from scow.daemon import config, pidfile
+
+    log.setup(options.level, options.log_format == "json")
+    logger = log.get(__name__)
+    if os.geteuid() != 0:
+        raise ScowError("scowd needs root: it makes namespaces, mounts and cgroups")
+    for key in config.unsupported(options):
+        logger.warning("the option %s is known and not supported yet: it has no effect", key)
+    _prepare_process()
+    paths = options.paths
+    locks = [pidfile.Lock(paths.data)]
+    if paths.run != paths.data:
+        locks.append(pidfile.Lock(paths.run))
+    pid_path = Path(options.pidfile)
+    pidfile.write(pid_path)
+    try:
+        import uvloop
+
+        # one thread runs nearly everything; hand-overs to pool threads should not wait for Python's 5 ms
+        sys.setswitchinterval(_SWITCH_INTERVAL)
+        return int(uvloop.run(_main(options, flags)))
+    finally:
+        pidfile.remove(pid_path)
+        for lock in locks:
+            lock.release()
+
+
+def _prepare_process() -> None:
+    import resource
+
+    os.umask(0o022)
+    with contextlib.suppress(OSError):
+        os.chdir("/")
+    with contextlib.suppress(OSError, ValueError):
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+
+
+async def _main(options: "Options", flags: dict[str, Any]) -> int:
+    import asyncio
+
+    from scow import log
+    from scow.aio import Supervisor
+    from scow.api.app import App
+    from scow.daemon import listeners
+    from scow.daemon.lifecycle import Lifecycle, Step
+    from scow.daemon.reload import Reloader
+    from scow.http.server import Server
+
+    logger = log.get(__name__)
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    tasks = Supervisor("api")
+    app = App(tasks)
+    server = Server(app, tasks)
+    lifecycle = Lifecycle()
+    reloader = Reloader(options, flags, {})
+    reloader.add("log level", lambda new: log.setup(new.level, new.log_format == "json"))
+    _signals(loop, stop, reloader)
+
+    async def listen() -> None:
+        for sock, tls in listeners.open_all(options):
+            await server.listen(sock, tls)
+
+    async def close() -> None:
+        server.stop_listening()
+        listeners.remove_all(options)
+        await server.close(_CONNECTION_GRACE)
+        await tasks.close()
+
+    status = 0
+    try:
+        await lifecycle.start(Step("listeners", listen, close))
+        logger.info("API listen on %s", ", ".join(listeners.addresses(options)))
+        from scow.daemon import wiring
+
+        engine = await wiring.build(options, app, reloader, lifecycle)
+        app.opened()
+        logger.info("Daemon has completed initialization")
+        await stop.wait()
+        logger.info("stopping: containers %s", "live on" if reloader.options.live_restore else "are stopped")
+        server.stop_listening()
+        await engine.shutdown(reloader.options)
+    except ScowError as error:
+        logger.error("cannot start: %s", error.message)
+        status = 1
+    except Exception:
+        logger.exception("cannot start")
+        status = 1
+    finally:
+        await lifecycle.stop()
+    return status
+
+
+_CONNECTION_GRACE = 1.0
+
+
+def _signals(loop: Any, stop: Any, reloader: Any) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, reloader.reload)
+
+
+if __name__ == "__main__":
+    sys.exit(run())
