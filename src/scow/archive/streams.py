@@ -124,8 +124,13 @@ def _zstd(source: Iterator[bytes]) -> Iterator[bytes]:
 
 def load(compression: str) -> None:
     """Import what a compression needs (before the root of the process changes)."""
-    if compression == "gzip" or compression == "bzip2" or compression == "xz":
-        pass
+    # once inside, an import would read the container's files
+    if compression == "gzip":
+        from isal import isal_zlib  # noqa: F401
+    elif compression == "bzip2":
+        import bz2  # noqa: F401
+    elif compression == "xz":
+        import lzma  # noqa: F401
     elif compression == "zstd":
         import zstandard  # noqa: F401
 
