@@ -104,7 +104,7 @@ def _data(reader: int, writer: int) -> None:
     except OSError as error:
         if error.errno not in (errno.EXDEV, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS):
             raise
-    while os.sendfile(writer, reader, None, _CHUNK):  # type: ignore[arg-type]
+    while os.sendfile(writer, reader, None, _CHUNK):
         pass
 
 

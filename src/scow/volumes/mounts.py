@@ -10,7 +10,7 @@ import errno
 import os
 import posixpath
 import stat
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -52,7 +52,9 @@ class MountPoint:
 
 
 class _Volumes(Protocol):
-    def ensure(self, name: str = "", driver: str = "", options: dict[str, str] | None = None, labels: dict[str, str] | None = None) -> Volume: ...
+    def ensure(
+        self, name: str = "", driver: str = "", options: Mapping[str, str] | None = None, labels: Mapping[str, str] | None = None
+    ) -> Volume: ...
 
 
 def view(mount: MountPoint) -> dict[str, Any]:
@@ -78,8 +80,8 @@ def resolve(
 ) -> list[MountPoint]:
     """The mount points of a new container; missing volumes are made last, when everything else was found right.
 
-    `config.volumes` holds the image's volumes too. `find(container)` gives another container's mounts (raises NotFound). `use(name)` is told
-    of each volume before it is needed further (to record the reference). Raises InvalidArgument with dockerd's texts.
+    `config.volumes` holds the image's volumes too. `find(container)` gives another container's mounts (raises NotFound). `use(name)` is
+    told of each volume before it is needed further (to record the reference). Raises InvalidArgument with dockerd's texts.
     """
     points: dict[str, MountPoint] = {}
     for text in host.volumes_from:
@@ -101,8 +103,8 @@ def resolve(
         tmpfs.merge(text)
     for text in host.binds:
         claim(_from_bind(text, host.volume_driver))
-    for mount in host.mounts:
-        claim(_from_mount(mount), mount)
+    for asked in host.mounts:
+        claim(_from_mount(asked), asked)
     if len(wanted) > _MAX_MOUNTS:
         raise InvalidArgument("too many mounts")
     anonymous = []
@@ -209,7 +211,9 @@ def _bind_mount(mount: Mount, target: str) -> MountPoint:
     source = "/" + posixpath.normpath(source).lstrip("/")
     if "create" not in options and not os.path.lexists(source):
         raise _invalid("bind", f"bind source path does not exist: {source}")
-    return MountPoint("bind", source=source, destination=target, rw=not mount.read_only, propagation=propagation or "rprivate", options=options)
+    return MountPoint(
+        "bind", source=source, destination=target, rw=not mount.read_only, propagation=propagation or "rprivate", options=options
+    )
 
 
 def _volume_mount(mount: Mount, target: str) -> MountPoint:

@@ -6,7 +6,7 @@ end. Called by the API, containers (create, start, end) and system df.
 
 import re
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -167,7 +167,7 @@ class VolumeService:
                 if force:
                     return
                 raise
-            users = sorted(self._refs.users("volume", name) | set(self._mounted_by(name)))
+            users = sorted(self._refs.users("volume", name) | self._mounted_by(name))
             if users:
                 raise Conflict(f"remove {name}: volume is in use - [{', '.join(users)}]")
             await aio.in_pool(self._driver.remove, name)
@@ -211,9 +211,9 @@ class VolumeService:
 
     # ----------------------------------------------------------------- mounts
 
-    def _mounted_by(self, name: str) -> list[str]:
+    def _mounted_by(self, name: str) -> set[str]:
         use = self._uses.get(name)
-        return list(use.users) if use else []
+        return set(use.users) if use else set()
 
     async def mount(self, name: str, user: str, destination: str = "", rw: bool = True, propagation: str = "") -> Path:
         """Count a mount by `user` (a container id) and mount what the options say at the first. Raises NotFound, MountFailed."""
@@ -271,7 +271,7 @@ class VolumeService:
         """
         await aio.in_pool(copyup.copy_up, str(volume_path), str(rootfs), path)
 
-    async def disk_usage(self) -> list[dict[str, Any]]:
+    async def disk_usage(self) -> Sequence[dict[str, Any]]:
         """Views with UsageData, for system df."""
         used = self._refs.used("volume")
         rows = []
