@@ -1,0 +1,130 @@
+"""What a command is, and what it is given. Every command module holds `Command` objects that `cli/table.py` names.
+
+Kept free of expensive imports: a command's start-up time is part of its promise.
+"""
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from scow.cli.flags import Flag, Options
+    from scow.client.api import Client
+
+from scow.errors import ScowError
+
+
+class ExitCode(Exception):
+    """Ends the program with a status, after `message` (if any) on standard error."""
+
+    def __init__(self, code: int, message: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+
+
+class Command:
+    """One command: `usage` (its words after the program's name), `short`, `flags`, `run`, and how many arguments it takes."""
+
+    __slots__ = ("aliases", "error_code", "flags", "interspersed", "least", "most", "prefix", "run", "short", "usage")
+
+    def __init__(
+        self,
+        usage: str,
+        short: str,
+        flags: tuple[Flag, ...],
+        run: Callable[[Cli, Options, list[str]], int | None],
+        least: int = 0,
+        most: int = -1,
+        interspersed: bool = True,
+        error_code: int = 1,
+        aliases: str = "",
+    ) -> None:
+        self.usage, self.short, self.flags, self.run = usage, short, flags, run
+        self.least, self.most, self.interspersed, self.error_code, self.aliases = least, most, interspersed, error_code, aliases
+
+
+class Cli:
+    """What a command works with: the engine (dialled at first use), the environment, the configuration file and the standard streams."""
+
+    def __init__(self, dial: Callable[[], Client], env: Callable[[str], str], config_dir: str) -> None:
+        self._dial = dial
+        self._client: Client | None = None
+        self._config: dict[str, Any] | None = None
+        self.env = env
+        self.config_dir = config_dir
+
+    @property
+    def client(self) -> Client:
+        """The engine's client."""
+        if self._client is None:
+            self._client = self._dial()
+        return self._client
+
+    def redial(self) -> Client:
+        """A second client with a connection of its own."""
+        return self._dial()
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """~/.docker/config.json, {} where it is absent or broken (with a warning)."""
+        if self._config is None:
+            self._config = {}
+            path = f"{self.config_dir}/config.json"
+            try:
+                with open(path, "rb") as file:
+                    from scow.fastjson import loads
+
+                    value = loads(file.read(16 * 1024 * 1024))
+                if isinstance(value, dict):
+                    self._config = value
+            except OSError:
+                pass
+            except ValueError:
+                self.err(f"WARNING: Error loading config file: {path}: it is no JSON\n")
+        return self._config
+
+    def setting(self, key: str) -> str:
+        """A text of the configuration file."""
+        value = self.config.get(key)
+        return value if isinstance(value, str) else ""
+
+    def out(self, text: str) -> None:
+        """Writes to standard output."""
+        sys.stdout.write(text)
+
+    def err(self, text: str) -> None:
+        """Writes to standard error."""
+        sys.stdout.flush()
+        sys.stderr.write(text)
+        sys.stderr.flush()
+
+
+def each(cli: Cli, names: list[str], act: Callable[[str], str | None], separator: str = "\n") -> int:
+    """Acts on each name, printing what it returns (the name on None); errors are collected and end with status 1."""
+    from scow.client.transport import ApiError
+
+    errors: list[str] = []
+    for name in names:
+        try:
+            done = act(name)
+        except ApiError as exc:
+            errors.append(daemon_error(exc.message))
+        except ScowError as exc:
+            errors.append(exc.message)
+        else:
+            if done != "":
+                cli.out((name if done is None else done) + "\n")
+                sys.stdout.flush()
+    if errors:
+        raise ExitCode(1, separator.join(errors))
+    return 0
+
+
+def daemon_error(message: str) -> str:
+    """The sentence for an error that the daemon answered."""
+    return f"Error response from daemon: {message}"

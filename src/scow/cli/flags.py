@@ -1,0 +1,236 @@
+"""The command line's grammar, as docker's: `-it` clusters, `-n5`, `--flag=value`, bool flags without value, repeatable flags, `--` ends the flags.
+
+A command's flags are a tuple of `(name, short, kind, default, help)`; kinds are the keys of `_CONVERT` plus bool and the list kinds. Called by `cli/main.py`.
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False  # importing typing would cost a tenth of a second of start-up on a slow machine; type checkers know the name
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    Flag = tuple[str, str, str, object, str]
+
+from scow.errors import InvalidArgument, ScowError
+
+LIST_KINDS = frozenset({
+    "list", "strings", "map", "filter", "mount", "network", "ulimit", "gpu-request", "stringArray",
+})
+_BOOL = {"1": True, "t": True, "T": True, "true": True, "TRUE": True, "True": True,
+         "0": False, "f": False, "F": False, "false": False, "FALSE": False, "False": False}
+
+
+class UsageError(ScowError):
+    """A command line that can't be understood; `code` is the exit status, `usage` whether the usage line follows the message."""
+
+    def __init__(self, message: str, code: int = 125) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def _int(text: str, bits: int = 64) -> int:
+    try:
+        value = int(text, 0) if text.strip() == text and "_" not in text else int("x")
+    except ValueError:
+        raise InvalidArgument(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
+    if not -(1 << (bits - 1)) <= value < 1 << (bits - 1):
+        raise InvalidArgument(f'strconv.ParseInt: parsing "{text}": value out of range')
+    return value
+
+
+def _uint(text: str, bits: int = 64) -> int:
+    if text.startswith("-") or not text.strip("0123456789") == "":
+        raise InvalidArgument(f'strconv.ParseUint: parsing "{text}": invalid syntax')
+    try:
+        value = int(text)
+    except ValueError:
+        raise InvalidArgument(f'strconv.ParseUint: parsing "{text}": invalid syntax') from None
+    if value >= 1 << bits:
+        raise InvalidArgument(f'strconv.ParseUint: parsing "{text}": value out of range')
+    return value
+
+
+def _bytes(text: str) -> int:
+    from scow.units import parse_size
+
+    return parse_size(text)
+
+
+def _swap(text: str) -> int:
+    return -1 if text == "-1" else _bytes(text)
+
+
+def _duration(text: str) -> int:
+    from scow.units import parse_duration
+
+    return parse_duration(text)
+
+
+def _decimal(text: str) -> int:
+    """Billionths of a decimal number (`--cpus 1.5`)."""
+    from fractions import Fraction
+
+    try:
+        value = Fraction(text) * 1_000_000_000
+    except (ValueError, ZeroDivisionError):
+        raise InvalidArgument(f"failed to parse {text} as a rational number") from None
+    if value.denominator != 1:
+        raise InvalidArgument("value is too precise")
+    return int(value)
+
+
+_CONVERT: Mapping[str, Callable[[str], object]] = {
+    "string": str, "int": _int, "uint": _uint, "uint16": lambda text: _uint(text, 16), "bytes": _bytes, "swap": _swap,
+    "duration": _duration, "decimal": _decimal,
+}
+_SHOWN = {"swap": "bytes", "stringArray": "stringArray", "strings": "strings"}
+
+
+class Options:
+    """The parsed flags of one command; absent flags give their defaults."""
+
+    __slots__ = ("_given", "_values")
+
+    def __init__(self, values: dict[str, object], given: set[str]) -> None:
+        self._values = values
+        self._given = given
+
+    def given(self, name: str) -> bool:
+        """Whether the flag was on the command line."""
+        return name in self._given
+
+    def flag(self, name: str) -> bool:
+        """A bool flag."""
+        return bool(self._values.get(name))
+
+    def text(self, name: str) -> str:
+        """A string flag."""
+        value = self._values.get(name)
+        return value if isinstance(value, str) else ""
+
+    def number(self, name: str) -> int:
+        """A numeric flag (int, bytes, duration in ns, decimal in billionths)."""
+        value = self._values.get(name)
+        return value if isinstance(value, int) else 0
+
+    def list(self, name: str) -> list[str]:
+        """A repeatable flag."""
+        value = self._values.get(name)
+        return value if isinstance(value, list) else []
+
+
+def label_of(flag: Flag) -> str:
+    """`-n, --last` as error messages write a flag."""
+    return f"-{flag[1]}, --{flag[0]}" if flag[1] else f"--{flag[0]}"
+
+
+def _convert(flag: Flag, text: str) -> object:
+    name, _, kind, _, _ = flag
+    try:
+        if kind == "bool":
+            if text not in _BOOL:
+                raise InvalidArgument(f'strconv.ParseBool: parsing "{text}": invalid syntax')
+            return _BOOL[text]
+        return _CONVERT[kind](text)
+    except InvalidArgument as exc:
+        raise UsageError(f'invalid argument "{text}" for "{label_of(flag)}" flag: {exc.message}') from None
+
+
+def parse(flags: tuple[Flag, ...], argv: list[str], interspersed: bool = True) -> tuple[Options, list[str]]:
+    """Options and positional arguments. Raises UsageError. Without `interspersed` the first positional ends the flags (run, exec)."""
+    names = {flag[0]: flag for flag in flags}
+    shorts = {flag[1]: flag for flag in flags if flag[1]}
+    values: dict[str, object] = {flag[0]: list(flag[3]) if isinstance(flag[3], tuple) else flag[3] for flag in flags}
+    given: set[str] = set()
+    rest: list[str] = []
+
+    def put(flag: Flag, text: str) -> None:
+        name, _, kind, _, _ = flag
+        if kind in LIST_KINDS:
+            held = values[name] if name in given else []
+            assert isinstance(held, list)
+            held.append(text)
+            values[name] = held
+        else:
+            values[name] = _convert(flag, text)
+        given.add(name)
+
+    index = 0
+    while index < len(argv):
+        word = argv[index]
+        index += 1
+        if word == "--":
+            rest.extend(argv[index:])
+            break
+        if len(word) < 2 or word[0] != "-":
+            rest.append(word)
+            if not interspersed:
+                rest.extend(argv[index:])
+                break
+            continue
+        if word.startswith("--"):
+            name, sep, text = word[2:].partition("=")
+            if not name or name[0] == "-":
+                raise UsageError(f"bad flag syntax: {word}")
+            flag = names.get(name)
+            if flag is None:
+                if name == "help":
+                    values["help"] = True
+                    given.add("help")
+                    return Options(values, given), rest
+                raise UsageError(f"unknown flag: --{name}")
+            if not sep:
+                if flag[2] == "bool":
+                    text = "true"
+                elif index < len(argv):
+                    text = argv[index]
+                    index += 1
+                else:
+                    raise UsageError(f"flag needs an argument: --{name}")
+            put(flag, text)
+            continue
+        cluster = word[1:]
+        while cluster:
+            letter, cluster = cluster[0], cluster[1:]
+            flag = shorts.get(letter)
+            if flag is None:
+                if letter == "h":
+                    values["help"] = True
+                    given.add("help")
+                    return Options(values, given), rest
+                raise UsageError(f"unknown shorthand flag: {letter!r} in {word}")
+            if flag[2] == "bool":
+                if cluster.startswith("="):
+                    put(flag, cluster[1:])
+                    cluster = ""
+                else:
+                    put(flag, "true")
+                continue
+            if cluster:
+                text = cluster.removeprefix("=")
+            elif index < len(argv):
+                text = argv[index]
+                index += 1
+            else:
+                raise UsageError(f"flag needs an argument: {letter!r} in {word}")
+            put(flag, text)
+            cluster = ""
+    return Options(values, given), rest
+
+
+def describe(flags: tuple[Flag, ...]) -> str:
+    """The options block of a command's help."""
+    rows = []
+    for name, short, kind, default, text in sorted(flags):
+        if not text:
+            continue
+        left = (f"  -{short}, --{name}" if short else f"      --{name}") + ("" if kind == "bool" else " " + _SHOWN.get(kind, kind))
+        if kind == "bool" and default:
+            text += " (default true)"
+        elif isinstance(default, str) and default:
+            text += f' (default "{default}")'
+        elif isinstance(default, int) and default and kind != "bool":
+            text += f" (default {default})"
+        rows.append((left, text))
+    width = max((len(left) for left, _ in rows), default=0) + 3
+    return "".join(f"{left:<{width}}{text}\n" for left, text in rows)

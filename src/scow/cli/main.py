@@ -1,0 +1,253 @@
+"""`scow`: finds the command, parses its flags, runs it, turns errors into sentences and exit codes. The only part of the client that reads the environment.
+
+Start-up cost is a feature: nothing is imported that the command at hand does not use (no os, re, json, argparse).
+"""
+
+from __future__ import annotations
+
+import posix
+import sys
+
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    from scow.cli.flags import Flag, Options
+    from scow.client.api import Client
+
+from scow.cli import flags as flaglib
+from scow.cli.command import Cli, Command, ExitCode, daemon_error
+from scow.cli.table import ALIASES, COMMANDS, GROUPS, NOT_YET
+from scow.errors import ScowError
+
+SOCKETS = ("/run/scow/scow.sock", "/var/run/docker.sock")
+GLOBAL_FLAGS: tuple[Flag, ...] = (
+    ("config", "", "string", "", "Directory of the configuration files"),
+    ("context", "c", "string", "", "Name of the context to use"),
+    ("debug", "D", "bool", False, "Show more about errors"),
+    ("host", "H", "list", (), "Daemon to talk to: unix://PATH, tcp://HOST:PORT, ssh://USER@HOST"),
+    ("log-level", "l", "string", "info", 'Least level to log ("debug", "info", "warn", "error", "fatal")'),
+    ("tls", "", "bool", False, "Use TLS"),
+    ("tlscacert", "", "string", "", "Trust only this authority"),
+    ("tlscert", "", "string", "", "Own TLS certificate"),
+    ("tlskey", "", "string", "", "Own TLS key"),
+    ("tlsverify", "", "bool", False, "Use TLS and check the daemon's certificate"),
+    ("version", "v", "bool", False, "Print the version and quit"),
+)
+
+
+def env(name: str) -> str:
+    """A variable of the environment, "" where unset."""
+    return posix.environ.get(name.encode(), b"").decode("utf-8", "surrogateescape")
+
+
+def exists(path: str) -> bool:
+    """Whether there is something at the path."""
+    try:
+        posix.stat(path)
+    except (OSError, ValueError):
+        return False
+    return True
+
+
+def make_client(options: Options, cli: Cli) -> Client:
+    """The client for the host that flags, environment and context name. Raises ScowError."""
+    from scow.client.api import Client
+    from scow.client.transport import Endpoint
+
+    hosts = options.list("host")
+    if len(hosts) > 1:
+        raise ScowError("specify only one -H")
+    context = options.text("context")
+    if hosts and context:
+        raise ScowError("conflicting options: cannot specify both --host and --context")
+    url = hosts[0] if hosts else ""
+    tls_files: tuple[str, str, str, bool] | None = None
+    if not url and not context:
+        url = env("SCOW_HOST") or env("DOCKER_HOST")
+    if not url:
+        context = context or env("DOCKER_CONTEXT") or cli.setting("currentContext")
+        if context and context != "default":
+            from scow.cli.contexts import endpoint_of
+
+            url, tls_files = endpoint_of(cli.config_dir, context)
+    if not url:
+        url = "unix://" + next((path for path in SOCKETS if exists(path)), SOCKETS[0])
+    headers = cli.config.get("HttpHeaders") if url.startswith(("tcp", "http", "ssh")) else None
+    extra = {str(k): str(v) for k, v in headers.items() if "\n" not in f"{k}{v}"} if isinstance(headers, dict) else None
+    tls = None
+    verify = options.flag("tlsverify") or (not options.given("tlsverify") and env("DOCKER_TLS_VERIFY") != "")
+    if tls_files is not None or options.flag("tls") or verify or env("DOCKER_TLS"):
+        from scow.client.transport import TLS
+
+        folder = env("DOCKER_CERT_PATH") or cli.config_dir
+        if tls_files is not None:
+            tls = TLS(*tls_files)
+        else:
+            chosen = [options.text(f"tls{kind}") or (f"{folder}/{kind.replace('cacert', 'ca')}.pem") for kind in ("cacert", "cert", "key")]
+            ca, cert, key = (path if options.given(flag) or exists(path) else "" for path, flag in
+                             zip(chosen, ("tlscacert", "tlscert", "tlskey"), strict=True))
+            tls = TLS(ca, cert, key, verify)
+    return Client(Endpoint(url, tls if url.startswith(("tcp", "http")) else None), env("DOCKER_API_VERSION"), extra)
+
+
+def find(words: list[str]) -> tuple[str, list[str]]:
+    """The table's name of the command that `words` starts with, and the words after it; "" when there is none."""
+    for count in (2, 1):
+        if len(words) < count or any(word.startswith("-") for word in words[:count]):
+            continue
+        name = " ".join(words[:count])
+        name = ALIASES.get(name, name)
+        if name in COMMANDS or (name in NOT_YET and (count == 2 or name not in GROUPS)):
+            return name, words[count:]
+    return "", words
+
+
+def load(name: str) -> Command:
+    """The Command object of a table entry."""
+    module, attribute, _ = COMMANDS[name]
+    loaded = __import__(module, fromlist=[attribute])
+    command: Command = getattr(loaded, attribute)
+    return command
+
+
+def dispatch(argv: list[str]) -> int:
+    """Runs one command line (without the program's name); the exit status."""
+    try:
+        options, words = flaglib.parse(GLOBAL_FLAGS, argv, interspersed=False)
+    except flaglib.UsageError as exc:
+        sys.stderr.write(f"{exc.message}\n\nUsage:  scow [OPTIONS] COMMAND [ARG...]\n\nRun 'scow --help' for more information\n")
+        return exc.code
+    if options.flag("version"):
+        from scow import __version__
+
+        print(f"scow version {__version__}")
+        return 0
+    if options.flag("help") or not words or words[0] == "help":
+        from scow.cli import helping
+
+        if len(words) > 1:
+            return dispatch([*words[1:], "--help"])
+        print(helping.overview(), end="")
+        return 0
+    name, rest = find(words)
+    if not name:
+        return _no_command(words)
+    typed = " ".join(words[: len(words) - len(rest)])
+    if name in NOT_YET:
+        sys.stderr.write(f"scow: '{typed}' is not supported yet\n")
+        return 1
+    command = load(name)
+    cli = Cli(lambda: make_client(options, cli), env, options.text("config") or env("DOCKER_CONFIG") or f"{env('HOME') or '/root'}/.docker")
+    return execute(cli, command, name, typed, rest)
+
+
+def execute(cli: Cli, command: Command, name: str, typed: str, rest: list[str]) -> int:
+    """Parses the flags, checks the number of arguments and runs the command; the exit status."""
+    usage = f"Usage:  scow {typed}{command.usage.replace('@', typed)}"
+    try:
+        given, args = flaglib.parse(command.flags, rest, command.interspersed)
+    except flaglib.UsageError as exc:
+        sys.stderr.write(f"{exc.message}\n\n{usage}\n\nRun 'scow {typed} --help' for more information\n")
+        return exc.code
+    if given.flag("help"):
+        from scow.cli import helping
+
+        print(helping.command(command, name, usage), end="")
+        return 0
+    wanted = _count_error(command, len(args))
+    if wanted:
+        run = "See" if command.least != command.most and command.most < 0 else "Run"
+        more = f"{run} 'scow {typed} --help' for more information"
+        sys.stderr.write(f"scow: 'scow {typed}' {wanted}\n\n{usage}\n\n{more}\n")
+        return 1
+    code = command.error_code
+    try:
+        return command.run(cli, given, args) or 0
+    except flaglib.UsageError as exc:
+        sys.stderr.write(f"{exc.message}\n\n{usage}\n\nRun 'scow {typed} --help' for more information\n")
+        return exc.code
+    except ExitCode as exc:
+        if exc.message:
+            sys.stdout.flush()
+            sys.stderr.write(exc.message.rstrip("\n") + "\n")
+        return exc.code
+    except ScowError as exc:
+        message = daemon_error(exc.message) if hasattr(exc, "status") else exc.message
+        if code == 125:
+            message = f"scow: {message}\n\nRun 'scow {typed} --help' for more information"
+        sys.stdout.flush()
+        sys.stderr.write(message + "\n")
+        return code
+
+
+def _count_error(command: Command, count: int) -> str:
+    def words(number: int) -> str:
+        return f"{number} argument{'' if number == 1 else 's'}"
+
+    if command.least == command.most:
+        if count == command.least:
+            return ""
+        return "accepts no arguments" if command.most == 0 else f"requires {words(command.least)}"
+    if count < command.least:
+        return f"requires at least {words(command.least)}"
+    if 0 <= command.most < count:
+        return f"requires at most {words(command.most)}"
+    return ""
+
+
+def _no_command(words: list[str]) -> int:
+    group = words[0]
+    if group in NOT_YET:
+        sys.stderr.write(f"scow: '{group}' is not supported yet\n")
+        return 1
+    if group in GROUPS:
+        from scow.cli import helping
+
+        rest = words[1:]
+        if not rest or rest[0] in ("--help", "-h", "help"):
+            print(helping.group(group), end="")
+            return 0
+        if rest[0].startswith("-"):
+            sys.stderr.write(f"unknown flag: {rest[0]}\n\nUsage:  scow {group} COMMAND\n\nRun 'scow {group} --help' for more information\n")
+            return 125
+        text = f"scow: unknown command: scow {group} {rest[0]}\n\nUsage:  scow {group}\n\nRun 'scow {group} --help' for more information\n"
+        sys.stderr.write(text)
+        return 1
+    sys.stderr.write(f"scow: unknown command: scow {group}\n\nRun 'scow --help' for more information\n")
+    return 1
+
+
+def main(argv: list[str]) -> int:
+    """`dispatch` with the ends that no command handles: interrupts, closed pipes, lost connections."""
+    try:
+        code = dispatch(argv)
+        sys.stdout.flush()
+        return code
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        posix.dup2(posix.open("/dev/null", posix.O_WRONLY), 1)
+        return 141
+    except ScowError as exc:
+        sys.stderr.write(exc.message + "\n")
+        return 1
+    except OSError as exc:
+        sys.stderr.write(f"error during connect: {exc}\n")
+        return 1
+    except RecursionError:
+        sys.stderr.write("scow: the input is nested too deep\n")
+        return 1
+
+
+def run() -> None:
+    """The entry point. Ends without the interpreter's tear-down, which costs more than some commands."""
+    code = main(sys.argv[1:])
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        code = code or 1
+    posix._exit(code)
+
+
+if __name__ == "__main__":
+    run()

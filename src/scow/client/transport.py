@@ -1,0 +1,414 @@
+"""HTTP/1.1 to an engine: unix, tcp, tcp+tls and ssh endpoints, streaming bodies, hijacked connections. Synchronous, made for short-lived programs.
+
+Nothing is stored. Called by `client/api.py`. Knows no nouns; statuses of 400 and more become `ApiError` (a ScowError with the status and the daemon's sentence).
+"""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False  # importing typing would cost a tenth of a second of start-up on a slow machine; type checkers know the name
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+from scow import fastjson
+from scow.errors import ScowError
+
+CHUNK = 64 * 1024
+MAX_HEAD = 256 * 1024
+MAX_ERROR = 1024 * 1024
+CONNECT_TIMEOUT = 30.0
+_AF_UNIX, _SOCK_STREAM = 1, 1
+
+
+class ApiError(ScowError):
+    """The daemon's answer to a request it refused: `status` and its sentence."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class CannotConnect(ScowError):
+    """No daemon answers at the endpoint."""
+
+
+class Endpoint:
+    """Where a daemon listens: `kind` is unix, tcp or ssh."""
+
+    __slots__ = ("base", "host", "kind", "path", "port", "tls", "url")
+
+    def __init__(self, url: str, tls: "TLS | None" = None) -> None:
+        """Raises ScowError for an address of no known form."""
+        self.url = url
+        self.tls = tls
+        self.path = self.host = self.base = ""
+        self.port = 0
+        scheme, sep, rest = url.partition("://")
+        if not sep:
+            if url.startswith("/"):
+                scheme, rest = "unix", url
+            else:
+                scheme, rest = "tcp", url
+            self.url = f"{scheme}://{rest}"
+        if scheme == "unix":
+            self.kind = "unix"
+            self.path = rest or "/var/run/docker.sock"
+            self.host = "api.moby.localhost"
+        elif scheme in ("tcp", "http", "https"):
+            self.kind = "tcp"
+            address, slash, base = rest.partition("/")
+            self.base = slash + base.rstrip("/") if base else ""
+            if address.startswith("["):
+                host, _, port = address[1:].partition("]")
+                port = port.removeprefix(":")
+            else:
+                host, _, port = address.partition(":")
+            self.host = host or "localhost"
+            if port and not (port.isascii() and port.isdigit() and int(port) < 65536):
+                raise ScowError(f"unable to parse docker host `{url}`: the port is no number")
+            self.port = int(port) if port else (2376 if tls else 2375)
+            if scheme == "https" and tls is None:
+                self.tls = TLS("", "", "", True)
+        elif scheme == "ssh":
+            self.kind = "ssh"
+            self.path = rest
+            self.host = "docker.example.com"
+        else:
+            raise ScowError(f"unable to parse docker host `{url}`: use unix://PATH, tcp://HOST:PORT or ssh://USER@HOST")
+
+
+class TLS:
+    """Files for TLS: authority, certificate and key; `verify` checks the server's name and chain."""
+
+    __slots__ = ("ca", "cert", "key", "verify")
+
+    def __init__(self, ca: str, cert: str, key: str, verify: bool) -> None:
+        self.ca, self.cert, self.key, self.verify = ca, cert, key, verify
+
+    def context(self) -> "ssl.SSLContext":
+        """Raises ScowError when a file can't be read."""
+        import ssl
+
+        try:
+            made = ssl.create_default_context(cafile=self.ca or None) if self.verify else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            if not self.verify:
+                made.check_hostname = False
+                made.verify_mode = ssl.CERT_NONE
+            if self.cert and self.key:
+                made.load_cert_chain(self.cert, self.key)
+        except (OSError, ssl.SSLError) as exc:
+            raise ScowError(f"could not load the TLS certificates ({self.ca}, {self.cert}, {self.key}): {exc}") from exc
+        return made
+
+
+class Connection:
+    """One connected byte stream with a read buffer. `fileno()` serves select; `eof_write()` half-closes."""
+
+    __slots__ = ("_buffer", "_process", "_sock")
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        """Raises CannotConnect."""
+        self._buffer = b""
+        self._process: object = None
+        try:
+            if endpoint.kind == "unix":
+                import _socket
+
+                sock = _socket.socket(_AF_UNIX, _SOCK_STREAM | 0o2000000, 0)
+                sock.connect(endpoint.path)
+                self._sock: object = sock
+            elif endpoint.kind == "tcp":
+                self._sock = _dial_tcp(endpoint)
+            else:
+                self._sock, self._process = _dial_ssh(endpoint)
+        except OSError as exc:
+            raise CannotConnect(_why(endpoint, exc)) from exc
+
+    def send(self, data: bytes) -> None:
+        """Writes all. Raises OSError."""
+        self._sock.sendall(data)  # type: ignore[attr-defined]
+
+    def recv(self, size: int = CHUNK) -> bytes:
+        """What is buffered, else the next bytes; b"" at the end."""
+        if self._buffer:
+            data, self._buffer = self._buffer[:size], self._buffer[size:]
+            return data
+        try:
+            data = self._sock.recv(size)  # type: ignore[attr-defined]
+        except ConnectionResetError:
+            return b""
+        return data  # type: ignore[no-any-return]
+
+    def buffered(self) -> bool:
+        """Whether recv answers without waiting (also for bytes that TLS holds)."""
+        pending = getattr(self._sock, "pending", None)
+        return bool(self._buffer) or (pending is not None and pending() > 0)
+
+    def push_back(self, data: bytes) -> None:
+        """Puts bytes in front of what recv gives next."""
+        self._buffer = data + self._buffer
+
+    def fileno(self) -> int:
+        """The descriptor, for select."""
+        return self._sock.fileno()  # type: ignore[attr-defined,no-any-return]
+
+    def eof_write(self) -> None:
+        """Ends the writing side; the reading side stays open."""
+        try:
+            unwrap = getattr(self._sock, "pending", None)
+            if unwrap is not None:
+                return  # TLS has no half-close that peers understand
+            self._sock.shutdown(1)  # type: ignore[attr-defined]
+        except OSError:
+            pass
+
+    def close(self) -> None:
+        """Closes it; safe to repeat."""
+        self._sock.close()  # type: ignore[attr-defined]
+
+
+def _dial_tcp(endpoint: Endpoint) -> object:
+    import socket
+
+    sock = socket.create_connection((endpoint.host, endpoint.port), CONNECT_TIMEOUT)
+    sock.settimeout(None)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if endpoint.tls is not None:
+        return endpoint.tls.context().wrap_socket(sock, server_hostname=endpoint.host)
+    return sock
+
+
+def _dial_ssh(endpoint: Endpoint) -> tuple[object, object]:
+    import socket
+    import subprocess
+
+    target, _, path = endpoint.path.partition("/")
+    user, at, host = target.rpartition("@")
+    host, _, port = host.partition(":")
+    if host.startswith("-") or user.startswith("-"):
+        raise ScowError(f"invalid ssh host {endpoint.url!r}")
+    command = ["ssh", *(["-l", user] if at else []), *(["-p", port] if port else []), "-o", "ConnectTimeout=30", "-T", "--", host, "docker"]
+    command += (["--host", f"unix:///{path}"] if path else []) + ["system", "dial-stdio"]
+    ours, theirs = socket.socketpair()
+    with theirs:
+        process = subprocess.Popen(command, stdin=theirs.fileno(), stdout=theirs.fileno())
+    return ours, process
+
+
+def _why(endpoint: Endpoint, exc: OSError) -> str:
+    if isinstance(exc, PermissionError):
+        return (f"permission denied while trying to connect to the Docker daemon socket at {endpoint.url}: "
+                "run as root, or as a member of the group that owns the socket")
+    text = f"Cannot connect to the Docker daemon at {endpoint.url}. Is the docker daemon running?"
+    if endpoint.kind == "tcp":
+        return f"{text} ({exc})"
+    return text
+
+
+class Response:
+    """A reply whose body has not been read yet. `read()`, `iterate()`, or `hijack()`; use as a context manager."""
+
+    __slots__ = ("_body", "_conn", "_left", "_release", "headers", "status")
+
+    def __init__(self, conn: Connection, release: Callable[[Connection], None]) -> None:
+        self._conn = conn
+        self._release = release
+        head = b""
+        while b"\r\n\r\n" not in head:
+            data = conn.recv()
+            if not data:
+                raise ScowError("error during connect: the daemon closed the connection without an answer" if not head
+                                else "the daemon's answer is incomplete")
+            head += data
+            if len(head) > MAX_HEAD:
+                raise ScowError("the daemon's answer is no HTTP: its head is too long")
+        text, _, rest = head.partition(b"\r\n\r\n")
+        conn.push_back(rest)
+        lines = text.decode("latin-1").split("\r\n")
+        parts = lines[0].split(" ", 2)
+        if len(parts) < 2 or not parts[0].startswith("HTTP/1.") or not parts[1].isdigit():
+            raise ScowError("the daemon's answer is no HTTP: is this the socket of a Docker-compatible daemon?")
+        self.status = int(parts[1])
+        self.headers = {}
+        for line in lines[1:]:
+            name, _, value = line.partition(":")
+            self.headers[name.lower()] = value.strip()
+        self._left = -1
+        if self.status in (204, 304) or self.status == 101:
+            self._body = "none"
+        elif self.headers.get("transfer-encoding", "").lower() == "chunked":
+            self._body = "chunked"
+        elif "content-length" in self.headers:
+            self._body = "sized"
+            self._left = int(self.headers["content-length"]) if self.headers["content-length"].isdigit() else 0
+        else:
+            self._body = "close"
+
+    def __enter__(self) -> "Response":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def no_body(self) -> None:
+        """Says that this answers a HEAD."""
+        self._body = "none"
+
+    def read(self, limit: int = 1 << 62) -> bytes:
+        """The whole body (at most about `limit` bytes)."""
+        parts, size = [], 0
+        for part in self.iterate():
+            parts.append(part)
+            size += len(part)
+            if size > limit:
+                break
+        return b"".join(parts)
+
+    def json(self) -> object:
+        """The body's JSON value, None for an empty body."""
+        data = self.read()
+        return fastjson.loads(data) if data.strip() else None
+
+    def iterate(self) -> Iterator[bytes]:
+        """The body in pieces as they come."""
+        conn = self._conn
+        if self._body == "sized":
+            while self._left > 0:
+                data = conn.recv(min(CHUNK, self._left))
+                if not data:
+                    raise ScowError("unexpected EOF: the daemon's answer ended early")
+                self._left -= len(data)
+                yield data
+        elif self._body == "chunked":
+            yield from self._chunks()
+        elif self._body == "close":
+            while data := conn.recv():
+                yield data
+        reusable = self._body != "close" and self.headers.get("connection", "").lower() != "close"
+        self._body = "none"
+        if reusable and self.status != 101:
+            self._release(conn)
+
+    def _line(self) -> bytes:
+        line = b""
+        while b"\n" not in line:
+            data = self._conn.recv()
+            if not data:
+                raise ScowError("unexpected EOF: the daemon's answer ended early")
+            line += data
+            if len(line) > MAX_HEAD and b"\n" not in line:
+                raise ScowError("the daemon's answer is malformed")
+        line, _, rest = line.partition(b"\n")
+        self._conn.push_back(rest)
+        return line.strip()
+
+    def _chunks(self) -> Iterator[bytes]:
+        while True:
+            size_text = self._line().split(b";")[0]
+            try:
+                left = int(size_text, 16)
+            except ValueError:
+                raise ScowError("the daemon's answer is malformed") from None
+            if left == 0:
+                while self._line():
+                    pass
+                return
+            while left:
+                data = self._conn.recv(min(CHUNK, left))
+                if not data:
+                    raise ScowError("unexpected EOF: the daemon's answer ended early")
+                left -= len(data)
+                yield data
+            self._line()
+
+    def raise_for_status(self) -> "Response":
+        """Raises ApiError for 400 and more."""
+        if self.status >= 400:
+            body = self.read(MAX_ERROR)
+            message = ""
+            if body:
+                try:
+                    value = fastjson.loads(body)
+                    message = value.get("message", "") if isinstance(value, dict) else ""
+                except ValueError:
+                    message = body.decode("utf-8", "replace").strip()
+            self.close()
+            raise ApiError(self.status, message or f"request returned status {self.status}; check if the server supports the requested API version")
+        return self
+
+    def hijack(self) -> Connection:
+        """The raw stream after a 101 or 200; bytes that came with the head come first."""
+        return self._conn
+
+    def close(self) -> None:
+        """Ends the exchange; a connection with unread body is closed."""
+        if self._body != "none":
+            self._body = "none"
+            self._conn.close()
+
+
+class Transport:
+    """Requests to one endpoint; keeps one idle connection for the next request."""
+
+    def __init__(self, endpoint: Endpoint, headers: Mapping[str, str] | None = None) -> None:
+        self.endpoint = endpoint
+        self._extra = dict(headers or {})
+        self._idle: Connection | None = None
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | Iterable[bytes] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Response:
+        """Sends a request; the response's status is not judged. Raises CannotConnect, ScowError."""
+        lines = [f"{method} {self.endpoint.base}{path} HTTP/1.1", f"Host: {self.endpoint.host}", "User-Agent: scow"]
+        lines += [f"{name}: {value}" for name, value in (self._extra | dict(headers or {})).items()]
+        if isinstance(body, bytes):
+            lines.append(f"Content-Length: {len(body)}")
+        elif body is not None:
+            lines.append("Transfer-Encoding: chunked")
+        elif method == "POST":
+            lines.append("Content-Length: 0")
+        head = ("\r\n".join(lines) + "\r\n\r\n").encode("utf-8", "surrogateescape")
+        conn, fresh = (self._idle, False) if self._idle is not None else (Connection(self.endpoint), True)
+        self._idle = None
+        try:
+            return self._exchange(conn, method, head, body)
+        except (OSError, ScowError):
+            conn.close()
+            if fresh or not (body is None or isinstance(body, bytes)):
+                raise
+        conn = Connection(self.endpoint)
+        return self._exchange(conn, method, head, body)
+
+    def _exchange(self, conn: Connection, method: str, head: bytes, body: bytes | Iterable[bytes] | None) -> Response:
+        if isinstance(body, bytes) or body is None:
+            conn.send(head + (body or b""))
+        else:
+            conn.send(head)
+            try:
+                for piece in body:
+                    if piece:
+                        conn.send(b"%x\r\n%b\r\n" % (len(piece), piece))
+                conn.send(b"0\r\n\r\n")
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # the daemon has answered already: its answer says why
+        response = Response(conn, self._keep)
+        while response.status in (100, 102, 103):
+            response = Response(conn, self._keep)
+        if method == "HEAD":
+            response.no_body()
+        return response
+
+    def _keep(self, conn: Connection) -> None:
+        if self._idle is None:
+            self._idle = conn
+
+    def close(self) -> None:
+        """Drops the idle connection."""
+        if self._idle is not None:
+            self._idle.close()
+            self._idle = None
