@@ -1,0 +1,75 @@
+"""Output between pipe and log, in memory shared with the daemon: what a dead keeper had read but not written is not lost.
+
+Layout of a region: `start`, `end` (unlogged bytes), `size` (log size before a write in progress, else -1) as 64-bit numbers, then the
+buffer at 64. Stored: one memfd per process, two regions; the daemon holds a duplicate and hands it to the next keeper.
+"""
+
+import mmap
+import os
+import struct
+
+CAPACITY = 128 * 1024
+_BASE = 64
+_REGION = _BASE + CAPACITY
+_HEADER = struct.Struct("qqq")
+
+
+def create() -> int:
+    """A new descriptor for the regions of one process."""
+    fd = os.memfd_create("scow-hold", os.MFD_CLOEXEC)
+    os.ftruncate(fd, 2 * _REGION)
+    _first = _HEADER.pack(0, 0, -1)
+    os.pwrite(fd, _first, 0)
+    os.pwrite(fd, _first, _REGION)
+    return fd
+
+
+class Region:
+    """The buffer of one stream."""
+
+    def __init__(self, memory: mmap.mmap, index: int) -> None:
+        self._memory = memory
+        self._at = index * _REGION
+        start, end, size = _HEADER.unpack_from(memory, self._at)
+        if not 0 <= start <= end <= CAPACITY:
+            start = end = 0
+        self.start, self.end, self.torn = start, end, size
+
+    def _note(self, size: int = -1) -> None:
+        _HEADER.pack_into(self._memory, self._at, self.start, self.end, size)
+
+    def read_from(self, fd: int) -> bytes:
+        """Read what fits; b"" at the end of the stream; BlockingIOError when nothing waits."""
+        base = self._at + _BASE
+        with memoryview(self._memory) as view, view[base + self.end : base + CAPACITY] as room:
+            count = os.readv(fd, [room])
+        self.end += count
+        self._note()
+        return self._memory[base + self.end - count : base + self.end]
+
+    def data(self) -> bytes:
+        """The unlogged bytes."""
+        base = self._at + _BASE
+        return self._memory[base + self.start : base + self.end]
+
+    def writing(self, size: int) -> None:
+        """A write to the log, now `size` long, begins."""
+        self._note(size)
+
+    def taken(self, count: int) -> None:
+        """`count` bytes are in the log."""
+        self.start += count
+        if self.start == self.end:
+            self.start = self.end = 0
+        elif self.start >= self.end - self.start and self.start > CAPACITY // 2:
+            base = self._at + _BASE
+            length = self.end - self.start
+            self._memory[base : base + length] = self.data()
+            self.start, self.end = 0, length
+        self._note()
+
+
+def regions(fd: int) -> tuple[Region, Region]:
+    """Map the regions of `fd`, as they are."""
+    memory = mmap.mmap(fd, 2 * _REGION)
+    return Region(memory, 0), Region(memory, 1)

@@ -1,0 +1,54 @@
+"""Processes by descriptor: open, signal, and learn how one ended, as its parent or not. Nothing is stored."""
+
+import fcntl
+import os
+import signal
+import struct
+
+_GET_INFO = (3 << 30) | (64 << 16) | (0xFF << 8) | 11  # PIDFD_GET_INFO, first published size
+_INFO_EXIT = 1 << 3
+
+
+def open_pid(pid: int) -> int:
+    """A pidfd (close-on-exec) of `pid`; ProcessLookupError when there is none."""
+    return os.pidfd_open(pid)
+
+
+def send_signal(fd: int, signum: int) -> None:
+    """Signal the process; ProcessLookupError when it has ended."""
+    signal.pidfd_send_signal(fd, signum)
+
+
+def exit_code(status: int) -> int:
+    """Shell-style code (128+signal) of a wait status."""
+    return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+
+def reap(fd: int) -> int | None:
+    """Exit code if the process is our ended child (it is reaped), else None."""
+    try:
+        info = os.waitid(os.P_PIDFD, fd, os.WEXITED | os.WNOHANG)
+    except OSError:
+        return None
+    if info is None:
+        return None
+    return info.si_status if info.si_code == os.CLD_EXITED else 128 + info.si_status
+
+
+def exit_info(fd: int) -> int | None:
+    """Exit code of a process that somebody reaped (Linux 6.15), else None."""
+    buffer = bytearray(64)
+    struct.pack_into("Q", buffer, 0, _INFO_EXIT)
+    try:
+        fcntl.ioctl(fd, _GET_INFO, buffer)
+    except OSError:
+        return None
+    if not struct.unpack_from("Q", buffer, 0)[0] & _INFO_EXIT:
+        return None
+    return exit_code(struct.unpack_from("i", buffer, 60)[0])
+
+
+def collect(fd: int) -> int | None:
+    """Exit code by whichever way the kernel offers now; None: still running, or not to be learned (yet)."""
+    code = reap(fd)
+    return exit_info(fd) if code is None else code

@@ -1,0 +1,24 @@
+"""The one handle on libc that the kernel package's ctypes calls go through. Nothing is stored."""
+
+import ctypes
+import os
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def checked(result: int, *paths: str) -> int:
+    """Pass a libc result through, raising `OSError` from errno when it is -1."""
+    if result == -1:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), *paths)
+    return result
+
+
+def set_child_subreaper() -> None:
+    """Orphaned descendants become children of this process (PR_SET_CHILD_SUBREAPER)."""
+    checked(libc.prctl(36, 1, 0, 0, 0))
+
+
+def set_name(name: str) -> None:
+    """Name the calling thread as ps shows it (15 bytes)."""
+    libc.prctl(15, ctypes.c_char_p(name.encode()[:15]), 0, 0, 0)

@@ -1,0 +1,208 @@
+"""Driving an OCI runtime (crun, runc, any other): command lines, running one and awaiting it, its errors in dockerd's words.
+
+Stored: the runtime's state in run/crun. `prepare` makes cgroups acceptable to crun once per daemon start.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from scow import aio, log
+from scow.errors import Internal
+from scow.kernel import pidfd, spawn, syscalls
+from scow.runtime.types import Runtime, StartFailed
+
+logger = log.get(__name__)
+_COMMAND_TIMEOUT = 60.0
+_MAX_OUTPUT = 1 << 20
+
+
+def command(runtime: Runtime, root: Path, log_file: Path | None, *words: str) -> list[str]:
+    """The argument list of a runtime command."""
+    logs = ["--log-format", "json", "--log", str(log_file)] if log_file is not None else []
+    return [runtime.path, *runtime.args, "--root", str(root), *logs, *words]
+
+
+async def ended(fd: int) -> None:
+    """Wait until the process of pidfd `fd` has ended."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[None] = loop.create_future()
+
+    def ready() -> None:
+        if not future.done():
+            future.set_result(None)
+
+    loop.add_reader(fd, ready)
+    try:
+        await future
+    finally:
+        loop.remove_reader(fd)
+
+
+async def run(argv: Sequence[str], timeout: float = _COMMAND_TIMEOUT) -> tuple[int, str, str]:
+    """Run a short command to its end: exit code, output, error text. Internal when it cannot start or does not end in time."""
+    out = os.memfd_create("out", os.MFD_CLOEXEC)
+    err = os.memfd_create("err", os.MFD_CLOEXEC)
+    try:
+        try:
+            process = pidfd.open_pid(spawn.spawn(argv, {1: out, 2: err}))
+        except OSError as error:
+            raise Internal(f"{argv[0]}: {error.strerror}") from error
+        try:
+            async with asyncio.timeout(timeout):
+                await ended(process)
+        except TimeoutError:
+            raise Internal(f"{os.path.basename(argv[0])} did not answer in {timeout:.0f} s") from None
+        finally:
+            code = pidfd.reap(process)
+            if code is None:
+                with contextlib.suppress(ProcessLookupError):
+                    pidfd.send_signal(process, 9)
+                with contextlib.suppress(ChildProcessError):
+                    os.waitid(os.P_PIDFD, process, os.WEXITED)
+                code = 137
+            os.close(process)
+        texts = [os.pread(fd, _MAX_OUTPUT, 0).decode(errors="replace") for fd in (out, err)]
+        return code, texts[0], texts[1].strip()
+    finally:
+        os.close(out)
+        os.close(err)
+
+
+def log_text(raw: str) -> str:
+    """The last error message of a runtime's JSON log (or the text itself when it is none)."""
+    message = ""
+    for line in raw.splitlines():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(entry, dict) and entry.get("level", "error") in ("error", "fatal"):
+            message = str(entry.get("msg", message))
+    return message or raw.strip()[-2000:]
+
+
+_QUOTED = re.compile(r"[`'\"]([^`'\"]*)[`'\"]")
+
+
+def start_error(raw: str, args: Sequence[str], running: bool) -> StartFailed:
+    """dockerd's error for a start (or with `running` an exec) that failed; `args` is the process's command."""
+    text = log_text(raw)
+    lower = text.lower()
+    program = args[0] if args else ""
+    about_program = "executable file" in lower or "exec" in lower.split() or "open executable" in lower or f"`{program}`" in text
+    code = 128
+    if about_program and ("no such file" in lower or "not found" in lower):
+        code = 127
+        what = f"stat {program}: no such file or directory" if "/" in program else "executable file not found in $PATH"
+        text = f'exec: "{program}": {what}'
+    elif about_program and "is a directory" in lower:
+        code = 126
+        text = f'exec: "{program}": is a directory'
+    elif about_program and "permission denied" in lower:
+        code = 126
+        text = f'exec: "{program}": permission denied'
+    elif "no such file or directory" in lower or "executable file not found" in lower:
+        code = 127
+        text = text.replace("No such file or directory", "no such file or directory")
+    elif "permission denied" in lower or "is a directory" in lower or "not a directory" in lower:
+        code = 126
+        text = text.replace("Permission denied", "permission denied")
+    if running:
+        return StartFailed(f"OCI runtime exec failed: exec failed: unable to start container process: {text}: unknown", code)
+    return StartFailed(
+        "failed to create task for container: failed to create shim task: OCI runtime create failed: runc create failed: "
+        f"unable to start container process: {text}: unknown",
+        code,
+    )
+
+
+def read_config(bundle: Path) -> dict[str, Any]:
+    """The bundle's config.json; Internal when there is none."""
+    try:
+        found = json.loads((bundle / "config.json").read_bytes())
+    except (OSError, ValueError) as error:
+        raise Internal(f"bundle {bundle}: {error}") from error
+    if not isinstance(found, dict):
+        raise Internal(f"bundle {bundle}: config.json is no object")
+    return found
+
+
+_V1_MEMORY = Path("/sys/fs/cgroup/memory")
+_UNIFIED = Path("/sys/fs/cgroup")
+
+
+def cgroup_directories(path: str) -> list[str]:
+    """Where the cgroup `path` of a container lies, the one to list processes of first."""
+    if not path or ":" in path:
+        return []
+    relative = path.lstrip("/")
+    if (_UNIFIED / "cgroup.controllers").exists():
+        return [str(_UNIFIED / relative)]
+    return [str(root / relative) for name in ("memory", "pids", "devices", "freezer") if (root := _UNIFIED / name).is_dir()]
+
+
+def oom_files(path: str) -> list[str]:
+    """The files that count out-of-memory kills of the cgroup."""
+    if not path or ":" in path:
+        return []
+    relative = path.lstrip("/")
+    if (_UNIFIED / "cgroup.controllers").exists():
+        return [str(_UNIFIED / relative / "memory.events")]
+    return [str(_V1_MEMORY / relative / "memory.oom_control")]
+
+
+def cgroup_pids(directories: Sequence[str]) -> list[int]:
+    """The processes of a cgroup and those below it, from the first directory that is there."""
+    for directory in directories:
+        found: list[int] = []
+        for here, _, _ in os.walk(directory):
+            with contextlib.suppress(OSError):
+                with open(os.path.join(here, "cgroup.procs")) as file:
+                    found.extend(int(line) for line in file if line.strip() not in ("", "0"))
+        if found:
+            return sorted(set(found))
+    return []
+
+
+def _left_over() -> list[str]:
+    """Controllers still on v2 although the host is hybrid: crun refuses to work then."""
+    unified = _UNIFIED / "unified" / "cgroup.controllers"
+    if (_UNIFIED / "cgroup.controllers").exists() or not unified.exists():
+        return []
+    with contextlib.suppress(OSError):
+        return unified.read_text().split()
+    return []
+
+
+def _mount_left_over(run_dir: Path) -> None:
+    for name in _left_over():
+        target = run_dir / "cgroup" / name
+        target.mkdir(parents=True, exist_ok=True)
+        try:
+            syscalls.checked(syscalls.libc.mount(b"cgroup", os.fsencode(target), b"cgroup", 0, name.encode()))
+        except OSError as error:
+            logger.warning("controller %s stays on cgroup v2: %s", name, error)
+
+
+async def prepare(run_dir: Path) -> None:
+    """Give crun a host it accepts: on a hybrid host mount the controllers left on v2 as v1, below run/cgroup."""
+    await aio.in_pool(_mount_left_over, run_dir)
+
+
+async def unprepare(run_dir: Path) -> None:
+    """Take the mounts of `prepare` away, as far as nobody uses them."""
+
+    def undo() -> None:
+        with contextlib.suppress(OSError):
+            for target in (run_dir / "cgroup").iterdir():
+                syscalls.libc.umount2(os.fsencode(target), 2)
+                target.rmdir()
+            (run_dir / "cgroup").rmdir()
+
+    await aio.in_pool(undo)

@@ -1,0 +1,304 @@
+"""Every live process of the runtime: started through the keeper, watched by pidfd here, ended exactly once. Used by `runtime.task` only.
+
+The one owner of "who awaits this exit" is this daemon: it watches the pidfd of each process itself, so no death of a keeper can lose an exit.
+The keeper's record is waited for first (it comes after the last output is in the log); what the kernel says is the fallback.
+Stored: exit records in run/exits (also written here when the keeper did not). See docs/design/runtime.md.
+"""
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from scow import aio, log
+from scow.errors import Internal, ScowError
+from scow.keeper import protocol
+from scow.kernel import pidfd, tty
+from scow.runtime import live as parts
+from scow.runtime.link import KeeperGone, Link
+from scow.runtime.live import Kit, Live
+from scow.runtime.types import Exit
+
+logger = log.get(__name__)
+Key = tuple[str, str]
+_KEEPER_WORD = 0.05  # first look for ourselves, after the pidfd fired
+_STEP = 0.02
+_OWN_RECORD = 1.0  # a known exit is recorded by us when the keeper has not done it by then
+_UNKNOWN = 5.0
+_LEASE = 60.0
+_ATTEMPTS = 3
+
+
+class RunFailed(ScowError):
+    """The runtime refused; the message is its log."""
+
+
+def to_exit(record: dict[str, Any]) -> Exit:
+    """An exit record as the engine knows it."""
+    return Exit(int(record["code"]), int(record["at"]), bool(record.get("oom")), bool(record.get("known", True)))
+
+
+class Supervision:
+    """The table of live processes and the keeper's link."""
+
+    def __init__(self, run_dir: Path, on_settled: Callable[[Live], None], on_detach: Callable[[str, str], None]) -> None:
+        self.exits_dir = run_dir / "exits"
+        self._on_settled, self._on_detach = on_settled, on_detach
+        self.live: dict[Key, Live] = {}
+        self._link = Link(run_dir, self._event, self._lost)
+        self._tasks = aio.Supervisor("runtime")
+        self._ready = asyncio.Event()
+        self._closing = False
+
+    async def open(self) -> None:
+        """Find or start the keeper; its processes are in `live` afterwards."""
+        await self._link.open()
+        self._ready.set()
+
+    async def close(self, end_keeper: bool) -> None:
+        """Leave; the keeper goes on while it has processes, or ends at once if asked and it has none."""
+        self._closing = True
+        if end_keeper and self._link.up and not self.live:
+            with contextlib.suppress(ScowError, TimeoutError):
+                async with asyncio.timeout(2):
+                    await self._link.request({"op": "end"})
+        await self._tasks.close()
+        self._link.close()
+        self._link.reap()
+        for process in self.live.values():
+            self._unwatch(process)
+            process.close()
+        self.live.clear()
+
+    # starting
+
+    async def launch(self, meta: dict[str, Any], argv: list[str], files: tuple[Path, Path], kit: Kit, undo: Callable[[], Any]) -> Live:
+        """Run the runtime through the keeper once; RunFailed with the runtime's log. Survives the keeper's death: what was started is adopted.
+
+        `files`: where the runtime writes pid and log. `undo()` (awaitable) removes a half-started process.
+        """
+        pid_file, log_file = files
+        for _ in range(_ATTEMPTS):
+            await self._keeper()
+            for path in files:
+                with contextlib.suppress(FileNotFoundError):
+                    path.unlink()
+            lease, lease_child = os.pipe2(os.O_CLOEXEC)
+            message = {
+                "op": "run",
+                "meta": meta,
+                "argv": argv,
+                "pid_file": str(pid_file),
+                "log_file": str(log_file),
+                "rows": meta.get("rows", 0),
+                "cols": meta.get("cols", 0),
+                "clients": [parts.options(attachment) for attachment in kit.attachments],
+            }
+            try:
+                future = self._link.request(message, {**kit.fds, "lease": lease_child})
+                task = self._tasks.start(future, "run")  # its first step sends
+                await asyncio.sleep(0)
+                os.close(lease_child)
+                lease_child = -1
+                reply, found = await task
+            except KeeperGone:
+                if lease_child >= 0:
+                    os.close(lease_child)
+                    lease_child = -1
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_LEASE):
+                        await _hung_up(lease)
+                orphan = self._aftermath(meta, pid_file, kit)
+                if orphan is not None:
+                    await self._keeper()
+                    self._watch(orphan)
+                    await self._adopt(orphan, kit)
+                    return orphan
+                await undo()
+                continue
+            finally:
+                os.close(lease)
+                if lease_child >= 0:
+                    os.close(lease_child)
+            if "failed" in reply:
+                raise RunFailed(reply["failed"])
+            process = Live({**meta, "pid": reply["pid"], "at": reply["at"]}, {**kit.held(), **found})
+            self._watch(process)
+            return process
+        raise Internal("the keeper ended three times while the process was started")
+
+    def _aftermath(self, meta: dict[str, Any], pid_file: Path, kit: Kit) -> Live | None:
+        """The process a runtime left behind whose keeper died before it could tell."""
+        fds: dict[str, int] = {}
+        try:
+            pid = int(pid_file.read_text())
+            fds["pidfd"] = pidfd.open_pid(pid)
+            listener = kit.listener()
+            if listener is not None:
+                listener.setblocking(False)
+                fds["master"] = tty.receive_master(listener)
+        except (OSError, ValueError):
+            for fd in fds.values():
+                os.close(fd)
+            return None
+        return Live({**meta, "pid": pid, "at": time.time_ns()}, {**kit.held(), **fds})
+
+    async def _keeper(self) -> None:
+        try:
+            async with asyncio.timeout(30):
+                await self._ready.wait()
+        except TimeoutError:
+            raise KeeperGone("the keeper cannot be started: see keeper.log in the exec root") from None
+
+    async def _adopt(self, process: Live, kit: Kit | None = None) -> None:
+        clients = kit.attachments if kit is not None else []
+        fds = {**process.fds}
+        if kit is not None:
+            fds |= {name: fd for name, fd in kit.fds.items() if name.startswith(("client", "early"))}
+        message = {"op": "adopt", "meta": process.meta, "clients": [parts.options(attachment) for attachment in clients]}
+        await self._link.request(message, fds)
+
+    # requests about a live process
+
+    async def ask(self, key: Key, message: dict[str, Any], fds: dict[str, int] | None = None) -> None:
+        """A request about one process, sent again when the keeper died meanwhile."""
+        for attempt in range(_ATTEMPTS):
+            await self._keeper()
+            try:
+                await self._link.request({**message, "id": key[0], "exec": key[1]}, fds)
+                return
+            except KeeperGone:
+                if attempt == _ATTEMPTS - 1:
+                    raise
+                await asyncio.sleep(_STEP)
+
+    # the keeper's word
+
+    def _event(self, message: dict[str, Any], fds: dict[str, int]) -> None:
+        kind = message.get("ev")
+        if kind == "process":
+            meta = message["meta"]
+            if (meta["id"], meta["exec"]) not in self.live:
+                self._watch(Live(meta, fds))
+                return
+        for fd in fds.values():
+            os.close(fd)
+        process = self.live.get((message.get("id", ""), message.get("exec", "")))
+        if kind == "exit" and process is not None:
+            self._finish(process, message)
+        elif kind == "stdin" and process is not None:
+            process.drop("in")
+        elif kind == "detach":
+            self._on_detach(message["id"], message["exec"])
+
+    def _lost(self) -> None:
+        self._ready.clear()
+        if not self._closing:
+            self._tasks.start(self._revive(), "revive")
+
+    async def _revive(self) -> None:
+        delay = 0.0
+        while True:
+            await asyncio.sleep(delay)
+            self._link.reap()
+            try:
+                await self._link.open()
+                for process in list(self.live.values()):
+                    if "in" in process.fds or "out" in process.fds or "master" in process.fds or "err" in process.fds:
+                        await self._adopt(process)
+                break
+            except (ScowError, OSError, TimeoutError) as error:
+                logger.error("a new keeper could not be started: %s", error)
+                self._link.close()
+                delay = min(2.0, delay * 2 + 0.05)
+        logger.info("a new keeper holds the containers")
+        self._ready.set()
+
+    # exits
+
+    def watch(self, process: Live) -> None:
+        """Add a process found by other means (recovery)."""
+        self._watch(process)
+
+    def _watch(self, process: Live) -> None:
+        old = self.live.get((process.container_id, process.exec_id))
+        if old is not None:
+            self._unwatch(old)
+            old.close()
+        self.live[process.container_id, process.exec_id] = process
+        asyncio.get_running_loop().add_reader(process.fds["pidfd"], self._ended, process)
+
+    def _unwatch(self, process: Live) -> None:
+        if "pidfd" in process.fds:
+            asyncio.get_running_loop().remove_reader(process.fds["pidfd"])
+
+    def _ended(self, process: Live) -> None:
+        self._unwatch(process)
+        self._reap(process)
+        self._tasks.start(self._settle(process), "settle")
+
+    def _reap(self, process: Live) -> None:
+        if process.reaped is None and (code := pidfd.reap(process.fds["pidfd"])) is not None:
+            process.reaped = (code, time.time_ns())
+
+    async def _settle(self, process: Live) -> None:
+        """See an exit through to its record, whoever writes it."""
+        started = time.monotonic()
+        ended_at = time.time_ns()
+        delay = _KEEPER_WORD
+        name = protocol.record_name(process.container_id, process.exec_id)
+        while process.exit is None:
+            await asyncio.sleep(delay)
+            delay = _STEP
+            if process.exit is not None:
+                return
+            record = protocol.read_record(str(self.exits_dir), name)
+            if record is None:
+                self._reap(process)
+                waited = time.monotonic() - started
+                if waited < _OWN_RECORD:
+                    continue
+                code = process.reaped[0] if process.reaped else pidfd.exit_info(process.fds["pidfd"])
+                if code is None and waited < _UNKNOWN:
+                    continue
+                oom = not process.exec_id and protocol.oom_killed(process.meta.get("oom", []))
+                at = process.reaped[1] if process.reaped else ended_at
+                record = {"code": 255 if code is None else code, "at": at, "oom": oom, "known": code is not None}
+                try:
+                    record = protocol.write_record(str(self.exits_dir), name, record)
+                except OSError as error:
+                    logger.error("exit record %s: %s", name, error)
+            elif self._link.up and time.monotonic() - started < _OWN_RECORD:
+                continue  # the keeper's message is under way
+            self._finish(process, record)
+
+    def _finish(self, process: Live, record: dict[str, Any]) -> None:
+        if process.exit is not None:
+            return
+        process.exit = to_exit(record)
+        self._unwatch(process)
+        self._reap(process)
+        process.close()
+        key = (process.container_id, process.exec_id)
+        if self.live.get(key) is process:
+            del self.live[key]
+        self._on_settled(process)
+
+
+async def _hung_up(fd: int) -> None:
+    """Wait until the last writer of the pipe has closed it."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[None] = loop.create_future()
+
+    def ready() -> None:
+        if not future.done():
+            future.set_result(None)
+
+    loop.add_reader(fd, ready)
+    try:
+        await future
+    finally:
+        loop.remove_reader(fd)
