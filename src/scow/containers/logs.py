@@ -1,0 +1,74 @@
+"""`docker logs`: what a container wrote, chosen by time and number, and what it will write until it ends.
+
+Reads what the keeper stores, through `logdrivers.reader`.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from scow import logdrivers
+from scow.containers import shapes
+from scow.containers.container import Container
+from scow.errors import InvalidArgument
+from scow.logdrivers import reader
+from scow.units import parse_timestamp
+
+if TYPE_CHECKING:
+    pass
+
+_MAX_TAIL = 1 << 31
+
+
+@dataclass(frozen=True, slots=True)
+class LogsQuery:
+    """Parameters of logs as the client wrote them."""
+
+    stdout: bool = False
+    stderr: bool = False
+    follow: bool = False
+    since: str = ""
+    until: str = ""
+    timestamps: bool = False
+    details: bool = False
+    tail: str = "all"
+
+
+def parse_tail(text: str) -> int:
+    """The number of last lines; -1 = all, also for what is no number (as Docker)."""
+    try:
+        number = int(text) if len(text) < 20 else -1
+    except ValueError:
+        return -1
+    return min(number, _MAX_TAIL) if number >= 0 else -1
+
+
+def parse_query(query: LogsQuery) -> "reader.LogQuery":
+    """The reader's query. Raises InvalidArgument (no stream, a time that is none)."""
+    if not (query.stdout or query.stderr):
+        raise InvalidArgument("Bad parameters: you must choose at least one stream")
+    return reader.LogQuery(
+        follow=query.follow,
+        stdout=query.stdout,
+        stderr=query.stderr,
+        since_ns=max(0, parse_timestamp(query.since)),
+        until_ns=max(0, parse_timestamp(query.until)),
+        timestamps=query.timestamps,
+        details=query.details,
+        tail=parse_tail(query.tail),
+    )
+
+
+def plan_of(container: Container) -> "logdrivers.LogPlan":
+    """The plan of a container's log, settled now if it wasn't yet (it was never started, or the daemon was)."""
+    if container.log is None:
+        facts = logdrivers.Facts(
+            container_id=container.id,
+            name=container.name,
+            image_id=container.image_id,
+            image_name=container.image_ref,
+            labels=container.config.labels,
+            env=tuple(container.config.env),
+            command=shapes.command(container.path, container.args),
+        )
+        container.log = logdrivers.plan(container.host.log_config, facts, container.dir)
+    return container.log
