@@ -1,4 +1,6 @@
-"""Linux capabilities: their names, this process's own sets, and what a container gets. Used by `runtime/spec.py` and `runtime/checks.py`."""
+"""Linux capabilities: their names, this process's own sets, and what a container gets.
+
+Used by `runtime/spec.py` and `runtime/checks.py`."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -8,18 +10,20 @@ from scow.errors import InvalidArgument
 ALL = "ALL"
 NAMES: tuple[str, ...] = tuple(
     "CAP_" + name
-    for name in (
-        "CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE NET_BROADCAST "
-        "NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE "
-        "SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM "
-        "BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE"
-    ).split()
+    for name in [
+        "CHOWN", "DAC_OVERRIDE", "DAC_READ_SEARCH", "FOWNER", "FSETID", "KILL", "SETGID", "SETUID", "SETPCAP", "LINUX_IMMUTABLE",
+        "NET_BIND_SERVICE", "NET_BROADCAST", "NET_ADMIN", "NET_RAW", "IPC_LOCK", "IPC_OWNER", "SYS_MODULE", "SYS_RAWIO",
+        "SYS_CHROOT", "SYS_PTRACE", "SYS_PACCT", "SYS_ADMIN", "SYS_BOOT", "SYS_NICE", "SYS_RESOURCE", "SYS_TIME", "SYS_TTY_CONFIG",
+        "MKNOD", "LEASE", "AUDIT_WRITE", "AUDIT_CONTROL", "SETFCAP", "MAC_OVERRIDE", "MAC_ADMIN", "SYSLOG", "WAKE_ALARM",
+        "BLOCK_SUSPEND", "AUDIT_READ", "PERFMON", "BPF", "CHECKPOINT_RESTORE"
+    ]  # fmt: skip
 )
 DEFAULT: tuple[str, ...] = tuple(
     "CAP_" + name
-    for name in (
-        "CHOWN DAC_OVERRIDE FSETID FOWNER MKNOD NET_RAW SETGID SETUID SETFCAP SETPCAP NET_BIND_SERVICE SYS_CHROOT KILL AUDIT_WRITE"
-    ).split()
+    for name in [
+        "CHOWN", "DAC_OVERRIDE", "FSETID", "FOWNER", "MKNOD", "NET_RAW", "SETGID", "SETUID", "SETFCAP", "SETPCAP",
+        "NET_BIND_SERVICE", "SYS_CHROOT", "KILL", "AUDIT_WRITE"
+    ]  # fmt: skip
 )
 
 
@@ -46,7 +50,10 @@ def effective() -> frozenset[str]:
 
 
 def normalize(names: Iterable[str], available: frozenset[str]) -> list[str]:
-    """Docker's spellings (net_admin, CAP_NET_ADMIN, ALL) as kernel names. Raises InvalidArgument for what the kernel or this process lacks."""
+    """Docker's spellings (net_admin, CAP_NET_ADMIN, ALL) as kernel names.
+
+    Raises InvalidArgument for what the kernel or this process lacks.
+    """
     result = []
     for name in names:
         upper = name.upper()

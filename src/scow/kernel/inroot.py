@@ -35,7 +35,10 @@ def read_text(root: str | os.PathLike[str], path: str, limit: int) -> str | None
 
 
 def make_dirs(root: int, path: str, mode: int = 0o755, uid: int = 0, gid: int = 0) -> int:
-    """Make the directories of `path` that are missing; a descriptor (O_PATH) of the last one. Raises NotADirectoryError and other OSErrors."""
+    """Make the directories of `path` that are missing; a descriptor (O_PATH) of the last one.
+
+    Raises NotADirectoryError and other OSErrors.
+    """
     parts = [part for part in path.split("/") if part and part != "."]
     if len(parts) > 512:
         raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), path)

@@ -12,7 +12,9 @@ _FLAGS = {
     "private": "", "rprivate": "", "shared": "", "rshared": "", "slave": "", "rslave": "", "relatime": "norelatime",
     "norelatime": "relatime", "strictatime": "nostrictatime", "nostrictatime": "strictatime", "defaults": "",
 }  # fmt: skip
-_DATA = re.compile(r"(size=\d+[kmgtKMGT%]?|mode=[0-7]{1,4}|uid=\d{1,10}|gid=\d{1,10}|nr_inodes=\d+[kmgKMG]?|nr_blocks=\d+[kmgKMG]?|mpol=[\w:,=-]+)\Z")
+_DATA = re.compile(
+    r"(size=\d+[kmgtKMGT%]?|mode=[0-7]{1,4}|uid=\d{1,10}|gid=\d{1,10}|nr_inodes=\d+[kmgKMG]?|nr_blocks=\d+[kmgKMG]?|mpol=[\w:,=-]+)\Z"
+)
 
 
 def merge(text: str, defaults: tuple[str, ...] = DEFAULTS) -> tuple[str, ...]:

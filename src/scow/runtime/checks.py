@@ -1,6 +1,7 @@
 """What dockerd checks of a container before it makes it, with dockerd's texts.
 
-Called by containers at create (`validate`, on a configuration whose defaults are filled in) and at update (`validate_resources`). Mounts are checked by `volumes/mounts.py`.
+Called by containers at create (`validate`, on a configuration whose defaults are filled in) and at update (`validate_resources`).
+Mounts are checked by `volumes/mounts.py`.
 """
 
 import os
@@ -13,9 +14,9 @@ from scow.errors import InvalidArgument
 from scow.kernel import caps
 from scow.model.container import ContainerConfig, HealthConfig, HostConfig, RestartPolicy
 from scow.opts import devices as device_opts
+from scow.opts import signals
 from scow.opts import ulimits as ulimit_opts
 from scow.opts.units import parse_cpu_list
-from scow.opts import signals
 from scow.runtime import security
 
 MIN_MEMORY = 6 << 20
@@ -73,7 +74,8 @@ def _health(check: HealthConfig | None) -> None:
     if check is None:
         return
     for name, value in (
-        ("Interval", check.interval), ("Timeout", check.timeout), ("StartPeriod", check.start_period), ("StartInterval", check.start_interval),
+        ("Interval", check.interval), ("Timeout", check.timeout), ("StartPeriod", check.start_period),
+        ("StartInterval", check.start_interval),
     ):  # fmt: skip
         if value < 0 or 0 < value < _MS:
             raise _bad(f"{name} in Healthcheck cannot be less than 1ms")
@@ -205,7 +207,10 @@ def validate_resources(r: HostConfig, update: bool = False) -> list[str]:
     if r.io_maximum_bandwidth or r.io_maximum_iops:
         raise _bad("Invalid QoS settings: Linux does not support Maximum IO Bandwidth or IOps")
     if r.oom_kill_disable and not r.memory:
-        warnings.append("OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources.")
+        warnings.append(
+            "OOM killer is disabled for the container, but no memory limit is set, "
+            "this can result in the system running out of resources."
+        )
     return warnings
 
 
@@ -244,7 +249,7 @@ def _go_lists(value: list[list[str]]) -> str:
 
 
 _IPC_SYSCTLS = frozenset(
-    f"kernel.{n}" for n in "msgmax msgmnb msgmni sem shmall shmmax shmmni shm_rmid_forced".split()
+    f"kernel.{n}" for n in ["msgmax", "msgmnb", "msgmni", "sem", "shmall", "shmmax", "shmmni", "shm_rmid_forced"]
 )
 
 

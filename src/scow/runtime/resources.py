@@ -51,7 +51,7 @@ def build(host: HostConfig) -> dict[str, Any]:
         ("throttleReadIOPSDevice", host.blkio_device_read_iops), ("throttleWriteIOPSDevice", host.blkio_device_write_iops),
     ):  # fmt: skip
         if devices:
-            block[key] = _throttles(devices)
+            block[key] = _throttles(devices)  # noqa: PERF403
     if block:
         doc["blockIO"] = block
     return doc

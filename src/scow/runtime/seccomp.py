@@ -53,7 +53,9 @@ def _check(profile: dict[str, Any]) -> None:
 
     action(profile.get("defaultAction"))
     if profile.get("architectures") and profile.get("archMap"):
-        raise InvalidArgument("both 'architectures' and 'archMap' are specified in the seccomp profile, use either 'architectures' or 'archMap'")
+        raise InvalidArgument(
+            "both 'architectures' and 'archMap' are specified in the seccomp profile, use either 'architectures' or 'archMap'"
+        )
     calls = profile.get("syscalls") or []
     for name in ("syscalls", "archMap", "architectures"):
         if not isinstance(profile.get(name) or [], list):
@@ -133,7 +135,8 @@ def render(
             rule["errnoRet"] = call["errnoRet"]
         if call.get("args"):
             rule["args"] = [
-                {k: a[k] for k in ("index", "value", "valueTwo", "op") if k in a} | ({} if "value" in a else {"value": 0}) for a in call["args"]
+                {"index": a.get("index", 0), "value": a.get("value", 0), "valueTwo": a.get("valueTwo", 0), "op": a["op"]}
+                for a in call["args"]
             ]
         if rule["names"]:
             calls.append(rule)

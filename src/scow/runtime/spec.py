@@ -43,8 +43,8 @@ class SpecInput:
 
     `env`: the container's own variables (image and request merged; PATH, HOSTNAME, TERM and HOME are added here). `mounts`: binds, volumes,
     tmpfs and the files of the engine, sources already on this host. `netns`: path of the network namespace, None = the host's. `joined`:
-    paths of other containers' namespaces by kind (pid, ipc, uts, cgroup). `hostname` "" with `uts_mode` host. `cgroup_path` "" = the default
-    below `host.cgroup_parent`. `shm`: directory to bind at /dev/shm (shareable, joined or host ipc); None = a private one.
+    paths of other containers' namespaces by kind (pid, ipc, uts, cgroup). `hostname` "" with `uts_mode` host. `cgroup_path` "" = the
+    default below `host.cgroup_parent`. `shm`: directory to bind at /dev/shm (shareable, joined or host ipc); None = a private one.
     `seccomp`: an unresolved profile instead of the one `host.security_opt` asks for. `bounding`: what the daemon may hand on.
     """
 
@@ -130,8 +130,8 @@ def _rlimits(ulimits: Iterable[Ulimit]) -> list[dict[str, Any]]:
             own = resource.getrlimit(number)[1]
             if own != resource.RLIM_INFINITY and hard > own:
                 raise InvalidArgument(
-                    f"ulimit {limit.name}={limit.soft}:{limit.hard} is above this engine's own hard limit of {own}, and it may not raise it "
-                    "(CAP_SYS_RESOURCE is missing): ask for less, or start the engine with a higher limit"
+                    f"ulimit {limit.name}={limit.soft}:{limit.hard} is above this engine's own hard limit of {own}, and it may not "
+                    "raise it (CAP_SYS_RESOURCE is missing): ask for less, or start the engine with a higher limit"
                 )
         found[name] = {"type": name, "soft": soft, "hard": hard}
     return list(found.values())
@@ -141,8 +141,6 @@ def _mounts(spec: SpecInput) -> list[dict[str, Any]]:
     host = spec.host
     taken = {mount.destination for mount in spec.mounts}
     base = [_PROC, _DEV, _PTS, _SYS, _CGROUP]
-    if host.pid_mode == "host":
-        base[0] = _PROC
     if host.ipc_mode == "host":
         base.append(SpecMount("/dev/mqueue", "/dev/mqueue", "bind", ("rbind", "nosuid", "noexec", "nodev")))
     else:
@@ -275,6 +273,7 @@ def _own_oom_score() -> int:
 def _oom_score(value: int) -> int:
     if value < min(0, _own_oom_score()) and "CAP_SYS_RESOURCE" not in caps.effective():
         raise InvalidArgument(
-            f"--oom-score-adj {value} would lower the score below the engine's own, and it may not (CAP_SYS_RESOURCE is missing): use 0 or more"
+            f"--oom-score-adj {value} would lower the score below the engine's own, and it may not (CAP_SYS_RESOURCE is missing): "
+            "use 0 or more"
         )
     return value

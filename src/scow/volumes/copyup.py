@@ -1,4 +1,6 @@
-"""Fills an empty volume from the image's directory at its mount point. Synchronous; descriptors all the way, so nothing leads out of either tree."""
+"""Fills an empty volume from the image's directory at its mount point.
+
+Synchronous; descriptors all the way, so nothing leads out of either tree."""
 
 import errno
 import os

@@ -100,7 +100,8 @@ class LocalDriver:
             self.unmount(name)
             shown = f", data: {data}" if data else ""
             raise MountFailed(
-                f"error while mounting volume '{target}': failed to mount local volume {name}: mount {device}:{target}{shown}: {reason.lower()}"
+                f"error while mounting volume '{target}': failed to mount local volume {name}: "
+                f"mount {device}:{target}{shown}: {reason.lower()}"
             ) from None
 
     def unmount(self, name: str) -> None:

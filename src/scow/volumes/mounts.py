@@ -112,8 +112,8 @@ def resolve(
         clean = binds.check_destination(path, "volume")
         if clean not in taken and clean not in points and clean not in anonymous:
             anonymous.append(clean)
-    for destination, (point, asked) in wanted.items():
-        points[destination] = _with_volume(point, asked, volumes, use)
+    for destination, (point, spec) in wanted.items():
+        points[destination] = _with_volume(point, spec, volumes, use)
     for destination in anonymous:
         point = MountPoint("volume", destination=destination, driver=host.volume_driver, copy=True)
         points[destination] = _with_volume(point, None, volumes, use)
