@@ -1,31 +1,34 @@
 """POST /containers/create: from a request to a stored container with its root file system and volumes, or to nothing at all.
 
-Order: check everything, then record, then make; a failure undoes what was made. The row carries `hold` until the end, so that a crash half-way
-is seen at boot (`recover.py`).
+Order: check everything, then record, then make; a failure undoes what was made. The row carries `hold` until the end, so that a
+crash half-way is seen at boot (`recover.py`).
 """
 
+import contextlib
 import platform as host_platform
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scow import ids, log, logdrivers
+from scow import ids, log
 from scow.aio import Unwind, in_pool
 from scow.containers import merge, names
 from scow.containers.container import Container
+from scow.containers.delete import remove_tree
 from scow.containers.lifecycle import Transition
 from scow.containers.parts import Parts
 from scow.errors import InvalidArgument, NotFound
-from scow.kernel import cgroups
 from scow.model import codec
 from scow.model.container import ContainerConfig, CreateRequest, HostConfig
 from scow.runtime import checks
-from scow.volumes import mounts as volume_mounts
+from scow.volumes import mounts
 
 if TYPE_CHECKING:
     from scow.containers.start import Starter
     from scow.images.service import Image
+    from scow.volumes.service import Volume, VolumeService
 
 logger = log.get(__name__)
 
@@ -47,14 +50,16 @@ class Creator:
         parts = self.parts
         wanted = names.check(name) if name else ""
         if not request.image:
-            raise InvalidArgument("Config cannot be empty in order to create a container" if request == CreateRequest() else "no image specified")
+            raise InvalidArgument(
+                "Config cannot be empty in order to create a container" if request == CreateRequest() else "no image specified"
+            )
         image = parts.images.get(request.image)
         own = merge.own_config(request)
         config = merge.with_image(own, image_config(image))
         asked = request.host_config or HostConfig()
         container_id = ids.new_id()
-        host = merge.host_defaults(asked, parts.defaults, cgroups.detect().unified)
-        warnings = list(checks.validate(host, config, None))
+        host = merge.host_defaults(asked, parts.defaults)
+        warnings = list(checks.validate(host, config))
         warnings += platform_warnings(image, platform, parts.defaults.arch)
         self._check_runtime(host)
         config = merge.hostname(config, host, container_id, host_platform.node())
@@ -80,13 +85,13 @@ class Creator:
             platform="linux",
             hold=HOLD,
         )
-        container.log = logdrivers.plan(host.log_config, container, directory)
         container.name = wanted or names.generate(parts.store.taken, ids.short(container_id))
+        self.starter.plan_log(container)
         undo = Unwind()
         try:
             parts.store.reserve(container.name, container_id)
             undo.push(parts.store.release, container.name, container_id)
-            await self._make(container, own, image, links, undo)
+            await self._make(container, config, image, links, undo)
         except BaseException:
             await undo.undo()
             raise
@@ -111,26 +116,118 @@ class Creator:
             if other is None:
                 raise NotFound(f"could not get container for {target}: No such container: {target}")
             if other.host.network_mode == "host":
-                raise InvalidArgument("conflicting options: host type networking can't be used with links. This would result in undefined behavior")
+                raise InvalidArgument(
+                    "conflicting options: host type networking can't be used with links. This would result in undefined behavior"
+                )
             links[(alias or target).removeprefix("/")] = other.id
         return (replace(host, **changes) if changes else host), links
 
-    async def _make(self, container: Container, own: ContainerConfig, image: "Image", links: dict[str, str], undo: Unwind) -> None:
+    async def _make(self, container: Container, config: ContainerConfig, image: "Image", links: dict[str, str], undo: Unwind) -> None:
         parts = self.parts
         with parts.db.update():
             container.save()
             parts.refs.add("image", image.id, container.id)
-        parts.store.put(container)
         undo.push(parts.store.erase, container)
         undo.push(parts.refs.drop_user, container.id)
+        parts.store.put(container)
         for alias, target in links.items():
             parts.store.link(container, alias, target)
         await in_pool(_make_directory, container.dir)
-        undo.push(in_pool, _remove_tree, container.dir)
+        undo.push(in_pool, remove_tree, container.dir)
         await parts.images.prepare_rootfs(container.id, image.id)
         undo.push(parts.images.remove_rootfs, container.id)
-        undo.push(self._drop_volumes, container)
-        container.mounts = tuple(await self._mounts(container, own, image))
+        made: list[str] = []
+        undo.push(self._drop_volumes, container, made)
+        container.mounts = tuple(mounts.resolve(_Made(parts.volumes, made), config, container.host, self._mounts_of, self._use(container)))
         await self._copy_up(container)
         container.hold = ""
         container.commit(Transition.CREATED)
+
+    def _mounts_of(self, ref: str) -> tuple[mounts.MountPoint, ...]:
+        return self.parts.store.get(ref).mounts
+
+    def _use(self, container: Container) -> Callable[[str], None]:
+        return lambda name: self.parts.refs.add("volume", name, container.id)
+
+    async def _copy_up(self, container: Container) -> None:
+        """Fill new volumes from the image. The root file system is mounted only when there is one to fill."""
+        fresh = [mount for mount in container.mounts if mount.type == "volume" and mount.copy and not mount.subpath]
+        if not fresh:
+            return
+        parts = self.parts
+        target = container.bundle / "rootfs"
+        await in_pool(target.mkdir, 0o711, True, True)
+        await parts.images.mount_rootfs(container.id, target)
+        done: list[str] = []
+        try:
+            for mount in fresh:
+                path = await parts.volumes.mount(mount.name, container.id)
+                done.append(mount.name)
+                await parts.volumes.copy_up(path, target, mount.destination)
+        finally:
+            for name in done:
+                await parts.volumes.unmount(name, container.id)
+            await parts.images.unmount_rootfs(container.id, target)
+            await in_pool(remove_tree, container.bundle)
+
+    async def _drop_volumes(self, container: Container, made: list[str]) -> None:
+        for name in made:
+            self.parts.refs.drop("volume", name, container.id)
+            await self.parts.volumes.remove(name, True)
+
+
+class _Made:
+    """Volumes as `mounts.resolve` wants them, remembering those that were made."""
+
+    def __init__(self, volumes: "VolumeService", made: list[str]) -> None:
+        self._volumes = volumes
+        self._made = made
+
+    def ensure(
+        self, name: str = "", driver: str = "", options: Mapping[str, str] | None = None, labels: Mapping[str, str] | None = None
+    ) -> "Volume":
+        """`VolumeService.ensure`."""
+        known = False
+        if name:
+            with contextlib.suppress(NotFound):
+                self._volumes.get(name)
+                known = True
+        volume = self._volumes.ensure(name, driver, options, labels)
+        if not known:
+            self._made.append(volume.name)
+        return volume
+
+
+def _make_directory(path: Path) -> None:
+    path.mkdir(mode=0o710, parents=True, exist_ok=True)
+
+
+def image_config(image: "Image") -> ContainerConfig:
+    """The `config` part of an image's configuration. A damaged one counts as empty."""
+    raw = image.config.get("config") or image.config.get("Config") or {}
+    return codec.decode(ContainerConfig, {key: value for key, value in raw.items() if key.lower() not in _NOT_INHERITED})
+
+
+_NOT_INHERITED = frozenset(
+    {"hostname", "domainname", "image", "tty", "openstdin", "stdinonce", "attachstdin", "attachstdout", "attachstderr"}
+)
+
+
+def platform_warnings(image: "Image", asked: str, own_arch: str) -> list[str]:
+    """Another architecture than the host's, or than the one asked for, is a warning and not an error."""
+    arch = str(image.config.get("architecture") or own_arch)
+    system = str(image.config.get("os") or "linux")
+    variant = str(image.config.get("variant") or "")
+    found = "/".join(part for part in (system, arch, variant) if part)
+    if asked:
+        wanted = asked.split("/")
+        if wanted[-1 if len(wanted) == 1 else 1] != arch and asked != system:
+            return [f"The requested image's platform ({found}) does not match the specified platform ({asked})"]
+        return []
+    if arch != own_arch:
+        host = f"linux/{own_arch}"
+        return [
+            f"The requested image's platform ({found}) does not match the detected host platform ({host}) "
+            "and no specific platform was requested"
+        ]
+    return []

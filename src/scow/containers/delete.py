@@ -1,7 +1,7 @@
 """DELETE /containers/{id} and prune: a container, its layer, its anonymous volumes, its name.
 
-What a client can ask about afterwards (the row, the name, references, the network's endpoint, anonymous volumes) is gone before the answer; what
-takes time and nobody sees (unmounting, deleting trees, the runtime's state) follows behind it and is finished at boot if the engine dies.
+What a client can ask about afterwards (the row, the name, references, the network's endpoint, anonymous volumes) is gone before the answer;
+what takes time and nobody sees (unmounting, deleting trees, the runtime's state) follows behind it and is finished at boot if the engine dies.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ class Remover:
     _pruning: bool = field(default=False)
 
     async def remove(self, container: Container, *, volumes: bool) -> None:
-        """Remove a container that isn't running; the caller holds its lock. Raises what made it impossible, with the container left `dead`."""
+        """Remove a container that isn't running; the caller holds its lock. Raises what made it impossible; it is `dead` then."""
         parts = self.parts
         container.commit(Transition.REMOVING)
         try:
@@ -111,7 +111,9 @@ class Remover:
             try:
                 await asyncio.wait_for(waiting, KILL_WAIT)
             except TimeoutError:
-                raise Conflict(f'cannot remove container "/{container.name}": could not kill: it did not end in {KILL_WAIT:.0f} s') from None
+                raise Conflict(
+                    f'cannot remove container "/{container.name}": could not kill: it did not end in {KILL_WAIT:.0f} s'
+                ) from None
         async with self.parts.locks(container.id):
             if store.by_id(container.id) is None:
                 return  # --rm was quicker
@@ -184,5 +186,3 @@ def refuse_running(container: Container) -> None:
 
 async def _maybe(result: Any) -> Any:
     return await result if hasattr(result, "__await__") else result
-
-

@@ -7,14 +7,10 @@ from typing import Any
 from scow.containers.parts import Defaults
 from scow.errors import InvalidArgument
 from scow.ids import short
+from scow.kernel import cgroups
 from scow.model.container import ContainerConfig, CreateRequest, HealthConfig, HostConfig, LogConfig, RestartPolicy
 from scow.model.network import EndpointSettings
-
-MASKED_PATHS = (
-    "/proc/asound /proc/acpi /proc/interrupts /proc/kcore /proc/keys /proc/latency_stats /proc/timer_list /proc/timer_stats /proc/sched_debug "
-    "/proc/scsi /sys/firmware /sys/devices/virtual/powercap"
-).split()
-READONLY_PATHS = "/proc/bus /proc/fs /proc/irq /proc/sys /proc/sysrq-trigger".split()
+from scow.runtime.spec import MASKED_PATHS, READONLY_PATHS
 
 _CONFIG_FIELDS = tuple(field.name for field in dataclasses.fields(ContainerConfig))
 
@@ -31,9 +27,7 @@ def _env_name(entry: str) -> str:
 def _health(own: HealthConfig | None, image: HealthConfig | None) -> HealthConfig | None:
     if own is None or image is None:
         return own or image
-    inherited = {
-        field.name: getattr(own, field.name) or getattr(image, field.name) for field in dataclasses.fields(HealthConfig)
-    }
+    inherited = {field.name: getattr(own, field.name) or getattr(image, field.name) for field in dataclasses.fields(HealthConfig)}
     return HealthConfig(**inherited)
 
 
@@ -67,37 +61,35 @@ def with_image(own: ContainerConfig, image: ContainerConfig) -> ContainerConfig:
     )
 
 
-def host_defaults(host: HostConfig, defaults: Defaults, cgroup_v2: bool) -> HostConfig:
-    """HostConfig with every default of the engine filled in. Lists that the client left out are those dockerd shows."""
-    changes: dict[str, Any] = {
-        "network_mode": {"": "bridge", "default": "bridge"}.get(host.network_mode, host.network_mode),
-        "restart_policy": host.restart_policy if host.restart_policy.name else RestartPolicy("no", host.restart_policy.maximum_retry_count),
-        "shm_size": host.shm_size or defaults.shm_size,
-        "ipc_mode": host.ipc_mode or defaults.ipc_mode,
-        "runtime": host.runtime or defaults.runtime,
-        "log_config": host.log_config,
-    }
-    if not host.log_config.type:
+def host_defaults(host: HostConfig, defaults: Defaults) -> HostConfig:
+    """HostConfig with what daemon.json gives and then Docker's own defaults filled in."""
+    changes: dict[str, Any] = {"runtime": host.runtime or defaults.runtime}
+    if not host.log_config.type or host.log_config.type == defaults.log.type:
         changes["log_config"] = LogConfig(defaults.log.type, {**defaults.log.config, **host.log_config.config})
-    elif host.log_config.type == defaults.log.type:
-        changes["log_config"] = LogConfig(host.log_config.type, {**defaults.log.config, **host.log_config.config})
-    if not host.cgroupns_mode:
-        private = cgroup_v2 and not host.privileged
-        changes["cgroupns_mode"] = defaults.cgroupns_mode or ("private" if private else "host")
+    for name in ("shm_size", "ipc_mode", "cgroupns_mode", "cgroup_parent"):
+        changes[name] = getattr(host, name) or getattr(defaults, name)
     if defaults.ulimits:
         named = {limit.name for limit in host.ulimits}
         changes["ulimits"] = [*host.ulimits, *(limit for limit in defaults.ulimits if limit.name not in named)]
-    unconfined = host.privileged or "systempaths=unconfined" in host.security_opt
-    if "systempaths=unconfined" in host.security_opt:
-        changes["security_opt"] = [option for option in host.security_opt if option != "systempaths=unconfined"]
-    if host.masked_paths is None:
-        changes["masked_paths"] = [] if unconfined else list(MASKED_PATHS)
-    if host.readonly_paths is None:
-        changes["readonly_paths"] = [] if unconfined else list(READONLY_PATHS)
-    if host.memory > 0 and host.memory_swap == 0:
-        changes["memory_swap"] = host.memory * 2  # as dockerd: as much swap as memory
     if host.init is None and defaults.init:
         changes["init"] = True
+    if host.network_mode in ("", "default"):
+        changes["network_mode"] = "bridge"
+    if not changes["cgroupns_mode"]:
+        changes["cgroupns_mode"] = "private" if cgroups.detect().unified and not host.privileged else "host"
+    if not host.restart_policy.name:
+        changes["restart_policy"] = RestartPolicy("no", host.restart_policy.maximum_retry_count)
+    if host.memory > 0 and host.memory_swap == 0:
+        changes["memory_swap"] = host.memory * 2  # as much swap as memory, as dockerd
+    if host.memory_swappiness == -1:
+        changes["memory_swappiness"] = None
+    if host.oom_kill_disable is False:
+        changes["oom_kill_disable"] = None
+    open_paths = host.privileged or "systempaths=unconfined" in host.security_opt
+    if host.masked_paths is None:
+        changes["masked_paths"] = None if open_paths else list(MASKED_PATHS)
+    if host.readonly_paths is None:
+        changes["readonly_paths"] = None if open_paths else list(READONLY_PATHS)
     return dataclasses.replace(host, **changes)
 
 

@@ -8,20 +8,12 @@ from scow.errors import InvalidArgument
 
 _ALLOWED = re.compile(r"/?[a-zA-Z0-9][a-zA-Z0-9_.-]+\Z")
 
-_ADJECTIVES = (
-    "able amber ample arctic bold brave breezy bright brisk calm candid careful clever coastal cool cosy crisp curious daring deft eager early "
-    "earnest easy elegant even fair fast fearless fine fond frank fresh friendly gentle glad golden grand hardy hearty honest humble jolly keen "
-    "kind lively loyal lucid lucky mellow merry mild modest neat nimble noble open patient placid plain polite prime proud prudent quick quiet "
-    "rapid ready robust rosy safe sharp silent silver simple sleek smart smooth snug sober solid spry stable steady still stout sturdy sunny "
-    "swift tender thrifty tidy tranquil trim true trusty upbeat useful valiant vivid warm wise witty zesty"
-).split()
-_SURNAMES = (
-    "abel ampere babbage bell bernoulli bohr boole boyle braun cantor carson cauchy celsius cook curie darwin davy descartes dijkstra dirac "
-    "edison einstein euclid euler faraday fermat fermi feynman fibonacci fleming fourier franklin galilei galois gauss gibbs goodall hamilton "
-    "heisenberg herschel hertz hilbert hooke hopper hubble huygens jacobi joule kelvin kepler knuth lagrange lamarr laplace leibniz linnaeus "
-    "lovelace maxwell meitner mendel morse napier newton noether ohm pascal pasteur pauli planck poincare ptolemy ramanujan riemann ritchie "
-    "rutherford sagan shannon tesla thales thompson torvalds turing volta watt weber wiles wright zeno zuse"
-).split()
+_ADJECTIVES = tuple(
+    ["able", "amber", "ample", "arctic", "bold", "brave", "breezy", "bright", "brisk", "calm", "candid", "careful", "clever", "coastal", "cool", "cosy", "crisp", "curious", "daring", "deft", "eager", "early", "earnest", "easy", "elegant", "even", "fair", "fast", "fearless", "fine", "fond", "frank", "fresh", "friendly", "gentle", "glad", "golden", "grand", "hardy", "hearty", "honest", "humble", "jolly", "keen", "kind", "lively", "loyal", "lucid", "lucky", "mellow", "merry", "mild", "modest", "neat", "nimble", "noble", "open", "patient", "placid", "plain", "polite", "prime", "proud", "prudent", "quick", "quiet", "rapid", "ready", "robust", "rosy", "safe", "sharp", "silent", "silver", "simple", "sleek", "smart", "smooth", "snug", "sober", "solid", "spry", "stable", "steady", "still", "stout", "sturdy", "sunny", "swift", "tender", "thrifty", "tidy", "tranquil", "trim", "true", "trusty", "upbeat", "useful", "valiant", "vivid", "warm", "wise", "witty", "zesty"]
+)
+_SURNAMES = tuple(
+    ["abel", "ampere", "babbage", "bell", "bernoulli", "bohr", "boole", "boyle", "braun", "cantor", "carson", "cauchy", "celsius", "cook", "curie", "darwin", "davy", "descartes", "dijkstra", "dirac", "edison", "einstein", "euclid", "euler", "faraday", "fermat", "fermi", "feynman", "fibonacci", "fleming", "fourier", "franklin", "galilei", "galois", "gauss", "gibbs", "goodall", "hamilton", "heisenberg", "herschel", "hertz", "hilbert", "hooke", "hopper", "hubble", "huygens", "jacobi", "joule", "kelvin", "kepler", "knuth", "lagrange", "lamarr", "laplace", "leibniz", "linnaeus", "lovelace", "maxwell", "meitner", "mendel", "morse", "napier", "newton", "noether", "ohm", "pascal", "pasteur", "pauli", "planck", "poincare", "ptolemy", "ramanujan", "riemann", "ritchie", "rutherford", "sagan", "shannon", "tesla", "thales", "thompson", "torvalds", "turing", "volta", "watt", "weber", "wiles", "wright", "zeno", "zuse"]
+)
 
 
 def check(name: str) -> str:

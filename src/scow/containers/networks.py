@@ -17,7 +17,9 @@ async def connect(parts: Parts, container: Container, ref: str, settings: Endpoi
             raise Conflict(f"Container {container.id} is marked for removal and cannot be connected or disconnected to the network")
         mode = container.host.network_mode
         if mode.startswith("container:"):
-            raise InvalidArgument("container sharing network namespace with another container or host cannot be connected to any other network")
+            raise InvalidArgument(
+                "container sharing network namespace with another container or host cannot be connected to any other network"
+            )
         if mode == "host" or network.name == "host":
             raise InvalidArgument("cannot connect container to host network - container must be created in host network mode")
         if network.name in container.networks or network.id in container.networks:
@@ -29,7 +31,6 @@ async def connect(parts: Parts, container: Container, ref: str, settings: Endpoi
             asked = await parts.network.connect(container.id, network.id, asked)
         else:
             parts.network.check_endpoint(network.id, asked)
-            parts.refs.add("network", network.id, container.id)
         container.networks = {**container.networks, network.name: dataclasses.replace(asked, network_id=network.id)}
         container.save()
 
@@ -51,6 +52,4 @@ async def disconnect(parts: Parts, container: Container, ref: str, force: bool) 
         if container.state.alive:
             await parts.network.disconnect(container.id, network_id, force)
         container.networks = {key: value for key, value in container.networks.items() if key != name}
-        with parts.db.update():
-            parts.refs.drop("network", network_id, container.id)
-            container.save()
+        container.save()

@@ -1,6 +1,7 @@
 """Boot: what is stored meets what lives. `plan_recovery` is pure and tested as a table; `Recovery` carries the plan out.
 
-Kernel over database over memory: a process that lives is running whatever the row says; an exit that the keeper recorded has its code and time.
+Kernel over database over memory: a process that lives is running whatever the row says; an exit that the keeper recorded has its
+code and time.
 """
 
 import time
@@ -116,8 +117,7 @@ def _plan_one(row: Stored, seen: Observed | None, live_restore: bool, now_ns: in
     if row.auto_remove and ran:
         return [*steps, Step("remove", row.id, {})], []
     again = row.state.restarting or (
-        ran
-        and restart.at_boot(row.policy, code, manually_stopped=row.state.manually_stopped, restart_count=row.state.restart_count)
+        ran and restart.at_boot(row.policy, code, manually_stopped=row.state.manually_stopped, restart_count=row.state.restart_count)
     )
     if again and row.state.status is not Status.DEAD:
         return steps, [Step("start", row.id, {})]
@@ -141,7 +141,8 @@ class Recovery:
             self.starter.plan_log(container)
         observed = {key: observe(value) for key, value in (await parts.tasks.recover()).items()}
         rows = [
-            Stored(c.id, c.state, c.host.restart_policy, c.host.auto_remove, bool(c.hold)) for c in sorted(containers.values(), key=lambda c: c.created_ns)
+            Stored(c.id, c.state, c.host.restart_policy, c.host.auto_remove, bool(c.hold))
+            for c in sorted(containers.values(), key=lambda c: c.created_ns)
         ]
         await parts.network.recover({key: seen.pid for key, seen in observed.items() if isinstance(seen, Alive)})
         plan = plan_recovery(rows, observed, parts.defaults.live_restore, time.time_ns())
@@ -181,7 +182,9 @@ class Recovery:
     def _adopt(self, container: Container, facts: Mapping[str, Any]) -> None:
         pid = facts["pid"]
         if not container.state.alive:
-            container.commit(Transition.STARTED, pid=pid, started_ns=facts["started_ns"] or time.time_ns(), health=self.starter.health(container))
+            container.commit(
+                Transition.STARTED, pid=pid, started_ns=facts["started_ns"] or time.time_ns(), health=self.starter.health(container)
+            )
         elif container.state.pid != pid:
             container.state = _with_pid(container.state, pid)
             container.save()

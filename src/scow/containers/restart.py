@@ -21,8 +21,10 @@ class Stop:
     """Don't start again."""
 
 
-def decide(policy: RestartPolicy, exit_code: int, *, manually_stopped: bool, restart_count: int, ran_ns: int, last_delay: float) -> Delay | Stop:
-    """What to do after an exit. `restart_count` is of this start by the user, `ran_ns` how long it ran, `last_delay` the previous wait (0 = none)."""
+def decide(
+    policy: RestartPolicy, exit_code: int, *, manually_stopped: bool, restart_count: int, ran_ns: int, last_delay: float
+) -> Delay | Stop:
+    """What to do after an exit. `restart_count` is since the user's start, `ran_ns` how long it ran, `last_delay` the last wait (or 0)."""
     if manually_stopped:
         return Stop()
     match policy.name:
@@ -39,10 +41,10 @@ def decide(policy: RestartPolicy, exit_code: int, *, manually_stopped: bool, res
     return Delay(min(last_delay * 2, LONGEST_DELAY))
 
 
-def at_boot(policy: RestartPolicy, exit_code: int, *, manually_stopped: bool, restart_count: int, was_running: bool) -> bool:
+def at_boot(policy: RestartPolicy, exit_code: int, *, manually_stopped: bool, restart_count: int) -> bool:
     """Whether a container that isn't running is started when the daemon comes up.
 
-    `always` starts also what the user had stopped, `unless-stopped` doesn't. `on-failure` starts what ran when the engine went down.
+    `always` starts also what the user had stopped, `unless-stopped` doesn't. `on-failure` starts what failed and has tries left.
     """
     match policy.name:
         case "always":
@@ -50,6 +52,6 @@ def at_boot(policy: RestartPolicy, exit_code: int, *, manually_stopped: bool, re
         case "unless-stopped":
             return not manually_stopped
         case "on-failure":
-            return was_running and not manually_stopped and exit_code != 0 and not 0 < policy.maximum_retry_count <= restart_count
+            return not manually_stopped and exit_code != 0 and not 0 < policy.maximum_retry_count <= restart_count
         case _:
             return False

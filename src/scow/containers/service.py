@@ -122,11 +122,11 @@ class ContainerService:
         await networks.disconnect(self._parts, self.get(ref), network, force)
 
     async def recover(self) -> None:
-        """At boot, after the neighbours' own recovery: rows and kernel agree afterwards; restart policies start containers behind the answer."""
+        """At boot, after the neighbours' own recovery: rows and kernel agree afterwards; policies start containers behind the answer."""
         await Recovery(self._parts, self._starter, self._remover, self._exits).run()
 
     async def shutdown(self, *, live_restore: bool, timeout: float) -> None:
-        """Before the neighbours go. With live restore containers stay; else each gets its stop signal, and SIGKILL when `timeout` s are over."""
+        """Before the neighbours go. With live restore containers stay; else each gets its stop signal, SIGKILL after `timeout` seconds."""
         self._exits.close()
         if not live_restore:
             await self._stopper.stop_all(timeout)

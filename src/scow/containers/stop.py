@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from scow import log
 from scow.containers import signals
-from scow.containers.container import Container
+from scow.containers.container import Container, WaitResult
 from scow.containers.lifecycle import Status, Transition
 from scow.containers.parts import Parts
 from scow.errors import Conflict, Internal, NotFound, NotModified
@@ -162,6 +162,6 @@ class Stopper:
         container.announce("resize", {"height": str(rows), "width": str(cols)})
 
 
-async def _ended(over: "asyncio.Future[object]", timeout: float | None) -> bool:
+async def _ended(over: "asyncio.Future[WaitResult]", timeout: float | None) -> bool:
     done, _ = await asyncio.wait({over}, timeout=timeout)
     return bool(done)

@@ -79,7 +79,7 @@ class ExitSupervisor:
                 ran_ns=at_ns - state.started_ns,
                 last_delay=self._delays.get(container.id, 0.0),
             )
-        facts = {"exit_code": code, "finished_ns": at_ns, "error": "" if exit.known else "the exit code is not known: the engine was not there"}
+        facts = {"exit_code": code, "finished_ns": at_ns, "error": "" if exit.known else "the exit code is not known"}
         if isinstance(decision, restart.Delay):
             container.commit(Transition.EXITED_TO_RESTART, **facts, restart_count=state.restart_count + 1)
             self._parts.ended(container)
@@ -121,7 +121,7 @@ class ExitSupervisor:
                 logger.warning("restart by policy failed: %s", exc.message)
 
     def cancel_restart(self, container: Container) -> bool:
-        """Forget a planned restart (the user stopped, killed or removed the container); whether there was one. The caller holds the lock."""
+        """Forget a planned restart (stop, kill, removal by the user); whether there was one. The caller holds the lock."""
         timer = self._timers.pop(container.id, None)
         if timer is not None:
             timer.cancel()
@@ -141,5 +141,3 @@ class ExitSupervisor:
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
-
-
