@@ -23,7 +23,7 @@ import signal
 import socket
 import struct
 import sys
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -213,7 +213,7 @@ class Workers:
             feeder.cancel()
             await asyncio.wait([feeder])
 
-    async def run_to(self, job: Report, fds: Sequence[int] = ()) -> AsyncIterator[bytes]:
+    async def run_to(self, job: Report, fds: Sequence[int] = ()) -> AsyncGenerator[bytes, None]:
         """Do a job that writes to its first descriptor: what it writes. Closing the iterator kills the helper."""
         read, write = pipe()
 
@@ -240,7 +240,7 @@ class Workers:
         job = {"job": "unpack", **root.spec(), "path": path, "strict_kind": strict_kind, "owner": owner}
         return await self.run_from(job, chunks)
 
-    def pack(self, root: Root, path: str, rebase: str | None = None, follow: bool = False) -> AsyncIterator[bytes]:
+    def pack(self, root: Root, path: str, rebase: str | None = None, follow: bool = False) -> AsyncGenerator[bytes, None]:
         """A path of a tree as a tar stream."""
         return self.run_to({"job": "pack", **root.spec(), "path": path, "rebase": rebase, "follow": follow})
 

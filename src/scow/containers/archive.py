@@ -4,10 +4,9 @@ The work is done by archive helpers: below the container's own mounts while it r
 in place. No program of the container's is ever run, and no name is resolved outside its root.
 """
 
-import asyncio
 import contextlib
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -82,6 +81,43 @@ def _parents(path: str) -> list[str]:
     return out
 
 
+class TarStream:
+    """A packed stream, iterated once. Whoever has it must call `aclose`, read or not: that ends the helper and takes the mounts away."""
+
+    def __init__(self, first: bytes, chunks: AsyncGenerator[bytes, None], stack: contextlib.AsyncExitStack) -> None:
+        self._first = first
+        self._chunks = chunks
+        self._stack = stack
+
+    @classmethod
+    async def begin(cls, chunks: AsyncGenerator[bytes, None], stack: contextlib.AsyncExitStack) -> "TarStream":
+        """Read the first piece; what is wrong with the path is raised here, with everything tidied up."""
+        try:
+            return cls(await anext(chunks, b""), chunks, stack)
+        except BaseException:
+            await chunks.aclose()
+            await stack.aclose()
+            raise
+
+    def __aiter__(self) -> "TarStream":
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._first:
+            first, self._first = self._first, b""
+            return first
+        try:
+            return await anext(self._chunks)
+        except BaseException:
+            await self.aclose()
+            raise
+
+    async def aclose(self) -> None:
+        """End it, wherever it is; more than once is fine."""
+        await self._chunks.aclose()
+        await self._stack.aclose()
+
+
 class ArchiveService:
     """Reads and writes the files of containers."""
 
@@ -116,7 +152,7 @@ class ArchiveService:
         binds: list[tuple[str, str, bool]] = []
         for mount in container.mounts:
             if mount.type == "volume" and mount.name:
-                source = await self._parts.volumes.mount(mount.name, user)
+                source = await self._parts.volumes.mount(mount.name, user, mount.destination, mount.rw)
                 undo.push(self._parts.volumes.unmount, mount.name, user)
             elif mount.type == "bind":
                 source = Path(mount.source)
@@ -150,7 +186,7 @@ class ArchiveService:
     def _missing(container: Container, path: str) -> NotFound:
         return NotFound(f"Could not find the file {path} in container {container.name}")
 
-    async def get(self, container: Container, path: str) -> tuple[dict[str, Any], AsyncIterator[bytes]]:
+    async def get(self, container: Container, path: str) -> tuple[dict[str, Any], "TarStream"]:
         """(path stat, tar stream). Raises NotFound, InvalidArgument before the first byte; close the iterator to break off."""
         path = clean_path(path)
         stack = contextlib.AsyncExitStack()
@@ -166,35 +202,8 @@ class ArchiveService:
             source = plain
         else:
             source = path if path.endswith("/") else plain
-        return found, self._stream(lambda out: self._workers.pack(root, out, source, rebase=base_name(path)), stack)
-
-    async def _stream(self, job: Callable[[int], Coroutine[Any, Any, Any]], stack: contextlib.AsyncExitStack) -> AsyncIterator[bytes]:
-        """What a packing job writes; the job ends with the reader. Raises the job's error at the end of what it wrote."""
-        failure: list[BaseException] = []
-
-        async def carry(out: int) -> None:
-            try:
-                await job(out)
-            except Exception as exc:
-                failure.append(exc)
-            finally:
-                os.close(out)
-
-        async with stack:
-            read, write = workers.pipe()
-            task = self._parts.supervisor.start(carry(write), "pack")
-            chunks = workers.drain(read)
-            try:
-                async for chunk in chunks:
-                    yield chunk
-                await asyncio.wait({task})
-                if failure:
-                    raise failure[0]
-            finally:
-                await chunks.aclose()  # type: ignore[attr-defined]
-                if not task.done():
-                    task.cancel()
-                    await asyncio.wait({task})
+        chunks = self._workers.pack(root, source, rebase=base_name(path))
+        return found, await TarStream.begin(chunks, stack)
 
     async def put(self, container: Container, path: str, body: AsyncIterable[bytes], options: PutOptions = PutOptions()) -> None:
         """Unpack a tar stream (plain or compressed) into the directory `path`.
@@ -213,41 +222,12 @@ class ArchiveService:
             if options.copy_owner and container.config.user:
                 rootfs = container.rootfs if container.state.alive else Path(root.path)
                 user = await in_pool(resolve_user, rootfs, container.config.user, ())
-                owner = [user.uid, user.gid]
+                owner = (user.uid, user.gid)
             try:
-                await self._unpack(root, body, path=path, strict_kind=options.no_overwrite, owner=owner)
+                await self._workers.unpack(root, body, path=path, strict_kind=options.no_overwrite, owner=owner)
             except workers.ReadOnly:
                 raise Forbidden(self._read_only(container, path)) from None
         container.announce("extract-to-dir", {"path": path})
-
-    async def _unpack(self, root: Root, body: AsyncIterable[bytes], **options: Any) -> None:
-        broken: list[BaseException] = []
-        read, write = workers.pipe()
-
-        async def carry() -> None:
-            try:
-                await workers.feed(body, write)
-            except Exception as exc:
-                broken.append(exc)
-
-        feeder = self._parts.supervisor.start(carry(), "unpack")
-        try:
-            try:
-                await self._workers.unpack(root, read, **options)
-            finally:
-                os.close(read)
-        except Exception:
-            if broken:
-                raise broken[0] from None
-            raise
-        else:
-            await asyncio.wait({feeder})
-            if broken:
-                raise broken[0]
-        finally:
-            if not feeder.done():
-                feeder.cancel()
-                await asyncio.wait({feeder})
 
     @staticmethod
     def _read_only(container: Container, path: str) -> str:
@@ -258,7 +238,7 @@ class ArchiveService:
 
     # --- the whole tree
 
-    async def export(self, container: Container) -> AsyncIterator[bytes]:
+    async def export(self, container: Container) -> "TarStream":
         """The root file system as a tar stream, without volumes. Errors before the first byte are raised here."""
         stack = contextlib.AsyncExitStack()
         try:
@@ -267,7 +247,8 @@ class ArchiveService:
             await stack.aclose()
             raise
         container.announce("export")
-        return self._stream(lambda out: self._workers.pack(root, out, "/", rebase=""), stack)
+        chunks = self._workers.pack(root, "/", rebase="")
+        return await TarStream.begin(chunks, stack)
 
     async def changes(self, container: Container) -> list[dict[str, Any]]:
         """Docker's `changes`: Kind 0 changed, 1 added, 2 deleted, sorted by path."""

@@ -6,11 +6,11 @@ Reads what the keeper stores, through `logdrivers.reader`.
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from scow import logdrivers
 from scow.containers import shapes
 from scow.containers.container import Container
 from scow.errors import InvalidArgument
 from scow.logdrivers import reader
+from scow.logdrivers.plan import Facts, LogPlan, plan
 from scow.units import parse_timestamp
 
 if TYPE_CHECKING:
@@ -58,10 +58,10 @@ def parse_query(query: LogsQuery) -> "reader.LogQuery":
     )
 
 
-def plan_of(container: Container) -> "logdrivers.LogPlan":
+def plan_of(container: Container) -> LogPlan:
     """The plan of a container's log, settled now if it wasn't yet (it was never started, or the daemon was)."""
     if container.log is None:
-        facts = logdrivers.Facts(
+        facts = Facts(
             container_id=container.id,
             name=container.name,
             image_id=container.image_id,
@@ -70,5 +70,5 @@ def plan_of(container: Container) -> "logdrivers.LogPlan":
             env=tuple(container.config.env),
             command=shapes.command(container.path, container.args),
         )
-        container.log = logdrivers.plan(container.host.log_config, facts, container.dir)
+        container.log = plan(container.host.log_config, facts, container.dir)
     return container.log

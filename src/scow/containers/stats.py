@@ -6,21 +6,19 @@ from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any
 
 from scow.containers.container import Container
+from scow.containers.exec import read_spec
+from scow.errors import Conflict
+from scow.runtime import stats as runtime_stats
 from scow.units import ZERO_TIME, rfc3339nano
 
 if TYPE_CHECKING:
     from scow.containers.parts import Parts
+    from scow.kernel.cgroups import Manager
 
 _SECOND = 1.0
+_MAX_KEPT = 10_000
 
 Sampler = Callable[[Container], dict[str, Any]]
-
-
-def _cpu(full: bool = True) -> dict[str, Any]:
-    return {
-        "cpu_usage": {"total_usage": 0, "usage_in_kernelmode": 0, "usage_in_usermode": 0},
-        "throttling_data": {"periods": 0, "throttled_periods": 0, "throttled_time": 0},
-    }
 
 
 def empty(container: Container) -> dict[str, Any]:
@@ -28,25 +26,31 @@ def empty(container: Container) -> dict[str, Any]:
     return {
         "read": ZERO_TIME,
         "preread": ZERO_TIME,
-        "pids_stats": {},
-        "blkio_stats": {
-            "io_service_bytes_recursive": None,
-            "io_serviced_recursive": None,
-            "io_queue_recursive": None,
-            "io_service_time_recursive": None,
-            "io_wait_time_recursive": None,
-            "io_merged_recursive": None,
-            "io_time_recursive": None,
-            "sectors_recursive": None,
-        },
-        "num_procs": 0,
-        "storage_stats": {},
-        "cpu_stats": _cpu(),
-        "precpu_stats": _cpu(),
-        "memory_stats": {},
+        **runtime_stats.empty(),
+        "precpu_stats": runtime_stats.no_cpu(),
         "name": f"/{container.name}",
         "id": container.id,
     }
+
+
+def kernel_sampler(manager: "Manager") -> Sampler:
+    """Samples from the container's control group and network namespace."""
+    groups: dict[str, tuple[int, str]] = {}
+
+    def sample(container: Container) -> dict[str, Any]:
+        started = container.state.started_ns
+        kept = groups.get(container.id)
+        if kept is None or kept[0] != started:
+            if len(groups) > _MAX_KEPT:
+                groups.clear()
+            try:
+                kept = groups[container.id] = (started, str(read_spec(container)["linux"]["cgroupsPath"]))
+            except (Conflict, KeyError) as exc:
+                raise FileNotFoundError("the container's bundle is gone") from exc
+        pid = container.state.pid if container.host.network_mode != "host" else None
+        return runtime_stats.sample(manager, kept[1], pid)
+
+    return sample
 
 
 class StatsService:
@@ -74,7 +78,7 @@ class StatsService:
         if before is not None and before["read"] != ZERO_TIME:
             out["preread"], out["precpu_stats"] = before["read"], before["cpu_stats"]
         else:
-            out["preread"], out["precpu_stats"] = ZERO_TIME, _cpu()
+            out["preread"], out["precpu_stats"] = ZERO_TIME, runtime_stats.no_cpu()
         return out
 
     async def once(self, container: Container, one_shot: bool = False) -> dict[str, Any]:

@@ -96,20 +96,20 @@ async def capture(argv: list[str], seconds: float = _SECONDS, limit: int = _MAX_
 
         for fd, buffer in ((out_read, buffers[0]), (err_read, buffers[1])):
             loop.add_reader(fd, ready, fd, buffer)
-        exited: asyncio.Future[None] = loop.create_future()
-        loop.add_reader(pid_fd, lambda: exited.done() or exited.set_result(None))
+        exited = asyncio.Event()
+        loop.add_reader(pid_fd, exited.set)
         try:
             async with asyncio.timeout(seconds):
                 await done
                 if len(buffers[0]) > limit:
                     raise Internal(f"{argv[0]} wrote too much")
-                await exited
+                await exited.wait()
         except TimeoutError as exc:
             raise Internal(f"{argv[0]} took too long") from exc
         finally:
             for fd in (out_read, err_read, pid_fd):
                 loop.remove_reader(fd)
-            if not exited.done():
+            if not exited.is_set():
                 with contextlib.suppress(ProcessLookupError):
                     pidfd.send_signal(pid_fd, 9)
         return pidfd.reap(pid_fd) or 0, bytes(buffers[0]), bytes(buffers[1])
