@@ -1,0 +1,253 @@
+"""A small rtnetlink: links (bridge, veth), addresses and routes of the network namespace the socket was opened in.
+
+Synchronous; a `Netlink` belongs to the namespace of the thread that made it and stays there. Called by `network` in pool threads.
+"""
+
+import contextlib
+import ipaddress
+import os
+import socket
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Self
+
+RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK = 16, 17, 18, 19
+RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
+RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
+_REQUEST, _ACK, _DUMP = 1, 4, 0x300
+_REPLACE, _EXCL, _CREATE = 0x100, 0x200, 0x400
+_ERROR, _DONE = 2, 3
+_NESTED = 0x8000
+_AF_BRIDGE = 7
+_IFF_UP = 1
+
+IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_PROTINFO, IFLA_LINKINFO, IFLA_NET_NS_FD, IFLA_EXT_MASK = 1, 3, 4, 10, 12, 18, 28, 29
+IFLA_LINK_NETNSID = 37
+_INFO_KIND, _INFO_DATA = 1, 2
+_VETH_PEER = 1
+_PORT_STATE, _PORT_HAIRPIN, _PORT_FLUSH, _PORT_ISOLATED = 1, 4, 24, 33
+_RECEIVE = 1 << 18
+_SECONDS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A network interface as the kernel lists it."""
+
+    index: int
+    name: str
+    kind: str
+    master: int
+    up: bool
+    mac: str
+    mtu: int
+
+
+def attribute(kind: int, value: bytes | str | int) -> bytes:
+    """One netlink attribute, padded: text gets its final zero, an int is 32 bits."""
+    if isinstance(value, str):
+        value = value.encode() + b"\0"
+    elif isinstance(value, int):
+        value = struct.pack("=I", value)
+    return struct.pack("=HH", len(value) + 4, kind) + value + b"\0" * (-len(value) % 4)
+
+
+def nested(kind: int, *parts: bytes) -> bytes:
+    """An attribute that holds attributes."""
+    return attribute(kind | _NESTED, b"".join(parts))
+
+
+def attributes(data: bytes) -> dict[int, bytes]:
+    """The attributes in `data` by number (flags stripped); a broken tail is ignored."""
+    found: dict[int, bytes] = {}
+    at = 0
+    while at + 4 <= len(data):
+        size, kind = struct.unpack_from("=HH", data, at)
+        if size < 4:
+            break
+        found[kind & 0x3FFF] = data[at + 4 : at + size]
+        at += size + (-size % 4)
+    return found
+
+
+def mac_bytes(mac: str) -> bytes:
+    """`02:42:ac:11:00:02` as six bytes."""
+    return bytes.fromhex(mac.replace(":", "").replace("-", ""))
+
+
+def _linkinfo(index: int = 0, up: bool | None = None, family: int = 0) -> bytes:
+    flags = _IFF_UP if up else 0
+    return struct.pack("=BxHiII", family, 0, index, flags, 0 if up is None else _IFF_UP)
+
+
+class Netlink:
+    """A route socket: methods raise OSError with the kernel's errno."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
+        self._socket.settimeout(_SECONDS)
+        self._socket.bind((0, 0))
+        self._sequence = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def _ask(self, kind: int, flags: int, body: bytes) -> Iterator[tuple[int, bytes]]:
+        self._sequence += 1
+        self._socket.send(struct.pack("=IHHII", 16 + len(body), kind, flags | _REQUEST, self._sequence, 0) + body)
+        while True:
+            data = self._socket.recv(_RECEIVE)
+            at = 0
+            while at + 16 <= len(data):
+                size, reply, _, sequence, _ = struct.unpack_from("=IHHII", data, at)
+                payload = data[at + 16 : at + size]
+                at += max(size + (-size % 4), 16)
+                if sequence != self._sequence:
+                    continue
+                if reply == _ERROR:
+                    number = -struct.unpack_from("=i", payload)[0]
+                    if number:
+                        raise OSError(number, os.strerror(number))
+                    return
+                if reply == _DONE:
+                    return
+                yield reply, payload
+
+    def _do(self, kind: int, flags: int, body: bytes) -> None:
+        for _ in self._ask(kind, flags | _ACK, body):
+            pass
+
+    # --- links
+
+    def links(self) -> list[Link]:
+        """Every interface of the namespace."""
+        return [self._link(body) for _, body in self._ask(RTM_GETLINK, _DUMP, _linkinfo() + attribute(IFLA_EXT_MASK, 8))]
+
+    def link(self, name: str) -> Link | None:
+        """The interface called `name`, or None."""
+        try:
+            for kind, body in self._ask(RTM_GETLINK, _ACK, _linkinfo() + attribute(IFLA_IFNAME, name)):
+                if kind == RTM_NEWLINK:
+                    found = self._link(body)
+        except OSError:
+            return None
+        return found
+
+    @staticmethod
+    def _link(body: bytes) -> Link:
+        index, flags = struct.unpack_from("=4xiI", body)
+        parts = attributes(body[16:])
+        info = attributes(parts.get(IFLA_LINKINFO, b""))
+        return Link(
+            index,
+            parts[IFLA_IFNAME].rstrip(b"\0").decode(errors="replace"),
+            info.get(_INFO_KIND, b"").rstrip(b"\0").decode(errors="replace"),
+            int.from_bytes(parts.get(IFLA_MASTER, b""), "little"),
+            bool(flags & _IFF_UP),
+            parts.get(IFLA_ADDRESS, b"").hex(":"),
+            int.from_bytes(parts.get(IFLA_MTU, b""), "little"),
+        )
+
+    def add_bridge(self, name: str, mac: str, mtu: int = 0) -> None:
+        """Make a bridge with a fixed address, up."""
+        body = _linkinfo(up=True) + attribute(IFLA_IFNAME, name) + attribute(IFLA_ADDRESS, mac_bytes(mac))
+        if mtu:
+            body += attribute(IFLA_MTU, mtu)
+        self._do(RTM_NEWLINK, _CREATE | _EXCL, body + nested(IFLA_LINKINFO, attribute(_INFO_KIND, "bridge")))
+
+    def add_veth(self, name: str, peer: str, *, peer_netns: int, peer_mac: str, master: int, mtu: int = 0) -> None:
+        """Make a veth pair: `name`, up, a port of the bridge `master`; `peer`, down, inside the namespace of descriptor `peer_netns`."""
+        size = attribute(IFLA_MTU, mtu) if mtu else b""
+        # the peer cannot be up yet: the kernel opens it before the pair is tied
+        inner = _linkinfo() + attribute(IFLA_IFNAME, peer) + attribute(IFLA_ADDRESS, mac_bytes(peer_mac)) + size
+        inner += attribute(IFLA_NET_NS_FD, peer_netns)
+        info = nested(IFLA_LINKINFO, attribute(_INFO_KIND, "veth"), nested(_INFO_DATA, attribute(_VETH_PEER, inner)))
+        self._do(
+            RTM_NEWLINK, _CREATE | _EXCL, _linkinfo(up=True) + attribute(IFLA_IFNAME, name) + size + attribute(IFLA_MASTER, master) + info
+        )
+
+    def set_link(self, index: int, *, up: bool | None = None, mtu: int = 0, name: str = "") -> None:
+        """Change an interface."""
+        body = _linkinfo(index, up)
+        if mtu:
+            body += attribute(IFLA_MTU, mtu)
+        if name:
+            body += attribute(IFLA_IFNAME, name)
+        self._do(RTM_NEWLINK, 0, body)
+
+    def set_port(self, index: int, *, isolated: bool | None = None, hairpin: bool | None = None, disable: bool = False) -> None:
+        """Change a bridge port; `disable` stops all its traffic at once and forgets the addresses learnt there."""
+        parts = []
+        if isolated is not None:
+            parts.append(attribute(_PORT_ISOLATED, bytes([isolated])))
+        if hairpin is not None:
+            parts.append(attribute(_PORT_HAIRPIN, bytes([hairpin])))
+        if disable:
+            parts += [attribute(_PORT_STATE, b"\0"), attribute(_PORT_FLUSH, b"")]
+        self._do(RTM_SETLINK, 0, _linkinfo(index, family=_AF_BRIDGE) + nested(IFLA_PROTINFO, *parts))
+
+    def delete_link(self, name: str) -> bool:
+        """Delete an interface (waits for the kernel's readers: never on the path of an answer); False if there was none."""
+        with contextlib.suppress(OSError):
+            self._do(RTM_DELLINK, 0, _linkinfo() + attribute(IFLA_IFNAME, name))
+            return True
+        return False
+
+    # --- addresses and routes
+
+    def add_address(self, index: int, address: str, prefix: int) -> None:
+        """Give an interface an address; already there is fine."""
+        ip = ipaddress.ip_address(address)
+        family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
+        flags = 0 if ip.version == 4 else 0x02  # IFA_F_NODAD: addresses are ours, nobody else can hold them
+        body = struct.pack("=BBBBi", family, prefix, flags, 0, index) + attribute(1, ip.packed) + attribute(2, ip.packed)
+        if isinstance(ip, ipaddress.IPv4Address) and prefix < 31:
+            body += attribute(4, ipaddress.ip_network((ip, prefix), strict=False).broadcast_address.packed)
+        self._do(RTM_NEWADDR, _CREATE | _REPLACE, body)
+
+    def delete_address(self, index: int, address: str, prefix: int) -> None:
+        """Take an address away."""
+        ip = ipaddress.ip_address(address)
+        family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
+        self._do(RTM_DELADDR, 0, struct.pack("=BBBBi", family, prefix, 0, 0, index) + attribute(2, ip.packed))
+
+    def addresses(self, index: int = 0, family: int = socket.AF_INET) -> list[tuple[int, str, int]]:
+        """(interface, address, prefix length) of all, or of one interface."""
+        found = []
+        for _, body in self._ask(RTM_GETADDR, _DUMP, struct.pack("=BBBBi", family, 0, 0, 0, 0)):
+            prefix, at = struct.unpack_from("=xBxxi", body)
+            parts = attributes(body[8:])
+            packed = parts.get(2) or parts.get(1)
+            if packed and (not index or index == at):
+                found.append((at, str(ipaddress.ip_address(packed)), prefix))
+        return found
+
+    def add_default_route(self, gateway: str, index: int) -> None:
+        """Send everything without a better route to `gateway`, in place of an earlier default."""
+        self._do(RTM_NEWROUTE, _CREATE | _REPLACE, self._default(gateway) + attribute(4, index))
+
+    def delete_default_route(self, gateway: str) -> None:
+        """Remove the default route through `gateway`; absent is fine."""
+        with contextlib.suppress(OSError):
+            self._do(RTM_DELROUTE, 0, self._default(gateway))
+
+    @staticmethod
+    def _default(gateway: str) -> bytes:
+        ip = ipaddress.ip_address(gateway)
+        family = socket.AF_INET if ip.version == 4 else socket.AF_INET6
+        # main table, set up at boot ("boot" protocol), universe, unicast
+        return struct.pack("=BBBBBBBBI", family, 0, 0, 0, 254, 3, 0, 1, 0) + attribute(5, ip.packed)
+
+    def routes(self) -> list[ipaddress.IPv4Network]:
+        """Destinations of the IPv4 routes in the main table, the default route left out."""
+        found = []
+        for _, body in self._ask(RTM_GETROUTE, _DUMP, struct.pack("=BBBBBBBBI", socket.AF_INET, 0, 0, 0, 0, 0, 0, 0, 0)):
+            prefix, table = struct.unpack_from("=xBxxB", body)
+            packed = attributes(body[12:]).get(1)
+            if table == 254 and packed and prefix:
+                found.append(ipaddress.IPv4Network((packed, prefix), strict=False))
+        return found

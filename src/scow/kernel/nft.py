@@ -1,0 +1,96 @@
+"""nftables: rulesets applied through libnftables, in the network namespace the handle was made in; `nft` the program as fallback.
+
+Synchronous, called in pool threads. A handle is locked: libnftables is not thread-safe.
+"""
+
+import contextlib
+import ctypes
+import ctypes.util
+import functools
+import os
+import shutil
+import tempfile
+import threading
+
+_NAMES = ("libnftables.so.1", "libnftables.so")
+
+
+class NftError(Exception):
+    """The kernel or the parser refused a ruleset; the text is nft's."""
+
+
+@functools.cache
+def _library() -> ctypes.CDLL | None:
+    for name in _NAMES:
+        with contextlib.suppress(OSError):
+            library = ctypes.CDLL(name)
+            library.nft_ctx_new.restype = ctypes.c_void_p
+            library.nft_ctx_new.argtypes = [ctypes.c_uint32]
+            library.nft_ctx_free.argtypes = [ctypes.c_void_p]
+            library.nft_run_cmd_from_buffer.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
+            library.nft_ctx_buffer_error.argtypes = [ctypes.c_void_p]
+            library.nft_ctx_get_error_buffer.argtypes = [ctypes.c_void_p]
+            library.nft_ctx_get_error_buffer.restype = ctypes.c_char_p
+            library.nft_ctx_buffer_output.argtypes = [ctypes.c_void_p]
+            return library
+    return None
+
+
+class Nft:
+    """A handle on the tables of the calling thread's network namespace."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._library = _library()
+        self._context: int | None = None
+        if self._library is not None:
+            self._context = self._library.nft_ctx_new(0)
+            self._library.nft_ctx_buffer_error(self._context)
+            self._library.nft_ctx_buffer_output(self._context)
+
+    @property
+    def in_process(self) -> bool:
+        """Whether libnftables is there."""
+        return self._context is not None
+
+    def run(self, ruleset: str) -> None:
+        """Apply `ruleset` as one transaction. Raises NftError."""
+        if self._library is None or self._context is None:
+            run_program(ruleset)
+            return
+        with self._lock:
+            if self._library.nft_run_cmd_from_buffer(self._context, ruleset.encode()):
+                raise NftError((self._library.nft_ctx_get_error_buffer(self._context) or b"").decode(errors="replace").strip())
+
+    def close(self) -> None:
+        """Free the handle."""
+        with self._lock:
+            if self._library is not None and self._context is not None:
+                self._library.nft_ctx_free(self._context)
+                self._context = None
+
+
+def program() -> str | None:
+    """The path of nft(8), or None."""
+    return shutil.which("nft", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+
+
+def run_program(ruleset: str) -> None:
+    """Apply `ruleset` with nft(8), in the thread's namespace. Raises NftError, also when the program crashes."""
+    path = program()
+    if path is None:
+        raise NftError("nft is not installed: install the package nftables")
+    with tempfile.TemporaryFile() as rules, tempfile.TemporaryFile() as errors:
+        rules.write(ruleset.encode())
+        rules.seek(0)
+        actions = [
+            (os.POSIX_SPAWN_DUP2, rules.fileno(), 0),
+            (os.POSIX_SPAWN_DUP2, errors.fileno(), 1),
+            (os.POSIX_SPAWN_DUP2, errors.fileno(), 2),
+        ]
+        child = os.posix_spawn(path, ["nft", "-f", "-"], {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}, file_actions=actions)
+        _, status = os.waitpid(child, 0)
+        code = os.waitstatus_to_exitcode(status)
+        if code:
+            errors.seek(0)
+            raise NftError(errors.read(4096).decode(errors="replace").strip() or f"nft ended with status {code}")

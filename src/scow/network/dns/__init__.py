@@ -1,0 +1,1 @@
+"""The name server of user networks at 127.0.0.11."""

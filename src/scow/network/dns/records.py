@@ -1,0 +1,75 @@
+"""Which addresses a name has for a container: a pure look at the stores."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from scow.network import links
+from scow.network.endpoint import Endpoint
+from scow.network.store import SandboxStore
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is known of a name: `known` with no address of the asked family still ends the search."""
+
+    known: bool
+    addresses: tuple[str, ...] = ()
+
+
+class Records:
+    """Names of user networks as one container sees them."""
+
+    def __init__(self, sandboxes: SandboxStore) -> None:
+        self._sandboxes = sandboxes
+
+    def _endpoints(self, container_id: str) -> Sequence[Endpoint]:
+        sandbox = self._sandboxes.get(container_id)
+        if sandbox is None:
+            return ()
+        return [endpoint for endpoint in sandbox.endpoints if endpoint.inner and endpoint.network != "bridge"]
+
+    def outward(self, container_id: str) -> bool:
+        """Whether the container may ask the outside: it is not on internal networks only."""
+        sandbox = self._sandboxes.get(container_id)
+        return sandbox is not None and any(endpoint.inner and endpoint.settings.gateway for endpoint in sandbox.endpoints)
+
+    def lookup(self, container_id: str, name: str) -> Found:
+        """The addresses of `name` (lower case), own network first by the order of the container's endpoints."""
+        for endpoint in self._endpoints(container_id):
+            members = self._sandboxes.members(endpoint.network_id)
+            plain = name.removesuffix(f".{endpoint.network.lower()}")
+            wanted = {name, plain}
+            linked = self._linked(endpoint, name)
+            hits = [
+                member.settings.ip_address
+                for container, member in members.items()
+                if member.settings.ip_address
+                and (linked(container, member) or any(one.lower() in wanted for one in member.settings.dns_names))
+            ]
+            if hits:
+                return Found(True, tuple(hits))
+        return Found(False)
+
+    def _linked(self, endpoint: Endpoint, name: str) -> "_Link":
+        targets = set()
+        for link in endpoint.settings.links or []:
+            target, alias = links.split(link)
+            if alias.lower() == name:
+                targets.add(target)
+        return _Link(targets)
+
+    def reverse(self, container_id: str, address: str) -> str:
+        """`container.network` for an address of one of the container's networks, or ""."""
+        for endpoint in self._endpoints(container_id):
+            for member in self._sandboxes.members(endpoint.network_id).values():
+                if member.settings.ip_address == address and member.settings.dns_names:
+                    return f"{member.settings.dns_names[0]}.{endpoint.network}"
+        return ""
+
+
+class _Link:
+    def __init__(self, targets: Iterable[str]) -> None:
+        self._targets = frozenset(targets)
+
+    def __call__(self, container_id: str, endpoint: Endpoint) -> bool:
+        return bool(self._targets) and (container_id in self._targets or not self._targets.isdisjoint(endpoint.settings.dns_names))

@@ -1,0 +1,1 @@
+"""The firewall: one rendered nft table per daemon, `inet scow`."""

@@ -1,0 +1,95 @@
+"""Keeps the nft table equal to the rules: whole at boot and when networks change, by element when ports come and go."""
+
+import asyncio
+from collections.abc import Iterable
+
+from scow import aio, log
+from scow.errors import Internal
+from scow.kernel.nft import Nft, NftError, program, run_program
+from scow.network.firewall.render import BridgeRule, PortRule, add_ports, delete_ports, remove, render
+
+logger = log.get(__name__)
+
+
+class Firewall:
+    """The table `inet scow` of the daemon's network namespace. All changes go through one lock, in order."""
+
+    def __init__(self, enabled: bool = True) -> None:
+        self._enabled = enabled
+        self._nft: Nft | None = None
+        self._lock = asyncio.Lock()
+        self._bridges: dict[str, BridgeRule] = {}
+        self._ports: set[PortRule] = set()
+
+    async def open(self, bridges: Iterable[BridgeRule], ports: Iterable[PortRule]) -> None:
+        """Replace the table by what is stored. The first time nft(8) does it: where tables of a newer nft make the library crash, only a child dies."""
+        self._bridges = {bridge.link: bridge for bridge in bridges}
+        self._ports = set(ports)
+        if not self._enabled:
+            return
+        async with self._lock:
+            try:
+                if program() is not None:
+                    await aio.in_pool(run_program, render(self._bridges.values(), self._ports))
+                    self._nft = await aio.in_pool(Nft)
+                else:
+                    self._nft = await aio.in_pool(Nft)
+                    await aio.in_pool(self._nft.run, render(self._bridges.values(), self._ports))
+            except NftError as error:
+                raise Internal(f"cannot set up the firewall table: {error}") from error
+
+    async def add_bridge(self, bridge: BridgeRule) -> None:
+        """Take a network into the table."""
+        async with self._lock:
+            self._bridges[bridge.link] = bridge
+            await self._replace()
+
+    async def remove_bridge(self, link: str) -> None:
+        """Drop a network from the table."""
+        async with self._lock:
+            if self._bridges.pop(link, None) is not None:
+                await self._replace()
+
+    async def add_ports(self, rules: Iterable[PortRule]) -> None:
+        """Publish ports."""
+        new = set(rules) - self._ports
+        if not new:
+            return
+        async with self._lock:
+            self._ports |= new
+            await self._run(add_ports(new))
+
+    async def remove_ports(self, rules: Iterable[PortRule]) -> None:
+        """Withdraw ports; where the kernel has lost them, the table is written anew."""
+        old = set(rules) & self._ports
+        if not old:
+            return
+        async with self._lock:
+            self._ports -= old
+            try:
+                await self._run(delete_ports(old))
+            except Internal:
+                await self._replace()
+
+    async def close(self, remove_table: bool) -> None:
+        """Free the handle, and remove the table when asked."""
+        async with self._lock:
+            if remove_table and self._enabled:
+                try:
+                    await self._run(remove())
+                except Internal:
+                    logger.exception("cannot remove the firewall table")
+            if self._nft is not None:
+                self._nft.close()
+                self._nft = None
+
+    async def _replace(self) -> None:
+        await self._run(render(self._bridges.values(), self._ports))
+
+    async def _run(self, commands: str) -> None:
+        if not self._enabled:
+            return
+        try:
+            await aio.in_pool(self._nft.run if self._nft is not None else run_program, commands)
+        except NftError as error:
+            raise Internal(f"cannot change the firewall table: {error}") from error

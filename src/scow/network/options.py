@@ -1,0 +1,26 @@
+"""What the daemon's configuration says about networks."""
+
+from dataclasses import dataclass, field
+
+DEFAULT_POOLS: tuple[tuple[str, int], ...] = tuple((f"172.{n}.0.0/16", 16) for n in range(17, 32)) + (("192.168.0.0/16", 20),)
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkOptions:
+    """The daemon's network options, named after dockerd's flags; `bridge="none"` switches the default bridge off."""
+
+    bridge: str = "scow0"
+    bip: str = ""
+    fixed_cidr: str = ""
+    default_gateway: str = ""
+    icc: bool = True
+    ip_masq: bool = True
+    ip_forward: bool = True
+    firewall: bool = True
+    mtu: int = 1500
+    ip: str = ""
+    default_address_pools: tuple[tuple[str, int], ...] = DEFAULT_POOLS
+    dns: tuple[str, ...] = ()
+    dns_search: tuple[str, ...] = ()
+    dns_options: tuple[str, ...] = ()
+    host_gateway_ips: tuple[str, ...] = field(default=())

@@ -1,0 +1,1 @@
+"""Published ports: which host port leads to which container, and holding it."""

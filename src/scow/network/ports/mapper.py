@@ -1,0 +1,90 @@
+"""The published ports of containers: held, translated by the firewall (IPv4) or relayed (IPv6)."""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from scow import log
+from scow.network.endpoint import Published
+from scow.network.firewall.nftables import Firewall
+from scow.network.firewall.render import PortRule
+from scow.network.ports.allocator import PortAllocator, PortTaken, Wish
+from scow.network.ports.relay import TcpRelay, UdpRelay
+
+logger = log.get(__name__)
+_IPV6_OFF = Path("/proc/sys/net/ipv6/conf/all/disable_ipv6")
+
+
+def default_hosts() -> tuple[str, ...]:
+    """Where a port without an address is published: everywhere, IPv6 included where the host has it."""
+    try:
+        return ("0.0.0.0", "::") if _IPV6_OFF.read_text().strip() == "0" else ("0.0.0.0",)
+    except OSError:
+        return ("0.0.0.0",)
+
+
+class PortMapper:
+    """`hold` first (finds every conflict, changes nothing outside), then `open`; `close` undoes both."""
+
+    def __init__(self, firewall: Firewall) -> None:
+        self._firewall = firewall
+        self._allocator = PortAllocator()
+        self._relays: dict[Published, TcpRelay | UdpRelay] = {}
+
+    def hold(self, wishes: Sequence[Wish], address: str) -> tuple[Published, ...]:
+        """Take host ports for the wishes, all or none. Raises PortTaken."""
+        taken: list[Published] = []
+        try:
+            for wish in wishes:
+                number = self._allocator.take(wish, address)
+                taken += [Published(wish.proto, host, number, wish.port, address) for host in wish.hosts]
+        except BaseException:
+            self.unhold(taken)
+            raise
+        return tuple(sorted(taken, key=lambda one: (one.port, one.proto, ":" in one.host_ip, one.host_ip, one.host_port)))
+
+    def unhold(self, published: Iterable[Published]) -> None:
+        """Let ports go that were not opened."""
+        for one in published:
+            self._allocator.free(one.proto, one.host_ip, one.host_port)
+
+    def rehold(self, published: Iterable[Published]) -> None:
+        """Take ports that are a container's already (after a restart, or under a new address); one that is lost is logged."""
+        for one in published:
+            try:
+                self._allocator.take(Wish(one.port, one.proto, (one.host_ip,), one.host_port, one.host_port), one.address)
+            except PortTaken as error:
+                logger.warning("a published port is held by somebody else: %s", error.message)
+
+    async def open(self, published: Iterable[Published], rules: bool = True) -> None:
+        """Let traffic through; `rules=False` when the firewall has the ports already."""
+        every = list(published)
+        if rules:
+            await self._firewall.add_ports(rules_of(every))
+        for one in every:
+            held = self._allocator.socket(one.proto, one.host_ip, one.host_port) if one.rule is None else None
+            if held is not None:
+                relay = (TcpRelay if one.proto == "tcp" else UdpRelay)(held, one.address, one.port)
+                self._relays[one] = relay
+                await relay.start()
+
+    async def close(self, published: Iterable[Published]) -> None:
+        """Withdraw ports; they are free when this returns."""
+        every = list(published)
+        for one in every:
+            if (relay := self._relays.pop(one, None)) is not None:
+                relay.close()
+        await self._firewall.remove_ports(rules_of(every))
+        self.unhold(every)
+
+    async def shutdown(self) -> None:
+        """End the relays and holds of this process; the firewall keeps translating for the containers that go on."""
+        for relay in self._relays.values():
+            relay.close()
+        self._relays.clear()
+        await asyncio.sleep(0)
+
+
+def rules_of(published: Iterable[Published]) -> list[PortRule]:
+    """The firewall's part of published ports."""
+    return [rule for one in published if (rule := one.rule) is not None]

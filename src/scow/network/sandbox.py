@@ -1,0 +1,447 @@
+"""Attaching containers: addresses, ports, names and files are settled and recorded first, then the kernel is programmed; any failure is undone.
+
+Addresses of a released container are free at once: its links are silenced on the spot, and deleted behind the answer.
+"""
+
+import asyncio
+import dataclasses
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+
+from scow import aio, ids, log
+from scow.errors import Forbidden, Internal, NotFound, ScowError
+from scow.events import EventBus
+from scow.kernel.namespaces import is_pinned, pin_netns
+from scow.model.network import EndpointSettings
+from scow.network import checks, files, links, osl, view
+from scow.network.dns.server import NameServers, listeners
+from scow.network.endpoint import Endpoint, NetworkView, Published, Sandbox, SandboxRequest, SandboxState
+from scow.network.network import Network
+from scow.network.options import NetworkOptions
+from scow.network.ports.allocator import wishes
+from scow.network.ports.mapper import PortMapper, default_hosts
+from scow.network.store import NetworkStore, SandboxStore
+
+logger = log.get(__name__)
+_REMEMBERED = 1024
+_SHARED = ("host", "none")
+
+
+class Sandboxes:
+    """Attach, release, connect, disconnect. Calls for one container are serialised by a lock."""
+
+    def __init__(
+        self,
+        networks: NetworkStore,
+        store: SandboxStore,
+        events: EventBus,
+        ports: PortMapper,
+        names: NameServers,
+        options: NetworkOptions,
+        pins: Path,
+    ) -> None:
+        self._networks = networks
+        self._store = store
+        self._events = events
+        self._ports = ports
+        self._names = names
+        self._options = options
+        self._pins = pins
+        self._lock = aio.KeyedLock()
+        self._tasks = aio.Supervisor("network")
+        self._last: OrderedDict[tuple[str, str], str] = OrderedDict()
+
+    # --- settling: pure bookkeeping on the loop
+
+    def primary(self, mode: str) -> str:
+        """The network name of a NetworkMode."""
+        return "bridge" if mode in ("", "default", "bridge") else mode
+
+    def _wanted(self, request: SandboxRequest) -> list[tuple[Network, EndpointSettings]]:
+        primary = self.primary(request.mode)
+        chosen = dict(request.endpoints)
+        if not chosen:
+            chosen = {primary: EndpointSettings()}
+        found: dict[str, tuple[Network, EndpointSettings]] = {}
+        for name, settings in chosen.items():
+            network = self._networks.get(name)
+            checks.endpoint(network, settings)
+            found[network.id] = (network, settings)
+        # the network of the mode gets eth0
+        return sorted(found.values(), key=lambda pair: pair[0].name != primary and pair[0].id != primary)
+
+    def _endpoint(self, request: SandboxRequest, network: Network, asked: EndpointSettings, inner: str) -> Endpoint:
+        """An endpoint with an address of its own, which the caller must free if it is not stored."""
+        filled = dataclasses.replace(
+            asked, network_id=network.id, endpoint_id=ids.new_id(), dns_names=self._dns_names(request, network, asked)
+        )
+        if network.driver != "bridge":
+            return Endpoint(filled.endpoint_id, network.id, network.name, filled)
+        allocator = self._networks.allocator(network)
+        address = allocator.take(
+            asked.ipam_config.ipv4_address if asked.ipam_config else "", self._last.get((request.container_id, network.id), "")
+        )
+        filled = dataclasses.replace(
+            filled,
+            ip_address=address,
+            ip_prefix_len=allocator.subnet.prefixlen,
+            gateway="" if network.internal else network.pools[0].gateway,
+            mac_address=asked.mac_address.replace("-", ":").lower() or osl.mac_of(address),
+        )
+        return Endpoint(filled.endpoint_id, network.id, network.name, filled, inner)
+
+    @staticmethod
+    def _dns_names(request: SandboxRequest, network: Network, asked: EndpointSettings) -> list[str]:
+        if network.predefined:
+            return []
+        names = [request.name, *asked.aliases, ids.short(request.container_id), request.hostname]
+        return list(dict.fromkeys(name for name in names if name))
+
+    def _free(self, endpoint: Endpoint, container_id: str) -> None:
+        address = endpoint.settings.ip_address
+        if not address:
+            return
+        try:
+            self._networks.allocator(self._networks.get(endpoint.network_id)).free(address)
+        except NotFound:
+            return
+        self._last[container_id, endpoint.network_id] = address
+        while len(self._last) > _REMEMBERED:
+            self._last.popitem(last=False)
+
+    def _interface(self, endpoint: Endpoint) -> osl.Interface:
+        network = self._networks.get(endpoint.network_id)
+        settings = endpoint.settings
+        return osl.Interface(
+            endpoint.inner, osl.veth_name(endpoint.id), network.link, settings.mac_address, settings.ip_address, settings.ip_prefix_len,
+            network.mtu, isolated=not network.icc,
+        )  # fmt: skip
+
+    def _gateway(self, sandbox: SandboxState) -> Endpoint | None:
+        """The endpoint that leads out: highest priority, then by the network's name (as dockerd)."""
+        leading = [endpoint for endpoint in sandbox.endpoints if endpoint.inner and endpoint.settings.gateway]
+        return min(leading, key=lambda endpoint: (-endpoint.settings.gw_priority, endpoint.network), default=None)
+
+    def _hold(self, sandbox: SandboxState) -> tuple[Published, ...]:
+        """Take the host ports of a sandbox; they lead to the endpoint that leads out."""
+        endpoint = self._gateway(sandbox)
+        request = sandbox.request
+        if endpoint is None or not (request.port_bindings or request.publish_all):
+            return ()
+        network = self._networks.get(endpoint.network_id)
+        named = network.binding_ip or self._options.ip
+        single = "" if named == "0.0.0.0" else named
+        wanted = wishes(request.port_bindings, request.exposed, request.publish_all, default_hosts(), single)
+        try:
+            return self._ports.hold(wanted, endpoint.settings.ip_address)
+        except ScowError as error:
+            raise type(error)(
+                f"driver failed programming external connectivity on endpoint {request.name} ({endpoint.id}): {error.message}"
+            ) from None
+
+    # --- attach and release
+
+    async def attach(self, request: SandboxRequest) -> Sandbox:
+        """Give a container its network. Raises NotFound (network), Forbidden (address), Conflict (port), InvalidArgument, Internal."""
+        async with self._lock(request.container_id):
+            if self._store.get(request.container_id) is not None:
+                await self._release(request.container_id)
+            if request.mode.startswith("container:"):
+                other = self._store.find(request.mode.removeprefix("container:"))
+                return Sandbox(other.id if other else "", other.key if other else "", {})
+            return await self._attach(request)
+
+    async def _attach(self, request: SandboxRequest) -> Sandbox:
+        wanted = self._wanted(request)
+        sandbox_id = ids.new_id()
+        key = "" if any(network.driver == "host" for network, _ in wanted) else str(self._pins / ids.short(sandbox_id))
+        unwind = aio.Unwind()
+        try:
+            endpoints: list[Endpoint] = []
+            for network, asked in wanted:
+                endpoint = self._endpoint(request, network, asked, f"eth{len(endpoints)}" if network.driver == "bridge" else "")
+                unwind.push(self._free, endpoint, request.container_id)
+                endpoints.append(endpoint)
+            sandbox = SandboxState(sandbox_id, key, request, tuple(endpoints))
+            published = self._hold(sandbox)
+            unwind.push(self._ports.unhold, published)
+            sandbox = dataclasses.replace(sandbox, published=published)
+            self._store.put(sandbox)
+            unwind.push(self._store.drop, request.container_id)
+            if key:
+                unwind.push(aio.in_pool, osl.destroy, Path(key), self._outers(sandbox))
+                await self._program(sandbox, unwind)
+            self._write_files(sandbox)
+        except OSError as error:
+            await unwind.undo()
+            raise Internal(f"failed to set up container networking: {error}") from error
+        except BaseException:
+            await unwind.undo()
+            raise
+        for endpoint in sandbox.endpoints:
+            self._tell("connect", endpoint, request.container_id)
+        return Sandbox(sandbox.id, sandbox.key, {endpoint.network: endpoint.settings for endpoint in sandbox.endpoints})
+
+    async def _program(self, sandbox: SandboxState, unwind: aio.Unwind) -> None:
+        """Namespace, links and firewall at the same time."""
+        interfaces = [self._interface(endpoint) for endpoint in sandbox.endpoints if endpoint.inner]
+        inside = listeners if self._resolves(sandbox) else _nothing
+        unwind.push(self._ports.close, sandbox.published)
+        built = aio.in_pool(osl.build, Path(sandbox.key), interfaces, self._route(sandbox), inside)
+        if sandbox.published:
+            opened, sockets = await asyncio.gather(self._ports.open(sandbox.published), built, return_exceptions=True)
+            for result in (opened, sockets):
+                if isinstance(result, BaseException):
+                    raise result
+        else:
+            sockets = await built
+        if sockets is not None and not isinstance(sockets, BaseException):
+            unwind.push(self._names.stop, sandbox.container_id)
+            await self._names.start(sandbox.container_id, sockets)
+
+    def _resolves(self, sandbox: SandboxState) -> bool:
+        """Whether the container gets the built-in name server: it is on a user network."""
+        return any(endpoint.inner and endpoint.network != "bridge" for endpoint in sandbox.endpoints)
+
+    def _route(self, sandbox: SandboxState) -> tuple[str, str] | None:
+        endpoint = self._gateway(sandbox)
+        return (endpoint.settings.gateway, endpoint.inner) if endpoint else None
+
+    @staticmethod
+    def _outers(sandbox: SandboxState) -> list[str]:
+        return [osl.veth_name(endpoint.id) for endpoint in sandbox.endpoints if endpoint.inner]
+
+    def _tell(self, action: str, endpoint: Endpoint, container_id: str) -> None:
+        network = self._networks.get(endpoint.network_id)
+        self._events.publish("network", action, network.id, {"container": container_id, "name": network.name, "type": network.driver})
+
+    async def release(self, container_id: str) -> None:
+        """Take a container's network away; not attached is fine. Ports and addresses are free when this returns, the kernel's objects soon after."""
+        async with self._lock(container_id):
+            await self._release(container_id)
+
+    async def _release(self, container_id: str) -> None:
+        sandbox = self._store.get(container_id)
+        if sandbox is None:
+            return
+        outers = self._outers(sandbox)
+        self._names.stop(container_id)
+        await self._ports.close(sandbox.published)
+        if outers:
+            osl.silence(outers)
+        for endpoint in sandbox.endpoints:
+            self._free(endpoint, container_id)
+        self._store.drop(container_id)
+        if sandbox.key:
+            self._tasks.start(aio.in_pool(osl.destroy, Path(sandbox.key), outers), f"destroy {sandbox.key}")
+        for endpoint in sandbox.endpoints:
+            self._tell("disconnect", endpoint, container_id)
+
+    # --- changes while the container runs
+
+    async def connect(self, container_id: str, ref: str, asked: EndpointSettings) -> EndpointSettings:
+        """Add a running container to a network. Raises Forbidden (already there, host or none mode), NotFound."""
+        network = self._networks.get(ref)
+        checks.endpoint(network, asked)
+        async with self._lock(container_id):
+            sandbox = self._store.get(container_id)
+            if sandbox is None:
+                raise NotFound(f"container {container_id} is not attached to the network")
+            if sandbox.endpoint(network.id) is not None:
+                raise Forbidden(f"endpoint with name {sandbox.request.name} already exists in network {network.name}")
+            if network.name in _SHARED or not sandbox.key:
+                raise Forbidden("container cannot be connected to host network or disconnected from it while it runs")
+            # a container without network loses its place on "none" when it gets a real one
+            kept = tuple(endpoint for endpoint in sandbox.endpoints if endpoint.inner)
+            inner = next(name for number in range(256) if (name := f"eth{number}") not in {endpoint.inner for endpoint in kept})
+            endpoint = self._endpoint(sandbox.request, network, asked, inner)
+            after = dataclasses.replace(sandbox, endpoints=(*kept, endpoint))
+            unwind = aio.Unwind()
+            unwind.push(self._free, endpoint, container_id)
+            try:
+                self._store.put(after)
+                unwind.push(self._store.put, sandbox)
+                inside = listeners if self._resolves(after) and not self._names.running(container_id) else _nothing
+                unwind.push(aio.in_pool, osl.remove_link, osl.veth_name(endpoint.id))
+                sockets = await aio.in_pool(osl.plug, sandbox.key, self._interface(endpoint), self._route(after), inside)
+                if sockets is not None:
+                    await self._names.start(container_id, sockets)
+                after = await self._move_ports(sandbox, after)
+                self._write_files(after)
+            except OSError as error:
+                await unwind.undo()
+                raise Internal(f"failed to set up container networking: {error}") from error
+            except BaseException:
+                await unwind.undo()
+                raise
+        self._tell("connect", endpoint, container_id)
+        return endpoint.settings
+
+    async def disconnect(self, container_id: str, ref: str, force: bool = False) -> None:
+        """Take a running container out of a network. Raises Forbidden when it is not there."""
+        network = self._networks.get(ref)
+        async with self._lock(container_id):
+            sandbox = self._store.get(container_id)
+            endpoint = sandbox.endpoint(network.id) if sandbox else None
+            if sandbox is None or endpoint is None:
+                raise Forbidden(f"container {container_id} is not connected to network {network.name}")
+            if network.driver == "host":
+                raise Forbidden("container cannot be disconnected from host network or connected to host network")
+            after = dataclasses.replace(sandbox, endpoints=tuple(one for one in sandbox.endpoints if one is not endpoint))
+            after = await self._move_ports(sandbox, after)
+            if endpoint.inner:
+                await aio.in_pool(osl.unplug, sandbox.key, osl.veth_name(endpoint.id), self._route(after))
+            self._store.put(after)
+            self._free(endpoint, container_id)
+            self._write_files(after)
+        self._tell("disconnect", endpoint, container_id)
+
+    async def _move_ports(self, before: SandboxState, after: SandboxState) -> SandboxState:
+        """Let published ports lead to the endpoint that leads out now, under their numbers."""
+        old, new = self._gateway(before), self._gateway(after)
+        address = new.settings.ip_address if new else ""
+        if (old.settings.ip_address if old else "") != address:
+            await self._ports.close(before.published)
+            after = dataclasses.replace(after, published=())
+            if new is not None:
+                if before.published:
+                    moved = tuple(dataclasses.replace(one, address=address) for one in before.published)
+                    self._ports.rehold(moved)
+                else:
+                    moved = self._hold(after)
+                after = dataclasses.replace(after, published=moved)
+                await self._ports.open(moved)
+        self._store.put(after)
+        return after
+
+    def rename(self, container_id: str, name: str) -> None:
+        """The container has another name now."""
+        sandbox = self._store.get(container_id)
+        if sandbox is None:
+            return
+        endpoints = []
+        for endpoint in sandbox.endpoints:
+            names = [name if one == sandbox.request.name else one for one in endpoint.settings.dns_names]
+            endpoints.append(dataclasses.replace(endpoint, settings=dataclasses.replace(endpoint.settings, dns_names=names)))
+        self._store.put(dataclasses.replace(sandbox.named(name), endpoints=tuple(endpoints)))
+
+    def settings(self, container_id: str) -> NetworkView:
+        """What inspect shows; empty for a container that is not attached."""
+        sandbox = self._store.get(container_id)
+        if sandbox is None:
+            return NetworkView()
+        return NetworkView(
+            sandbox.id, sandbox.key, view.ports(sandbox), {endpoint.network: endpoint.settings for endpoint in sandbox.endpoints}
+        )
+
+    # --- files
+
+    def _write_files(self, sandbox: SandboxState) -> None:
+        """Write hosts, resolv.conf and hostname. Raises OSError."""
+        request = sandbox.request
+        request.files.mkdir(parents=True, exist_ok=True)
+        base = files.Resolv() if request.dns and request.dns_search and request.dns_options else files.host_resolv()
+        base = files.merge(base, self._options.dns, self._options.dns_search, self._options.dns_options)
+        merged = files.merge(base, request.dns, request.dns_search, request.dns_options)
+        if not sandbox.key:
+            resolv = merged
+        elif self._resolves(sandbox) or self._names.running(sandbox.container_id):
+            resolv = files.for_user_network(merged)
+            self._names.configure(sandbox.container_id, merged.servers, sandbox.key)
+        else:
+            resolv = files.for_bridge(merged)
+        files.write(
+            request.files / "resolv.conf", resolv.text("Generated by Scow from the host's resolv.conf and the container's options.")
+        )
+        files.write(request.files / "hostname", request.hostname + "\n")
+        files.write(request.files / "hosts", self._hosts(sandbox))
+
+    def _hosts(self, sandbox: SandboxState) -> str:
+        request = sandbox.request
+        lines = [line for entry in request.extra_hosts for line in files.extra_host(entry, self._host_gateways())]
+        if not sandbox.key:
+            return files.hosts_text(lines, files.host_hosts())
+        names = files.host_names(request.hostname, request.domainname)
+        for name, (address, linked) in self._linked(request).items():
+            extra = [one for one in (linked.request.hostname, linked.request.name) if one != name]
+            lines.append(files.HostsLine(address, tuple(dict.fromkeys((name, *extra)))))
+        lines += [files.HostsLine(endpoint.settings.ip_address, names) for endpoint in sandbox.endpoints if endpoint.settings.ip_address]
+        return files.hosts_text(lines)
+
+    def _linked(self, request: SandboxRequest) -> Mapping[str, tuple[str, SandboxState]]:
+        """Legacy links on the default bridge: (address, sandbox) by alias."""
+        found: dict[str, tuple[str, SandboxState]] = {}
+        for link in request.links:
+            name, alias = links.split(link)
+            target = self._store.find(name)
+            for endpoint in target.endpoints if target else ():
+                if target is not None and endpoint.network == "bridge":
+                    found[alias] = (endpoint.settings.ip_address, target)
+        return found
+
+    def _host_gateways(self) -> list[str]:
+        bridge = self._networks.named("bridge")
+        return list(self._options.host_gateway_ips) or ([bridge.pools[0].gateway] if bridge and bridge.pools else [])
+
+    # --- boot
+
+    async def recover(self, live: Mapping[str, int]) -> None:
+        """After a restart: sandboxes of living containers (pid by id) are taken over, the others forgotten; what nobody owns is removed."""
+        keep = []
+        for sandbox in self._store:
+            if sandbox.container_id not in live:
+                self._store.drop(sandbox.container_id)
+                if sandbox.key:
+                    self._tasks.start(aio.in_pool(osl.destroy, Path(sandbox.key), self._outers(sandbox)), f"destroy {sandbox.key}")
+                continue
+            keep.append(sandbox)
+            for endpoint in sandbox.endpoints:
+                if endpoint.settings.ip_address:
+                    try:
+                        self._networks.allocator(self._networks.get(endpoint.network_id)).take(endpoint.settings.ip_address)
+                    except ScowError:
+                        logger.exception("address %s of %s is not free", endpoint.settings.ip_address, sandbox.request.name)
+        for sandbox in keep:
+            try:
+                await self._adopt(sandbox, live[sandbox.container_id])
+            except (ScowError, OSError):
+                logger.exception("cannot take over the network of %s", sandbox.request.name)
+        await aio.in_pool(self._sweep)
+
+    async def _adopt(self, sandbox: SandboxState, pid: int) -> None:
+        self._ports.rehold(sandbox.published)
+        await self._ports.open(sandbox.published, rules=False)
+        if sandbox.key and not is_pinned(Path(sandbox.key)):
+            await aio.in_pool(pin_netns, f"/proc/{pid}/ns/net", Path(sandbox.key))
+        if self._resolves(sandbox):
+            sockets = await aio.in_pool(osl.visit, sandbox.key, listeners)
+            await self._names.start(sandbox.container_id, sockets)
+        self._write_files(sandbox)
+
+    def _sweep(self) -> None:
+        """Remove pins and veth links without an owner."""
+        owned = {sandbox.key for sandbox in self._store}
+        if self._pins.is_dir():
+            for pin in self._pins.iterdir():
+                if str(pin) not in owned:
+                    osl.destroy(pin, [])
+        known = {outer for sandbox in self._store for outer in self._outers(sandbox)}
+        bridges = {network.link for network in self._networks if network.driver == "bridge"}
+        for link in osl.ports_of_bridges(bridges):
+            if link not in known:
+                osl.remove_link(link)
+
+    async def settle(self) -> None:
+        """Wait until what was released is gone from the kernel."""
+        await self._tasks.drain()
+
+    async def close(self) -> None:
+        """End of the daemon; containers keep their networks."""
+        await self._tasks.drain()
+        self._names.close()
+        await self._ports.shutdown()
+
+
+def _nothing() -> None:
+    return None
