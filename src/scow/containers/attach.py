@@ -53,6 +53,17 @@ class AttachService:
 
     def __init__(self, parts: "Parts") -> None:
         self._parts = parts
+        parts.on_running.append(self._late)
+
+    def _late(self, container: Container) -> None:
+        """Clients that came while the start was under way."""
+        pending, container.pending_attachments = container.pending_attachments, []
+        for attachment in pending:
+            self._parts.supervisor.start(self._join(container, attachment), f"attach {container.id[:12]}")
+
+    async def _join(self, container: Container, attachment: Attachment) -> None:
+        with contextlib.suppress(ScowError):
+            await self._parts.tasks.attach(container.id, attachment)
 
     def check(self, container: Container, query: AttachQuery) -> None:
         """What the API asks before it hijacks. Raises Conflict (paused, restarting), InvalidArgument (detach keys)."""

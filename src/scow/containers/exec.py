@@ -137,6 +137,8 @@ class ExecService:
         self._ended: OrderedDict[str, Exec] = OrderedDict()
         self._private: dict[str, asyncio.Future[int]] = {}
         parts.on_ended.append(self.container_ended)
+        parts.tasks.on_exec_exit = self.exited
+        parts.tasks.on_detach = self.detached
 
     # --- create and look up
 
@@ -302,7 +304,12 @@ class ExecService:
             found.container.announce("exec_die", {"execID": found.id, "exitCode": str(exit.code)})
 
     def detached(self, container_id: str, exec_id: str) -> None:
-        """A client left an exec by its detach keys."""
+        """`TaskManager.on_detach`: a client left by its detach keys; `exec_id` is "" for the container itself."""
+        if not exec_id:
+            container = self._parts.store.by_id(container_id)
+            if container is not None:
+                container.announce("detach")
+            return
         found = self._execs.get(exec_id)
         if found is not None:
             found.container.announce("exec_detach", {"execID": found.id})

@@ -3,7 +3,8 @@
 Pure functions of model objects; `view.py` puts them together. Which empty value is null, [], {} or left out follows Docker 28 (API 1.51).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from scow.model.codec import encode
@@ -108,3 +109,12 @@ def command(path: str, args: list[str] | tuple[str, ...]) -> str:
     """The command line of a list entry: arguments with blanks are quoted, nothing is escaped."""
     return " ".join([path, *(f"'{arg}'" if " " in arg else arg for arg in args)])
 
+
+
+def overlay_data(trees: Sequence[Path], merged: Path) -> dict[str, str]:
+    """GraphDriver.Data from the directories of a root file system (the container's own first) and the place where it is mounted."""
+    if not trees:
+        return {}
+    own, *lower = trees
+    out = {"MergedDir": str(merged), "UpperDir": str(own), "WorkDir": str(own.with_name("work"))}
+    return {"LowerDir": ":".join(map(str, lower)), **out} if lower else out
