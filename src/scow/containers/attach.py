@@ -53,6 +53,7 @@ class AttachService:
 
     def __init__(self, parts: "Parts") -> None:
         self._parts = parts
+        self._watched: set[str] = set()
         parts.on_running.append(self._late)
 
     def _late(self, container: Container) -> None:
@@ -112,6 +113,13 @@ class AttachService:
         if len(pending) >= _MAX_PENDING:
             raise Conflict(f"container {container.id} has too many clients that wait for its start")
         pending.append(attachment)
+        if container.id not in self._watched:
+            self._watched.add(container.id)
+            container.waiter("removed").add_done_callback(lambda _: self._removed(container))
+
+    def _removed(self, container: Container) -> None:
+        self._watched.discard(container.id)
+        drop_pending(container)
 
     async def _replay(self, container: Container, query: AttachQuery, sock: socket.socket) -> None:
         """Send what the container has written so far. Raises Unsupported for a log driver that can't read."""
