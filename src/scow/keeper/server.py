@@ -203,7 +203,7 @@ class Keeper:
                 raise OSError(_read_text(message["log_file"]) or f"the runtime ended with {code}")
             meta["pid"] = int(_read_text(message["pid_file"]))
             meta["at"] = time.time_ns()
-            held = {name: named[name] for name in ("in", "out", "err", "hold") if name in named}
+            held: dict[str, int] = {name: named[name] for name in ("in", "out", "err", "hold") if name in named}
             held["pidfd"] = pidfd.open_pid(meta["pid"])
             if "console" in named:
                 with socket.socket(fileno=os.dup(named["console"])) as listener:
@@ -243,7 +243,7 @@ class Keeper:
 
     def _op_adopt(self, connection: Connection, message: dict[str, Any], named: dict[str, int], left: set[int]) -> None:
         """Take over a process of a keeper that died."""
-        held = {name: named[name] for name in ("in", "out", "err", "hold", "master", "pidfd") if name in named}
+        held: dict[str, int] = {name: named[name] for name in ("in", "out", "err", "hold", "master", "pidfd") if name in named}
         left -= set(held.values())
         process = self._hold(message["meta"], held)
         self._attach_all(process, message.get("clients", []), named, left)

@@ -20,6 +20,7 @@ from scow.kernel import spawn
 
 logger = log.get(__name__)
 _HELLO = 20.0
+Reply = tuple[dict[str, Any], dict[str, int]]
 
 
 class KeeperGone(Unavailable):
@@ -35,7 +36,7 @@ class Link:
         self._sock: socket.socket | None = None
         self._pid = 0
         self._next = 0
-        self._waiting: dict[int, asyncio.Future[tuple[dict[str, Any], dict[str, int]]]] = {}
+        self._waiting: dict[int, asyncio.Future[Reply]] = {}
         self._queue: deque[tuple[bytes, list[int]]] = deque()
 
     @property
@@ -98,20 +99,19 @@ class Link:
                 raise KeeperGone("the keeper is not there") from error
         self._queue.append((data, [os.dup(fd) for fd in found.values()]))
 
-    async def request(self, message: dict[str, Any], fds: dict[str, int] | None = None) -> tuple[dict[str, Any], dict[str, int]]:
-        """Ask and await the reply with its descriptors, which pass to the caller. KeeperGone; Internal when the keeper refuses."""
+    def begin(self, message: dict[str, Any], fds: dict[str, int] | None = None) -> "asyncio.Future[Reply]":
+        """Send a request now; the future is its reply with descriptors that pass to the caller (see `request`). KeeperGone."""
         self._next += 1
         number = self._next
-        future: asyncio.Future[tuple[dict[str, Any], dict[str, int]]] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        self.send({**message, "n": number}, fds)
         self._waiting[number] = future
-        try:
-            self.send({**message, "n": number}, fds)
-            reply, found = await future
-        finally:
-            self._waiting.pop(number, None)
-        if "error" in reply:
-            raise Internal(f"keeper: {reply['error']}")
-        return reply, found
+        future.add_done_callback(lambda _future: self._waiting.pop(number, None))
+        return future
+
+    async def request(self, message: dict[str, Any], fds: dict[str, int] | None = None) -> Reply:
+        """Ask and await the reply. KeeperGone; Internal when the keeper refuses."""
+        return await self.begin(message, fds)
 
     def _writable(self) -> None:
         while self._queue and self._sock is not None:
@@ -145,7 +145,9 @@ class Link:
             named = dict(zip(message.get("fds", ()), fds, strict=False))
             if "re" in message:
                 future = self._waiting.get(message["re"])
-                if future is not None and not future.done():
+                if future is not None and not future.done() and "error" in message:
+                    future.set_exception(Internal(f"keeper: {message['error']}"))
+                elif future is not None and not future.done():
                     future.set_result((message, named))
                 else:
                     for fd in fds:
@@ -177,6 +179,6 @@ class Link:
             for fd in fds:
                 os.close(fd)
         self._queue.clear()
-        for future in self._waiting.values():
+        for future in list(self._waiting.values()):
             if not future.done():
                 future.set_exception(KeeperGone("the keeper ended"))

@@ -5,6 +5,7 @@ Stored: the runtime's state in run/crun. `prepare` makes cgroups acceptable to c
 
 import asyncio
 import contextlib
+import errno
 import json
 import os
 import re
@@ -170,29 +171,41 @@ def cgroup_pids(directories: Sequence[str]) -> list[int]:
     return []
 
 
-def _left_over() -> list[str]:
-    """Controllers still on v2 although the host is hybrid: crun refuses to work then."""
-    unified = _UNIFIED / "unified" / "cgroup.controllers"
-    if (_UNIFIED / "cgroup.controllers").exists() or not unified.exists():
+def _homeless() -> list[str]:
+    """On a hybrid host the v1 controllers that the host mounts nowhere: unless somebody holds them on v1 they are on v2, and crun refuses."""
+    if (_UNIFIED / "cgroup.controllers").exists() or not (_UNIFIED / "unified").is_dir():
         return []
-    with contextlib.suppress(OSError):
-        return unified.read_text().split()
-    return []
-
-
-def _mount_left_over(run_dir: Path) -> None:
-    for name in _left_over():
-        target = run_dir / "cgroup" / name
-        target.mkdir(parents=True, exist_ok=True)
-        try:
-            syscalls.checked(syscalls.libc.mount(b"cgroup", os.fsencode(target), b"cgroup", 0, name.encode()))
-        except OSError as error:
-            logger.warning("controller %s stays on cgroup v2: %s", name, error)
+    try:
+        lines = Path("/proc/cgroups").read_text().splitlines()[1:]
+        mounts = Path("/proc/self/mounts").read_text().splitlines()
+    except OSError:
+        return []
+    enabled = [fields[0] for line in lines if (fields := line.split())[3:4] == ["1"]]
+    mounted: set[str] = set()
+    for line in mounts:
+        fields = line.split(" ")
+        if fields[2] == "cgroup" and fields[1].startswith(f"{_UNIFIED}/"):
+            mounted.update(fields[3].split(","))
+    return [name for name in enabled if name not in mounted]
 
 
 async def prepare(run_dir: Path) -> None:
-    """Give crun a host it accepts: on a hybrid host mount the controllers left on v2 as v1, below run/cgroup."""
-    await aio.in_pool(_mount_left_over, run_dir)
+    """Give crun a host it accepts: on a hybrid host mount the controllers that would be on v2 as v1, below run/cgroup."""
+    for name in _homeless():
+        target = run_dir / "cgroup" / name
+        if os.path.ismount(target):
+            continue
+        target.mkdir(parents=True, exist_ok=True)
+        for attempt in range(100):
+            try:
+                syscalls.checked(syscalls.libc.mount(b"cgroup", os.fsencode(target), b"cgroup", 0, name.encode()))
+                break
+            except OSError as error:
+                # a hierarchy that another engine has just given up takes a moment to go
+                if error.errno != errno.EBUSY or attempt == 99:
+                    logger.warning("controller %s stays on cgroup v2: %s", name, error)
+                    break
+            await asyncio.sleep(0.02)
 
 
 async def unprepare(run_dir: Path) -> None:

@@ -98,16 +98,12 @@ class Supervision:
                 "clients": [parts.options(attachment) for attachment in kit.attachments],
             }
             try:
-                future = self._link.request(message, {**kit.fds, "lease": lease_child})
-                task = self._tasks.start(future, "run")  # its first step sends
-                await asyncio.sleep(0)
-                os.close(lease_child)
-                lease_child = -1
-                reply, found = await task
-            except KeeperGone:
-                if lease_child >= 0:
+                try:
+                    future = self._link.begin(message, {**kit.fds, "lease": lease_child})
+                finally:
                     os.close(lease_child)
-                    lease_child = -1
+                reply, found = await future
+            except KeeperGone:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_LEASE):
                         await _hung_up(lease)
@@ -121,8 +117,6 @@ class Supervision:
                 continue
             finally:
                 os.close(lease)
-                if lease_child >= 0:
-                    os.close(lease_child)
             if "failed" in reply:
                 raise RunFailed(reply["failed"])
             process = Live({**meta, "pid": reply["pid"], "at": reply["at"]}, {**kit.held(), **found})

@@ -8,12 +8,13 @@ import contextlib
 import json
 import os
 import signal as signals
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 from scow import aio, log
-from scow.errors import Internal, InvalidArgument
+from scow.errors import Internal, InvalidArgument, ScowError
 from scow.keeper import protocol
 from scow.kernel import pidfd, syscalls
 from scow.logdrivers.plan import LogPlan
@@ -21,7 +22,7 @@ from scow.runtime import live as parts
 from scow.runtime import oci
 from scow.runtime.live import Kit, Live
 from scow.runtime.supervision import RunFailed, Supervision, to_exit
-from scow.runtime.types import Attachment, Exit, NoTask, Runtime, StartFailed, Started, Stdio, Task, TaskSpec
+from scow.runtime.types import Attachment, Exit, NoTask, Runtime, Started, StartFailed, Stdio, Task, TaskSpec
 
 __all__ = ["Attachment", "Exit", "LogPlan", "NoTask", "Runtime", "StartFailed", "Started", "Stdio", "Task", "TaskManager", "TaskSpec"]
 
@@ -142,11 +143,25 @@ class TaskManager:
     # containers
 
     async def run(self, spec: TaskSpec) -> Started:
-        """Start a container from its bundle with one `run --detach`. StartFailed, Internal. Attachments are connected before its first output.
+        """Start a container from its bundle with one `run --detach`. StartFailed, Internal.
 
-        Once begun it goes on when the caller is cancelled: the exit is told in any case.
+        Attachments are connected before its first output. Once begun it goes on when the caller is cancelled: the exit is told in any case.
         """
-        return await asyncio.shield(self._tasks.start(self._run_task(spec), "run"))
+        return await self._carry_on(self._run_task(spec), "run")
+
+    async def _carry_on(self, work: Coroutine[Any, Any, Started], name: str) -> Started:
+        """Await work that is not cancelled with the caller."""
+
+        async def guarded() -> Started | ScowError:
+            try:
+                return await work
+            except ScowError as error:
+                return error
+
+        result = await asyncio.shield(self._tasks.start(guarded(), name))
+        if isinstance(result, ScowError):
+            raise result
+        return result
 
     async def _run_task(self, spec: TaskSpec) -> Started:
         try:
@@ -196,7 +211,7 @@ class TaskManager:
         """Set the terminal's size; without a terminal nothing happens. NoTask."""
         await self.exec_resize(container_id, "", rows, cols)
 
-    async def signal(self, container_id: str, signum: int, all: bool = False) -> None:  # noqa: A002
+    async def signal(self, container_id: str, signum: int, all: bool = False) -> None:
         """Signal the init process, or with `all` every process. NoTask."""
         process = self._live(container_id)
         if all:
@@ -251,7 +266,7 @@ class TaskManager:
                 logger.warning("runtime state of %s: %s", container_id, oci.log_text(text))
 
     async def delete(self, container_id: str, runtime: str = "") -> None:
-        """Remove what an ended container left: runtime state and cgroup, bundle files, exit record. A live one is killed. Absent is fine."""
+        """Remove what an ended container left: runtime state, cgroup, bundle, exit record. A live one is killed, absent is fine."""
         await self._delete_state(container_id, runtime)
         bundle = self._bundles / container_id
         with contextlib.suppress(FileNotFoundError):
@@ -269,9 +284,12 @@ class TaskManager:
     async def exec(
         self, container_id: str, exec_id: str, process: dict[str, Any], stdio: Stdio, attachments: list[Attachment] | None = None
     ) -> Started:
-        """Run one more process (OCI `process` object) in a live container. NoTask, StartFailed, Internal. Goes on when the caller is cancelled."""
+        """Run one more process (OCI `process` object) in a live container. NoTask, StartFailed, Internal.
+
+        Goes on when the caller is cancelled.
+        """
         clients = attachments or []
-        return await asyncio.shield(self._tasks.start(self._exec(container_id, exec_id, process, stdio, clients), "exec"))
+        return await self._carry_on(self._exec(container_id, exec_id, process, stdio, clients), "exec")
 
     async def _exec(self, container_id: str, exec_id: str, process: dict[str, Any], stdio: Stdio, clients: list[Attachment]) -> Started:
         try:
@@ -354,8 +372,6 @@ class TaskManager:
 
 def _started_ns(pid: int) -> int:
     """Start time of a process, ns since the epoch; 0 when it is gone."""
-    import time
-
     try:
         with open(f"/proc/{pid}/stat") as file:
             ticks = int(file.read().rsplit(")", 1)[1].split()[19])
