@@ -1,7 +1,8 @@
 """DELETE /containers/{id} and prune: a container, its layer, its anonymous volumes, its name.
 
 What a client can ask about afterwards (the row, the name, references, the network's endpoint, anonymous volumes) is gone before the answer;
-what takes time and nobody sees (unmounting, deleting trees, the runtime's state) follows behind it and is finished at boot if the engine dies.
+what takes time and nobody sees (unmounting, deleting trees, the runtime's state) follows behind it and is finished at boot if the engine
+dies.
 """
 
 import asyncio

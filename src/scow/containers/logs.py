@@ -72,3 +72,18 @@ def plan_of(container: Container) -> LogPlan:
         )
         container.log = plan(container.host.log_config, facts, container.dir)
     return container.log
+
+
+class LogsService:
+    """Reads the logs of containers."""
+
+    def __init__(self, parts: "Parts") -> None:
+        self._parts = parts
+
+    def read(self, container: Container, query: LogsQuery) -> AsyncIterator[bytes]:
+        """Frames ready for the wire (raw for a terminal). With `follow` until the container ends (at once when it doesn't run).
+
+        Raises InvalidArgument, Unsupported (a driver that can't be read) before anything is sent. Close it to break off.
+        """
+        wanted = parse_query(query)
+        return self._read(container, wanted)

@@ -15,7 +15,7 @@ def test_known(text: str, number: int) -> None:
 
 @pytest.mark.parametrize("text", ["NONSENSE", "SIGNONSENSE", "100", "-1", "0", "", "²", "9" * 5000])
 def test_unknown(text: str) -> None:
-    with pytest.raises(InvalidArgument, match="(?i)invalid signal"):
+    with pytest.raises(InvalidArgument, match=r"(?i)invalid signal"):
         signals.parse(text)
 
 
