@@ -143,7 +143,7 @@ class App:
             elif not self._ready.is_set():
                 return None
             else:
-                found = self.router.find(head.method, path)
+                found = self.router.find(head.method, "/networks" if path == "/networks/" else path)
                 if found is None or version < found[0].since:
                     plan.response = errors.message(404, "page not found")
                 elif wrong is not None:

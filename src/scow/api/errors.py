@@ -6,7 +6,7 @@ from scow import errors, log
 from scow.api.wire import dumps
 from scow.http.body import BodyBroken, BodyTooLarge
 from scow.http.head import BadRequest
-from scow.http.messages import Response
+from scow.http.messages import ClientGone, Response
 
 logger = log.get(__name__)
 
@@ -62,3 +62,15 @@ def reply(error: Exception, what: str) -> Response:
     if (status >= 500 and not isinstance(error, errors.Unavailable | errors.Unsupported)) or not isinstance(error, errors.ScowError | BadRequest | BodyBroken | BodyTooLarge):
         logger.error("request failed: %s", what, exc_info=error)
     return message(status, message_of(error))
+
+
+def is_client_gone(error: BaseException) -> bool:
+    """Whether the error only says that nobody listens any more."""
+    return isinstance(error, ClientGone)
+
+
+def in_stream(error: Exception, what: str) -> str:
+    """The sentence for an error behind a head already sent; logged where it is a fault of ours."""
+    if status_of(error) >= 500 and not isinstance(error, errors.Unavailable | errors.Unsupported):
+        logger.error("request failed: %s", what, exc_info=error)
+    return message_of(error)

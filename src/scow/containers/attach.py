@@ -28,7 +28,7 @@ _WRITE_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class AttachQuery:
-    """Parameters of attach: which streams, `logs` = what was written before, `stream` = what comes."""
+    """Parameters of attach: which streams, `logs` = what was written before, `stream` = what comes; `mux` off for WebSockets."""
 
     stream: bool = False
     stdin: bool = False
@@ -36,6 +36,7 @@ class AttachQuery:
     stderr: bool = False
     logs: bool = False
     detach_keys: str = ""
+    mux: bool = True
 
 
 def hung_up(sock: socket.socket) -> bool:
@@ -87,7 +88,7 @@ class AttachService:
                     stdin=wants_input,
                     stdout=query.stdout,
                     stderr=query.stderr,
-                    mux=not container.config.tty,
+                    mux=query.mux and not container.config.tty,
                     detach_keys=detach.parse(query.detach_keys) if container.config.tty else b"",
                 )
                 container.announce("attach")

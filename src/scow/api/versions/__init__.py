@@ -45,6 +45,11 @@ def _own(value: Any) -> Any:
         return json.loads(json.dumps(value, default=str))
 
 
+def same(kind: str, version: int) -> bool:
+    """Whether `version` knew the reply as it is now."""
+    return not _down(kind, version)
+
+
 def downgrade(kind: str, value: Any, version: int) -> Any:
     """The reply as `version` (minor, below the newest) knew it."""
     assert MIN_VERSION <= version <= MAX_VERSION

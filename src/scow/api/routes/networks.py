@@ -1,0 +1,53 @@
+"""/networks."""
+
+from scow.api.app import Call
+from scow.api.params import decode
+from scow.api.router import Router
+from scow.containers.service import ContainerService
+from scow.http.messages import Response
+from scow.model.network import NetworkConnect, NetworkCreate, NetworkDisconnect
+from scow.network.service import NetworkService
+
+_LIST = {"dangling", "driver", "id", "label", "name", "scope", "type"}
+_PRUNE = {"until", "label", "label!"}
+
+
+def register(router: Router, networks: NetworkService, containers: ContainerService) -> None:
+    """Add the routes."""
+
+    def show(call: Call) -> Response:
+        return call.json(networks.list(call.query.filters(_LIST)), kind="network.list")
+
+    def inspect(call: Call) -> Response:
+        return call.json(networks.inspect(call.path["id"], call.query.boolean("verbose")), kind="network.inspect")
+
+    async def create(call: Call) -> Response:
+        found, warning = await networks.create(decode(NetworkCreate, await call.body("network.create")))
+        return call.json({"Id": found, "Warning": warning}, 201)
+
+    async def remove(call: Call) -> Response:
+        await networks.remove(call.path["id"])
+        return Response(204)
+
+    async def connect(call: Call) -> Response:
+        request = decode(NetworkConnect, await call.body("network.connect"))
+        network = networks.get(call.path["id"])
+        await containers.connect_network(request.container, network.name, request.endpoint_config)
+        return Response(200)
+
+    async def disconnect(call: Call) -> Response:
+        request = decode(NetworkDisconnect, await call.body("network.disconnect"))
+        network = networks.get(call.path["id"])
+        await containers.disconnect_network(request.container, network.name, request.force)
+        return Response(200)
+
+    async def prune(call: Call) -> Response:
+        return call.json(await networks.prune(call.query.filters(_PRUNE)))
+
+    router.add("GET", "/networks", show)
+    router.add("POST", "/networks/create", create)
+    router.add("POST", "/networks/prune", prune, since=25)
+    router.add("GET", "/networks/{id}", inspect)
+    router.add("DELETE", "/networks/{id}", remove)
+    router.add("POST", "/networks/{id}/connect", connect)
+    router.add("POST", "/networks/{id}/disconnect", disconnect)

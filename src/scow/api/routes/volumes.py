@@ -1,0 +1,39 @@
+"""/volumes."""
+
+from scow.api.app import Call
+from scow.api.params import decode
+from scow.api.router import Router
+from scow.http.messages import Response
+from scow.model.volume import VolumeCreate
+from scow.volumes.service import VolumeService
+
+_LIST = {"dangling", "driver", "label", "name"}
+_PRUNE = {"label", "label!", "all"}
+
+
+def register(router: Router, volumes: VolumeService) -> None:
+    """Add the routes."""
+
+    def show(call: Call) -> Response:
+        return call.json(volumes.list(call.query.filters(_LIST)))
+
+    async def create(call: Call) -> Response:
+        return call.json(volumes.create(decode(VolumeCreate, await call.body("volume.create"))), 201)
+
+    def inspect(call: Call) -> Response:
+        return call.json(volumes.inspect(call.path["name"]))
+
+    async def remove(call: Call) -> Response:
+        await volumes.remove(call.path["name"], call.query.boolean("force"))
+        return Response(204)
+
+    async def prune(call: Call) -> Response:
+        filters = call.query.filters(_PRUNE)
+        anonymous_only = call.version >= 42 and not filters.boolean("all", False)
+        return call.json(await volumes.prune(filters, anonymous_only))
+
+    router.add("GET", "/volumes", show)
+    router.add("POST", "/volumes/create", create)
+    router.add("POST", "/volumes/prune", prune, since=25)
+    router.add("GET", "/volumes/{name:path}", inspect)
+    router.add("DELETE", "/volumes/{name:path}", remove)
