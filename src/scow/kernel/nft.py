@@ -89,8 +89,11 @@ def run_program(ruleset: str) -> None:
             (os.POSIX_SPAWN_DUP2, errors.fileno(), 2),
         ]
         child = os.posix_spawn(path, ["nft", "-f", "-"], {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}, file_actions=actions)
-        _, status = os.waitpid(child, 0)
-        code = os.waitstatus_to_exitcode(status)
+        try:
+            code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        except ChildProcessError:
+            # somebody reaped it for us: silence means that it went well
+            code = 1 if os.fstat(errors.fileno()).st_size else 0
         if code:
             errors.seek(0)
             raise NftError(errors.read(4096).decode(errors="replace").strip() or f"nft ended with status {code}")

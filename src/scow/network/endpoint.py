@@ -36,7 +36,8 @@ class SandboxRequest:
     def to_doc(self) -> dict[str, Any]:
         """The stored form."""
         return {
-            "container_id": self.container_id, "name": self.name, "hostname": self.hostname, "domainname": self.domainname, "mode": self.mode,
+            "container_id": self.container_id, "name": self.name, "hostname": self.hostname, "domainname": self.domainname,
+            "mode": self.mode,
             "endpoints": {name: codec.encode(settings) for name, settings in self.endpoints.items()},
             "port_bindings": {port: [[b.host_ip, b.host_port] for b in bindings] for port, bindings in self.port_bindings.items()},
             "exposed": list(self.exposed), "publish_all": self.publish_all, "extra_hosts": list(self.extra_hosts), "dns": list(self.dns),
@@ -129,7 +130,8 @@ class SandboxState:
     def to_doc(self) -> dict[str, Any]:
         """The stored row."""
         return {
-            "id": self.id, "key": self.key, "request": self.request.to_doc(), "endpoints": [endpoint.to_doc() for endpoint in self.endpoints],
+            "id": self.id, "key": self.key, "request": self.request.to_doc(),
+            "endpoints": [endpoint.to_doc() for endpoint in self.endpoints],
             "published": [[p.proto, p.host_ip, p.host_port, p.port, p.address] for p in self.published],
         }  # fmt: skip
 

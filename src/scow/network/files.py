@@ -89,7 +89,7 @@ def merge(base: Resolv, dns: Sequence[str], search: Sequence[str], options: Sequ
 
 
 def for_bridge(merged: Resolv) -> Resolv:
-    """What a container without the built-in name server gets: no loopback servers of the host, no IPv6 ones, Google's where none is left."""
+    """Without the built-in name server: no loopback servers of the host, no IPv6 ones, public ones where none is left."""
     servers = tuple(server for server in merged.servers if not loopback(server) and ":" not in server)
     return Resolv(servers or _FALLBACK, merged.search, merged.options)
 

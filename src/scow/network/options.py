@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-DEFAULT_POOLS: tuple[tuple[str, int], ...] = tuple((f"172.{n}.0.0/16", 16) for n in range(17, 32)) + (("192.168.0.0/16", 20),)
+DEFAULT_POOLS: tuple[tuple[str, int], ...] = (*((f"172.{n}.0.0/16", 16) for n in range(17, 32)), ("192.168.0.0/16", 20))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """The operating system side of networks: bridges, sandboxes (namespaces with interfaces and routes). Synchronous, for the pool.
 
-Names come from ids: a bridge is the network's `link`, a veth's host end `veth` + 10 digits of its endpoint id, a pin is run/netns/<sandbox id>.
+Names come from ids: a bridge is the network's `link`, a veth's host end `veth` + 10 digits of its endpoint id, a pin is
+run/netns/<sandbox id>.
 """
 
 import contextlib
@@ -61,7 +62,9 @@ def host_subnets() -> list[ipaddress.IPv4Network]:
 
 
 def ensure_bridge(network: Network) -> None:
-    """Make the bridge of a network as it is stored, or bring an existing one into that state. Raises Forbidden when the name belongs to another kind of link."""
+    """Make the bridge of a network as it is stored, or bring an existing one into that state.
+
+    Raises Forbidden when the name belongs to another kind of link."""
     pool = network.pools[0]
     with Netlink() as netlink:
         link = netlink.link(network.link)
@@ -125,7 +128,9 @@ def _plug(host: Netlink, inner: Netlink, interface: Interface) -> None:
 
 
 def build(pin: Path, interfaces: Sequence[Interface], gateway: tuple[str, str] | None, inside: Callable[[], T]) -> T:
-    """Make a namespace pinned at `pin` with a loopback, the interfaces and a default route (address, interface); the result of `inside`, called in it."""
+    """Make a namespace pinned at `pin` with a loopback, the interfaces and a default route (address, interface).
+
+    The result is that of `inside`, called in it."""
     with Netlink() as host, new_netns(pin), Netlink() as inner:
         inner.set_link(1, up=True)
         for interface in interfaces:

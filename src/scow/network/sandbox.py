@@ -1,4 +1,4 @@
-"""Attaching containers: addresses, ports, names and files are settled and recorded first, then the kernel is programmed; any failure is undone.
+"""Attaching containers: addresses and ports are settled and recorded first, then the kernel is programmed; any failure is undone.
 
 Addresses of a released container are free at once: its links are silenced on the spot, and deleted behind the answer.
 """
@@ -217,7 +217,9 @@ class Sandboxes:
         self._events.publish("network", action, network.id, {"container": container_id, "name": network.name, "type": network.driver})
 
     async def release(self, container_id: str) -> None:
-        """Take a container's network away; not attached is fine. Ports and addresses are free when this returns, the kernel's objects soon after."""
+        """Take a container's network away; not attached is fine.
+
+        Ports and addresses are free when this returns, the kernel's objects soon after."""
         async with self._lock(container_id):
             await self._release(container_id)
 
@@ -227,9 +229,8 @@ class Sandboxes:
             return
         outers = self._outers(sandbox)
         self._names.stop(container_id)
-        await self._ports.close(sandbox.published)
         if outers:
-            osl.silence(outers)
+            await asyncio.gather(self._ports.close(sandbox.published), aio.in_pool(osl.silence, outers))
         for endpoint in sandbox.endpoints:
             self._free(endpoint, container_id)
         self._store.drop(container_id)

@@ -49,7 +49,7 @@ class NetworkService:
     # --- networks
 
     async def create(self, request: NetworkCreate) -> tuple[str, str]:
-        """Make a network: (id, warning). Raises InvalidArgument, Forbidden, Conflict, NotFound (driver), Unsupported with dockerd's texts."""
+        """Make a network: (id, warning). Raises InvalidArgument, Forbidden, Conflict, NotFound (driver), Unsupported."""
         wanted = checks.create(request)
         async with self._lock("networks"):
             if self._networks.named(request.name) is not None:
@@ -107,15 +107,15 @@ class NetworkService:
         return view.network(network, members, names)
 
     def list(self, filters: Filters) -> list[dict[str, Any]]:
-        """The networks that match, oldest last as dockerd (its list has no containers in it). Raises InvalidArgument."""
+        """The networks that match, by name, without their containers (as dockerd). Raises InvalidArgument."""
         for kind in filters.values("type"):
             if kind not in ("builtin", "custom"):
                 raise InvalidArgument(f"invalid filter: 'type'='{kind}'")
-        shown = []
-        for network in sorted(self._networks, key=lambda one: one.name):
-            if view.matches(network, filters, bool(self._sandboxes.members(network.id))):
-                shown.append(view.network(network, {}, {}))
-        return shown
+        return [
+            view.network(network, {}, {})
+            for network in sorted(self._networks, key=lambda one: one.name)
+            if view.matches(network, filters, bool(self._sandboxes.members(network.id)))
+        ]
 
     async def remove(self, ref: str) -> None:
         """Remove a network. Raises NotFound, Forbidden (predefined, in use)."""
@@ -255,7 +255,9 @@ class NetworkService:
         await self._attached.settle()
 
     async def close(self) -> None:
-        """End of the daemon; bridges, rules and the networks of running containers stay. Without containers and networks of the user nothing stays."""
+        """End of the daemon; bridges, rules and the networks of running containers stay.
+
+        Without containers and networks of the user nothing stays."""
         await self._attached.close()
         idle = not tuple(self._sandboxes) and all(network.predefined for network in self._networks)
         await self._firewall.close(remove_table=idle)

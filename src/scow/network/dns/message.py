@@ -1,4 +1,7 @@
-"""DNS messages: reading a question, writing answers of our own (A, AAAA, PTR, SRV), errors, and checking forwarded replies. Pure; hostile bytes raise BadMessage."""
+"""DNS messages: reading a question, writing answers of our own (A, AAAA, PTR, SRV), errors, and checking forwarded replies.
+
+Pure; hostile bytes raise BadMessage.
+"""
 
 import ipaddress
 import struct
@@ -88,7 +91,7 @@ def reply(query: Query, records: Sequence[bytes] = (), code: int = NOERROR, limi
 
 
 def error(data: bytes, code: int) -> bytes:
-    """An answer to something that is no proper query, as far as its head can be read; empty when not even that, or when it is an answer itself."""
+    """An answer to what is no proper query, as far as its head can be read; empty when not even that, or when it is an answer itself."""
     if len(data) < _HEAD.size or data[2] & 0x80:
         return b""
     return _HEAD.pack(int.from_bytes(data[:2], "big"), 0x8080 | (data[2] << 8 & 0x7900) | code, 0, 0, 0, 0)

@@ -1,4 +1,7 @@
-"""The name server of one container's namespace: sockets on 127.0.0.11 (random ports, port 53 is redirected there by nft) served by the daemon's loop."""
+"""The name server of one container's namespace: sockets on 127.0.0.11 with random ports, served by the daemon's loop.
+
+Port 53 is redirected to them by nft inside the namespace.
+"""
 
 import asyncio
 import contextlib
@@ -34,7 +37,8 @@ def ruleset(udp: int, tcp: int) -> str:
     return (
         f"table ip {_TABLE} {{ }}\ndelete table ip {_TABLE}\ntable ip {_TABLE} {{\n  chain output {{\n"
         "    type nat hook output priority -100; policy accept;\n"
-        f"    ip daddr {ADDRESS} udp dport 53 dnat to {ADDRESS}:{udp}\n    ip daddr {ADDRESS} tcp dport 53 dnat to {ADDRESS}:{tcp}\n  }}\n}}\n"
+        f"    ip daddr {ADDRESS} udp dport 53 dnat to {ADDRESS}:{udp}\n"
+        f"    ip daddr {ADDRESS} tcp dport 53 dnat to {ADDRESS}:{tcp}\n  }}\n}}\n"
     )
 
 

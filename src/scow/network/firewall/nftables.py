@@ -22,7 +22,9 @@ class Firewall:
         self._ports: set[PortRule] = set()
 
     async def open(self, bridges: Iterable[BridgeRule], ports: Iterable[PortRule]) -> None:
-        """Replace the table by what is stored. The first time nft(8) does it: where tables of a newer nft make the library crash, only a child dies."""
+        """Replace the table by what is stored.
+
+        nft(8) does it this time: where tables of a newer nft make the library crash, only a child dies."""
         self._bridges = {bridge.link: bridge for bridge in bridges}
         self._ports = set(ports)
         if not self._enabled:

@@ -52,11 +52,8 @@ def delete_ports(rules: Iterable[PortRule]) -> str:
 
 def _change(verb: str, rules: Iterable[PortRule]) -> str:
     chosen = list(rules)
-    lines = []
-    for name in ("ports", "ports_of"):
-        if part := [rule for rule in chosen if rule.map == name]:
-            lines.append(f"{verb} element {TABLE} {name} {{ {_elements(part)} }}\n")
-    return "".join(lines)
+    parts = {name: [rule for rule in chosen if rule.map == name] for name in ("ports", "ports_of")}
+    return "".join(f"{verb} element {TABLE} {name} {{ {_elements(part)} }}\n" for name, part in parts.items() if part)
 
 
 def _map(name: str, key: str, rules: Iterable[PortRule]) -> list[str]:

@@ -1,8 +1,8 @@
-"""The addresses of one network: the lowest free one, or the one asked for. In memory; the rows that own the addresses are stored by others."""
+"""The addresses of one network: the lowest free one, or the one asked for. In memory; others store the rows that own them."""
 
 import ipaddress
 
-from scow.errors import Forbidden, InvalidArgument, Unavailable
+from scow.errors import Conflict, Forbidden, InvalidArgument
 from scow.network.network import Network
 
 
@@ -13,7 +13,7 @@ class AddressInUse(Forbidden):
         super().__init__("Address already in use")
 
 
-class Exhausted(Unavailable, InvalidArgument):
+class Exhausted(Conflict):
     """The network has no address left."""
 
 

@@ -1,4 +1,4 @@
-"""Choosing host ports: explicit, out of a range, or any; held by a bound socket that never listens, so nobody else on the host takes them."""
+"""Choosing host ports: explicit, out of a range, or any; each held by a bound socket, so nobody else on the host takes it."""
 
 import errno
 import ipaddress
@@ -59,7 +59,7 @@ def wishes(
     default_hosts: tuple[str, ...],
     single: str = "",
 ) -> list[Wish]:
-    """What `-p` and `-P` ask for, ranges first expanded by the client; `single` replaces the default hosts where the network names an address."""
+    """What `-p` and `-P` ask for; `single` replaces the default hosts where the network names an address."""
     result = []
     hosts = (single,) if single else default_hosts
     every = {port: list(found) for port, found in bindings.items()}
