@@ -1,0 +1,148 @@
+"""Removing images: Docker's rules about names, containers and children. A row goes first, then blobs and trees."""
+
+from collections.abc import Callable
+
+from scow import ids, log, units
+from scow.content import ContentStore
+from scow.errors import Conflict, InvalidArgument
+from scow.filters import Filters
+from scow.images.layers import Layers
+from scow.images.store import Image, ImageStore
+from scow.metadata import References
+from scow.reference import Reference
+
+logger = log.get(__name__)
+
+Deleted = list[dict[str, str]]
+
+
+class Remover:
+    """Removes and prunes."""
+
+    def __init__(
+        self, store: ImageStore, content: ContentStore, layers: Layers, refs: References, publish: Callable[[str, str, str], None]
+    ) -> None:
+        self._store = store
+        self._content = content
+        self._layers = layers
+        self._refs = refs
+        self._publish = publish
+
+    async def remove(self, ref: str, force: bool, noprune: bool, running: set[str]) -> Deleted:
+        """Untag `ref`, or delete its image when no name is left. Raises NotFound, Conflict."""
+        image = self._store.find(ref)
+        done: Deleted = []
+        users = sorted(self._refs.users("image", image.id))
+        live = [user for user in users if user in running]
+        names = self._store.names(image.id)
+        if self._by_id(image, ref):
+            repositories = {name.name for name in names}
+            if not force and len(repositories) > 1:
+                raise Conflict(
+                    f"conflict: unable to delete {ids.short(image.id)} (must be forced) - image is referenced in multiple repositories"
+                )
+            self._check(image, ids.short(image.id), users, live, force)
+            for name in names:
+                self._untag(image.id, name, done)
+        else:
+            reference = Reference.parse(ref)
+            target = next((name for name in names if name.full() == reference.tagged().full()), None)
+            if target is None:  # name@digest of an image that has the name
+                target = next((name for name in names if name.name == reference.name), names[0])
+            others = [name for name in names if name != target]
+            if others and any(not name.digest or name.name != target.name for name in others):
+                self._untag(image.id, target, done)
+                return done
+            if users and (live or not force):
+                user = ids.short((live or users)[0])
+                what = "running container" if live else "container"
+                raise Conflict(
+                    f'conflict: unable to remove repository reference "{ref}" (must force)'
+                    f" - {what} {user} is using its referenced image {ids.short(image.id)}"
+                )
+            self._untag(image.id, target, done)
+            for name in others:
+                self._untag(image.id, name, done)
+            if users:
+                return done  # forced: the container keeps the image, nameless
+        await self._delete(image, noprune, done)
+        return done
+
+    @staticmethod
+    def _by_id(image: Image, ref: str) -> bool:
+        return image.id.removeprefix("sha256:").startswith(ref.removeprefix("sha256:")) and not any(
+            tag == ref or tag.rpartition(":")[0] == ref for tag in image.tags
+        )
+
+    def _check(self, image: Image, shown: str, users: list[str], live: list[str], force: bool) -> None:
+        if live:
+            raise Conflict(
+                f"conflict: unable to delete {shown} (cannot be forced) - image is being used by running container {ids.short(live[0])}"
+            )
+        if users and not force:
+            raise Conflict(
+                f"conflict: unable to delete {shown} (must be forced) - image is being used by stopped container {ids.short(users[0])}"
+            )
+        if self._store.children(image.id) and not force:
+            raise Conflict(f"conflict: unable to delete {shown} (cannot be forced) - image has dependent child images")
+
+    def _untag(self, id: str, name: Reference, done: Deleted) -> None:
+        self._store.unname(name)
+        done.append({"Untagged": name.familiar()})
+        self._publish("untag", id, name.familiar())
+
+    async def _delete(self, image: Image, noprune: bool, done: Deleted) -> int:
+        """Delete a nameless image and, unless told otherwise, nameless unused parents."""
+        freed = 0
+        current: Image | None = image
+        while current is not None:
+            if self._refs.users("image", current.id) or self._store.children(current.id):
+                break
+            self._publish("delete", current.id, "")
+            self._store.delete(current.id)
+            self._content.delete(current.id)
+            done.append({"Deleted": current.id})
+            kept = {name for other in self._store.all() for name in other.layers}
+            gone = [name for name in current.layers if name not in kept]
+            freed += await self._layers.drop(current.layers, kept)
+            done.extend({"Deleted": name} for name in reversed(gone) if self._layers.gone(name))
+            parent = self._store.by_id(current.parent) if current.parent else None
+            current = parent if not noprune and parent and not parent.tags and not parent.digests else None
+        return freed
+
+    async def prune(self, filters: Filters) -> tuple[Deleted, int]:
+        """Remove unused images; only nameless ones unless `dangling=false`. Raises InvalidArgument."""
+        dangling = filters.boolean("dangling", True)
+        until = [units.parse_timestamp(text) for text in filters.values("until")]
+        if len(until) > 1:
+            raise InvalidArgument("more than one until filter specified")
+        done: Deleted = []
+        freed = 0
+        used = self._refs.used("image")
+        for image in sorted(self._store.all(), key=lambda image: -image.created_ns):
+            if self._store.by_id(image.id) is None or image.id in used or self._store.children(image.id):
+                continue
+            if dangling and (image.tags or image.digests):
+                continue
+            if until and not image.created_ns < until[0]:
+                continue
+            if not filters.match_labels(image.labels) or filters.excluded_by_labels(image.labels):
+                continue
+            if self._refs.users("image", image.id):
+                continue
+            for name in self._store.names(image.id):
+                self._untag(image.id, name, done)
+            freed += await self._delete(image, False, done)
+        return done, freed
+
+    async def sweep(self) -> None:
+        """Remove layers and blobs that no image names: what a crash left between a layer and its image."""
+        kept = {name for image in self._store.all() for name in image.layers}
+        removed = await self._layers.sweep(kept)
+        needed = {image.id for image in self._store.all()} | self._layers.blobs() | self._store.rows()
+        for digest in self._content.digests():
+            if digest not in needed:
+                self._content.delete(digest)
+                removed += 1
+        if removed:
+            logger.info("removed %d layers and blobs of images that were never finished", removed)

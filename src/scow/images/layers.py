@@ -1,0 +1,171 @@
+"""Bringing layers in: a tar (plain or compressed) becomes a blob and a committed snapshot; a layer is unpacked once.
+
+A lease keeps layers that no image names yet.
+"""
+
+import contextlib
+import os
+from collections import Counter
+from collections.abc import AsyncIterable, Iterable, Iterator
+from pathlib import Path
+
+from scow.aio import KeyedLock
+from scow.archive.workers import Workers
+from scow.content import ContentStore
+from scow.errors import InvalidArgument
+from scow.ids import new_id
+from scow.images.store import chain_ids
+from scow.snapshots.overlay import Overlay
+from scow.snapshots.snapshotter import Committed
+
+
+class Layers:
+    """Unpacks and removes layers."""
+
+    def __init__(self, content: ContentStore, snapshots: Overlay, workers: Workers) -> None:
+        self._content = content
+        self._snapshots = snapshots
+        self._workers = workers
+        self._locks = KeyedLock()
+        self._leased: Counter[str] = Counter()
+
+    @contextlib.contextmanager
+    def lease(self, names: Iterable[str]) -> Iterator[None]:
+        """Keep these layers (by chain id, there or to come) from being dropped."""
+        held = list(names)
+        self._leased.update(held)
+        try:
+            yield
+        finally:
+            self._leased.subtract(held)
+            self._leased = +self._leased
+
+    def chain(self, names: tuple[str, ...]) -> list[Committed]:
+        """The layers of an image that are there, lowest first."""
+        return [layer for name in names if (layer := self._snapshots.layer(name)) is not None]
+
+    async def add_file(self, parent: str, diff_id: str, file: Path, digest: str) -> Committed:
+        """Unpack `file`, whose own digest is `digest`, as the layer `diff_id` on top of `parent`; the file becomes the blob.
+
+        There already: nothing happens. Raises InvalidArgument when the content is not what `diff_id` says.
+        """
+        name = chain_ids([diff_id])[0] if not parent else _chain(parent, diff_id)
+        async with self._locks(name):
+            known = self._snapshots.layer(name)
+            if known is not None:
+                return known
+            key = "unpack-" + new_id()
+            root = await self._snapshots.prepare(key, parent, unpack=True)
+            try:
+                fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+                try:
+                    job = self._job(root, parent, digest != diff_id)
+                    report = await self._workers.run(job, [fd])
+                    size = os.fstat(fd).st_size
+                finally:
+                    os.close(fd)
+                if digest != diff_id and report["digest"] != diff_id:
+                    raise InvalidArgument(f"layer {diff_id} holds something else: its content is {report['digest']}")
+                if not self._content.has(digest):
+                    self._content.commit(file, digest)
+                layer = Committed(name, parent, diff_id, report["content"], report.get("size", size), digest, report["compression"])
+                await self._snapshots.commit(key, layer)
+                return layer
+            except BaseException:
+                await self._snapshots.remove(key)
+                raise
+
+    async def add_stream(self, chunks: AsyncIterable[bytes]) -> Committed:
+        """Unpack a tar stream as a lowest layer."""
+        key = "unpack-" + new_id()
+        root = await self._snapshots.prepare(key, "", unpack=True)
+        try:
+            with self._content.ingest() as ingest:
+                fd = ingest.file()
+                try:
+                    report = await self._workers.run_from({**self._job(root, "", True), "keep": True}, chunks, [fd])
+                finally:
+                    os.close(fd)
+                diff_id = str(report["digest"])
+                async with self._locks(diff_id):
+                    known = self._snapshots.layer(diff_id)
+                    if known is not None:
+                        await self._snapshots.remove(key)
+                        return known
+                    blob = str(report["raw_digest"])
+                    if not self._content.has(blob):
+                        self._content.commit(ingest.path / "data", blob)
+                    layer = Committed(diff_id, "", diff_id, report["content"], report["size"], blob, report["compression"])
+                    await self._snapshots.commit(key, layer)
+                    return layer
+        except BaseException:
+            await self._snapshots.remove(key)
+            raise
+
+    async def add_changes(self, container_id: str, parent: str) -> Committed:
+        """The writable layer of a container as a new layer on top of `parent`."""
+        with self._content.ingest() as ingest:
+            fd = ingest.file()
+            try:
+                report = await self._workers.run(self._snapshots.pack(container_id), [fd])
+            finally:
+                os.close(fd)
+            digest = str(report["digest"])
+            return await self.add_file(parent, digest, ingest.path / "data", digest)
+
+    def _job(self, root: Path, parent: str, hash: bool) -> dict[str, object]:
+        lowers = [str(tree) for tree in self._snapshots.trees(parent)] if parent else []
+        return {"job": "unpack", "root": str(root), "layer": True, "base": not parent, "lowers": lowers, "hash": hash}
+
+    async def drop(self, names: tuple[str, ...], kept: set[str]) -> int:
+        """Remove layers from the top of a chain down to the first that is in `kept` or carries another one; the bytes of their files."""
+        freed = 0
+        parents = self._snapshots.parents()
+        for name in reversed(names):
+            layer = self._snapshots.layer(name)
+            if layer is None or name in kept or name in parents or self._leased[name]:
+                break
+            freed += await self._drop_one(name)
+            parents = self._snapshots.parents()
+        return freed
+
+    async def forget(self, names: Iterable[str], kept: set[str]) -> None:
+        """Drop what a failed load brought, other people's leases respected: each name is leased once by the load itself."""
+        for name in reversed(list(dict.fromkeys(names))):
+            if self._leased[name] <= 1 and name not in kept and name not in self._snapshots.parents():
+                await self._drop_one(name)
+
+    async def _drop_one(self, name: str) -> int:
+        layer = self._snapshots.layer(name)
+        if layer is None:
+            return 0
+        await self._snapshots.remove(name)
+        if not any(other.blob == layer.blob for other in self._snapshots.layers()):
+            self._content.delete(layer.blob)
+        return layer.size
+
+    def gone(self, name: str) -> bool:
+        """Whether the layer is not there (any more)."""
+        return self._snapshots.layer(name) is None
+
+    def blobs(self) -> set[str]:
+        """The blobs of every layer."""
+        return {layer.blob for layer in self._snapshots.layers()}
+
+    async def sweep(self, kept: set[str]) -> int:
+        """Remove every layer that is neither kept nor under another one; how many went."""
+        removed = 0
+        while True:
+            parents = self._snapshots.parents()
+            loose = [layer.name for layer in self._snapshots.layers() if layer.name not in kept | parents and not self._leased[layer.name]]
+            if not loose:
+                return removed
+            for name in loose:
+                await self.drop((name,), kept)
+                removed += 1
+
+
+def _chain(parent: str, diff_id: str) -> str:
+    import hashlib
+
+    return "sha256:" + hashlib.sha256(f"{parent} {diff_id}".encode()).hexdigest()

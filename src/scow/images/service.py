@@ -1,0 +1,348 @@
+"""Images as the rest of the daemon sees them: names, import, load, save, commit, removal, and the root trees of containers.
+
+Rows, blobs and trees: see the package. Built by wiring, called by api, containers and system. Progress is an async iterator of the JSON
+objects Docker streams; its first item raises what is wrong with the request.
+"""
+
+import asyncio
+import contextlib
+import time
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterable, AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from scow import aio, log, units
+from scow.archive.workers import Workers
+from scow.content import ContentStore
+from scow.errors import Conflict, InvalidArgument, NotFound
+from scow.events import EventBus
+from scow.filters import Filters
+from scow.images import changes, load, save, view
+from scow.images.delete import Deleted, Remover
+from scow.images.layers import Layers
+from scow.images.platforms import Platform, host_platform, parse_platform
+from scow.images.store import Image, ImageStore, parse_spec
+from scow.metadata import Database, References
+from scow.reference import Reference
+from scow.snapshots.overlay import Overlay
+from scow.snapshots.snapshotter import Change
+
+__all__ = ["CommitSource", "Image", "ImageService"]
+
+logger = log.get(__name__)
+
+Texts = list[str]
+Rows = list[dict[str, Any]]
+Changes = list[Change]
+
+_URL_TIMEOUT = 60
+_URL_CHUNK = 256 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class CommitSource:
+    """The container that `commit` takes: its id, its image, its configuration (Docker's keys) and command as history shows it."""
+
+    container_id: str
+    image_id: str
+    config: dict[str, Any]
+    command: str = ""
+    hostname: str = field(default="")
+
+
+def target_reference(repo: str, tag: str) -> Reference | None:
+    """The name that `repo` and `tag` parameters give, None when there is no repo. Raises InvalidArgument."""
+    if not repo:
+        if tag:
+            raise InvalidArgument("invalid reference format: a tag needs a repository")
+        return None
+    reference = Reference.parse(repo)
+    if reference.digest:
+        raise InvalidArgument("refusing to create a tag with a digest reference")
+    return reference.with_tag(tag) if tag else reference.tagged()
+
+
+class ImageService:
+    """The images of this engine."""
+
+    def __init__(self, root: Path, db: Database, refs: References, events: EventBus, workers: Workers | None = None) -> None:
+        """`root` is the data directory: content/ and snapshots/ lie below it."""
+        self._refs = refs
+        self._events = events
+        self.workers = workers or Workers()
+        self.content = ContentStore(root / "content")
+        self.snapshots = Overlay(root / "snapshots", db, self.workers)
+        self.layers = Layers(self.content, self.snapshots, self.workers)
+        self.store = ImageStore(db, self.content)
+        self._db = db
+        self._remover = Remover(self.store, self.content, self.layers, refs, self._publish)
+        self._pruning = False
+
+    def _publish(self, action: str, id: str, name: str = "") -> None:
+        image = self.store.by_id(id)
+        labels = dict(image.labels) if image else {}
+        self._events.publish("image", action, id, {**labels, "name": name or id})
+
+    # --- looking ---------------------------------------------------------------------------------------------------
+
+    def get(self, ref: str) -> Image:
+        """The image of a name or id. Raises NotFound (`No such image: x:tag`), InvalidArgument."""
+        return self.store.find(ref)
+
+    def inspect(self, ref: str, manifests: bool = False, platform: str = "") -> dict[str, Any]:
+        """Docker's inspect reply. Raises NotFound."""
+        image = self.get(ref)
+        view.check_platform(image, ref, platform)
+        return view.inspect(image, self.layers.chain(image.layers), self.snapshots)
+
+    def history(self, ref: str, platform: str = "") -> Rows:
+        """The history rows, newest first. Raises NotFound."""
+        image = self.get(ref)
+        view.check_platform(image, ref, platform)
+        return view.history(image, self.layers.chain(image.layers))
+
+    async def list(self, all: bool, filters: Filters, shared_size: bool = False, digests: bool = False, manifests: bool = False) -> Rows:
+        """The rows of `images`, newest first. Raises InvalidArgument, NotFound (before/since)."""
+        rows = view.listed(self.store, filters, all)
+        shared = view.shared_sizes(self.store.all(), self.layers) if shared_size else {}
+        used = self._refs.used("image") if shared_size else {}
+        return [
+            view.summary(image, tags, digests_, shared.get(image.id, -1), len(used.get(image.id, ())) if shared_size else -1)
+            for image, tags, digests_ in rows
+        ]
+
+    async def disk_usage(self) -> dict[str, Any]:
+        """What `system/df` says of images: {"Images": [...], "LayersSize": bytes}."""
+        used = self._refs.used("image")
+        shared = view.shared_sizes(self.store.all(), self.layers)
+        images = [
+            view.summary(image, list(image.tags), list(image.digests), shared[image.id], len(used.get(image.id, ())))
+            for image in sorted(self.store.all(), key=lambda image: -image.created_ns)
+        ]
+        return {"Images": images, "LayersSize": sum(layer.size for layer in self.snapshots.layers())}
+
+    # --- names -----------------------------------------------------------------------------------------------------
+
+    def tag(self, ref: str, repo: str, tag: str) -> None:
+        """Give another name. Raises NotFound, InvalidArgument."""
+        target = target_reference(repo, tag)
+        image = self.get(ref)
+        if target is None:
+            raise InvalidArgument("invalid reference format: the repository name is empty")
+        self.name(image.id, target)
+
+    def name(self, id: str, target: Reference) -> None:
+        """Name an image, taking the name from whatever had it; tells everybody."""
+        self.store.name(id, target, time.time_ns())
+        self._publish("tag", id, target.familiar())
+
+    async def remove(self, ref: str, force: bool = False, noprune: bool = False, running: "set[str] | None" = None) -> Deleted:
+        """Untag or delete: [{"Untagged": …}, {"Deleted": …}]. `running`: ids of the containers that run. Raises NotFound, Conflict."""
+        return await self._remover.remove(ref, force, noprune, running or set())
+
+    async def prune(self, filters: Filters) -> dict[str, Any]:
+        """Remove dangling images, or all unused ones with `dangling=false`: {"ImagesDeleted": [...], "SpaceReclaimed": bytes}."""
+        if self._pruning:
+            raise Conflict("a prune operation is already running")
+        self._pruning = True
+        try:
+            deleted, freed = await self._remover.prune(filters)
+        finally:
+            self._pruning = False
+        self._events.publish("image", "prune", "", {"reclaimed": str(freed)})
+        return {"ImagesDeleted": deleted or None, "SpaceReclaimed": freed}
+
+    # --- in --------------------------------------------------------------------------------------------------------
+
+    async def import_(
+        self,
+        source: AsyncIterable[bytes] | str,
+        repo: str = "",
+        tag: str = "",
+        message: str = "",
+        changes_: Texts | None = None,
+        platform: str = "",
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Make an image of a root tree: a byte stream of its tar, or the URL of one. The last status is the id."""
+        target = target_reference(repo, tag)
+        config = changes.apply({}, changes_ or [])
+        where = parse_platform(platform) if platform else host_platform()
+        if isinstance(source, str):
+            yield {"status": f"Downloading from {source}"}
+            chunks: AsyncIterable[bytes] = await _download(source)
+        else:
+            chunks = source
+        layer = await self.layers.add_stream(chunks)
+        now = time.time_ns()
+        comment = message or (f"Imported from {source}" if isinstance(source, str) else "Imported from -")
+        spec = self._spec(
+            where, config, [layer.diff_id], now, comment=comment, history=[{"created": units.rfc3339nano(now), "comment": comment}]
+        )
+        id = self._record(spec, layer.size, now)
+        self._publish("import", id)
+        if target:
+            self.name(id, target)
+        yield {"status": id}
+
+    async def load(
+        self, source: AsyncIterable[bytes], quiet: bool = False, platforms: Texts | None = None
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Load a docker-archive or an OCI layout: lines `Loaded image: x:tag`. Raises InvalidArgument for what is none."""
+        async for line in load.run(self, source, quiet, platforms or []):
+            yield line
+
+    def recorded(self, data: bytes, spec: dict[str, Any], now: int) -> str:
+        """Record a loaded image whose layers are in place; its id."""
+        id = self.content.put(data)
+        layers = self.layers.chain(self.store_layers(spec))
+        self.store.add(id, spec, sum(layer.size for layer in layers), now)
+        return id
+
+    @staticmethod
+    def store_layers(spec: dict[str, Any]) -> tuple[str, ...]:
+        """The chain ids of a config document."""
+        from scow.images.store import chain_ids
+
+        return chain_ids((spec.get("rootfs") or {}).get("diff_ids") or ())
+
+    def loaded(self, id: str, name: str = "") -> None:
+        """Tell everybody that an image was loaded."""
+        self._publish("load", id, name)
+
+    async def commit(
+        self,
+        source: CommitSource,
+        repo: str = "",
+        tag: str = "",
+        comment: str = "",
+        author: str = "",
+        changes_: Texts | None = None,
+        config: dict[str, Any] | None = None,
+    ) -> str:
+        """Make an image of a container's changes; its id. `config` (Docker's keys), then `changes_`, go over the container's.
+
+        The caller pauses the container meanwhile.
+        """
+        target = target_reference(repo, tag)
+        merged = changes.apply(view.merged_config(source.config, config or {}), changes_ or [])
+        parent = self.get(source.image_id)
+        with self.layers.lease(parent.layers):
+            layer = await self.layers.add_changes(source.container_id, parent.layers[-1] if parent.layers else "")
+            now = time.time_ns()
+            row = {"created": units.rfc3339nano(now), "created_by": source.command}
+            row |= {"author": author} if author else {}
+            row |= {"comment": comment} if comment else {}
+            where = Platform(parent.os, parent.architecture, parent.variant)
+            diff_ids = [*parent.diff_ids, layer.diff_id]
+            history = [*(parent.spec.get("history") or []), row]
+            spec = self._spec(where, merged, diff_ids, now, comment=comment, author=author, history=history)
+            spec["container"] = source.container_id
+            id = self._record(spec, parent.size + layer.size, now, parent.id)
+        if target:
+            self.name(id, target)
+        return id
+
+    @staticmethod
+    def _spec(where: Platform, config: dict[str, Any], diff_ids: Texts, now: int, **more: Any) -> dict[str, Any]:
+        spec: dict[str, Any] = {"architecture": where.architecture, "os": where.os}
+        if where.variant:
+            spec["variant"] = where.variant
+        spec |= {key: value for key, value in more.items() if value and key != "history"}
+        return spec | {
+            "config": config,
+            "created": units.rfc3339nano(now),
+            "history": more["history"],
+            "rootfs": {"type": "layers", "diff_ids": diff_ids},
+        }
+
+    def _record(self, spec: dict[str, Any], size: int, now: int, parent: str = "") -> str:
+        data = orjson.dumps(spec)
+        id = self.content.put(data)
+        self.store.add(id, parse_spec(data), size, now, parent)
+        return id
+
+    # --- out -------------------------------------------------------------------------------------------------------
+
+    async def save(self, refs: Texts, platforms: Texts | None = None) -> AsyncIterator[bytes]:
+        """A docker-archive (with an OCI layout in it) of the images. The first item raises NotFound."""
+        plan = save.plan(self, refs, platforms or [])
+        with self.layers.lease(plan.layers):
+            async for data in self.workers.run_to({"job": "join", "members": plan.members}):
+                yield data
+        for id in plan.ids:
+            self._publish("save", id)
+
+    # --- containers ------------------------------------------------------------------------------------------------
+
+    async def prepare_rootfs(self, container_id: str, image_id: str) -> None:
+        """Make the writable layer of a container."""
+        image = self.store.by_id(image_id)
+        if image is None:
+            raise NotFound(f"No such image: {image_id}")
+        await self.snapshots.prepare(container_id, image.layers[-1] if image.layers else "")
+
+    async def mount_rootfs(self, container_id: str, target: Path) -> None:
+        """Mount a container's root; mounted already is fine."""
+        await self.snapshots.mount(container_id, target)
+
+    async def unmount_rootfs(self, container_id: str, target: Path) -> None:
+        """Unmount it; not mounted is fine, and a busy mount goes away with its last user."""
+        await self.snapshots.unmount(target)
+
+    async def remove_rootfs(self, container_id: str) -> None:
+        """Remove the writable layer; absent is fine."""
+        await self.snapshots.remove(container_id)
+
+    async def rootfs_size(self, container_id: str) -> tuple[int, int]:
+        """(bytes of the writable layer's files, those and the image's)."""
+        own = await self.snapshots.usage(container_id)
+        return own, own + sum(layer.size for layer in self.snapshots.stack(container_id))
+
+    async def rootfs_changes(self, container_id: str) -> Changes:
+        """What the container changed in its root."""
+        return await self.snapshots.changes(container_id)
+
+    # --- life ------------------------------------------------------------------------------------------------------
+
+    async def recover(self, containers: "set[str] | None" = None) -> None:
+        """At boot: remove half-written content and snapshots nobody owns (`containers`: the ids of those that exist)."""
+        await aio.in_pool(self.content.recover)
+        await self.snapshots.recover(containers if containers is not None else self._refs_users())
+        await self._remover.sweep()
+        self.workers.warm()
+
+    def _refs_users(self) -> set[str]:
+        return {user for users in self._refs.used("image").values() for user in users}
+
+    async def close(self) -> None:
+        """End the helpers."""
+        await self.snapshots.close()
+        self.workers.close()
+
+
+async def _download(url: str) -> AsyncIterable[bytes]:
+    if not url.lower().startswith(("http://", "https://")):
+        raise InvalidArgument(f"cannot import from {url!r}: only http and https addresses, or - for the request's body")
+    try:
+        reply = await aio.in_pool(urllib.request.urlopen, url, None, _URL_TIMEOUT)
+    except urllib.error.HTTPError as error:
+        raise InvalidArgument(f"cannot download {url}: the server answered {error.code} {error.reason}") from error
+    except (OSError, ValueError) as error:
+        raise InvalidArgument(f"cannot download {url}: {error}") from error
+
+    async def chunks() -> AsyncIterator[bytes]:
+        try:
+            while data := await aio.in_pool(reply.read, _URL_CHUNK):
+                yield data
+        except (OSError, ValueError) as error:
+            raise InvalidArgument(f"cannot download {url}: {error}") from error
+        finally:
+            with contextlib.suppress(Exception):
+                await asyncio.shield(aio.in_pool(reply.close))
+
+    return chunks()
