@@ -68,6 +68,8 @@ class FakeImage:
 
     id: str
     config: dict[str, Any]
+    spec: dict[str, Any] = field(default_factory=dict)
+    architecture: str = ""
 
 
 @dataclass(slots=True)
@@ -132,9 +134,7 @@ def make_parts(root: Path, **defaults: Any) -> Parts:
     bus = EventBus()
     db = Database(root / "meta.db")
     refs = References(db)
-    images = FakeImages(
-        {"box": FakeImage("sha256:" + "a" * 64, {"config": {"Cmd": ["sh"], "Env": ["PATH=/bin"], "Labels": {"l": "image"}}})}
-    )
+    images = FakeImages({"box": FakeImage("sha256:" + "a" * 64, {"Cmd": ["sh"], "Env": ["PATH=/bin"], "Labels": {"l": "image"}})})
     parts: Any = {
         "store": Containers(db.table("containers"), bus, root / "containers", root / "bundles"),
         "images": images,

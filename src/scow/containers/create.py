@@ -203,9 +203,8 @@ def _make_directory(path: Path) -> None:
 
 
 def image_config(image: "Image") -> ContainerConfig:
-    """The `config` part of an image's configuration. A damaged one counts as empty."""
-    raw = image.config.get("config") or image.config.get("Config") or {}
-    return codec.decode(ContainerConfig, {key: value for key, value in raw.items() if key.lower() not in _NOT_INHERITED})
+    """What a container may inherit from its image."""
+    return codec.decode(ContainerConfig, {key: value for key, value in image.config.items() if key.lower() not in _NOT_INHERITED})
 
 
 _NOT_INHERITED = frozenset(
@@ -215,9 +214,9 @@ _NOT_INHERITED = frozenset(
 
 def platform_warnings(image: "Image", asked: str, own_arch: str) -> list[str]:
     """Another architecture than the host's, or than the one asked for, is a warning and not an error."""
-    arch = str(image.config.get("architecture") or own_arch)
-    system = str(image.config.get("os") or "linux")
-    variant = str(image.config.get("variant") or "")
+    arch = image.architecture or own_arch
+    system = str(image.spec.get("os") or "linux")
+    variant = str(image.spec.get("variant") or "")
     found = "/".join(part for part in (system, arch, variant) if part)
     if asked:
         wanted = asked.split("/")

@@ -144,7 +144,9 @@ class Recovery:
             Stored(c.id, c.state, c.host.restart_policy, c.host.auto_remove, bool(c.hold))
             for c in sorted(containers.values(), key=lambda c: c.created_ns)
         ]
-        await parts.network.recover({key: seen.pid for key, seen in observed.items() if isinstance(seen, Alive)})
+        live = {key: seen.pid for key, seen in observed.items() if isinstance(seen, Alive)}
+        await parts.network.recover(live)
+        await parts.volumes.recover(live)
         plan = plan_recovery(rows, observed, parts.defaults.live_restore, time.time_ns())
         for step in plan:
             if step.what == "start":

@@ -323,6 +323,7 @@ async def test_boot_adopts_ends_and_starts(engine: Engine) -> None:
                            (("alive", "no"), ("dead", "no"), ("always", "always"))]  # fmt: skip
     engine.parts.db.close()
     second = Engine(engine.root)
+    second.tasks.live[alive] = 77
     second.tasks.known = {alive: Task(alive, 77, 5), dead: Exit(9, 10**18)}
     await second.service.recover()
     await second.settle()
