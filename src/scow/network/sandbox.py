@@ -416,7 +416,7 @@ class Sandboxes:
         if sandbox.key and not is_pinned(Path(sandbox.key)):
             await aio.in_pool(pin_netns, f"/proc/{pid}/ns/net", Path(sandbox.key))
         if self._resolves(sandbox):
-            sockets = await aio.in_pool(osl.visit, sandbox.key, listeners)
+            sockets = await aio.in_pool(osl.visit, sandbox.key, lambda: listeners(replace=True))
             await self._names.start(sandbox.container_id, sockets)
         self._write_files(sandbox)
 

@@ -32,18 +32,20 @@ class Listeners:
     tcp: socket.socket
 
 
-def ruleset(udp: int, tcp: int) -> str:
+def ruleset(udp: int, tcp: int, replace: bool) -> str:
     """Redirect port 53 of the server's address to the ports it listens on; a container may still bind port 53 itself."""
+    # only where an earlier table is: deleting even nothing makes the closing of the handle wait for the kernel's readers
+    old = f"table ip {_TABLE} {{ }}\ndelete table ip {_TABLE}\n" if replace else ""
     return (
-        f"table ip {_TABLE} {{ }}\ndelete table ip {_TABLE}\ntable ip {_TABLE} {{\n  chain output {{\n"
+        f"{old}table ip {_TABLE} {{\n  chain output {{\n"
         "    type nat hook output priority -100; policy accept;\n"
         f"    ip daddr {ADDRESS} udp dport 53 dnat to {ADDRESS}:{udp}\n"
         f"    ip daddr {ADDRESS} tcp dport 53 dnat to {ADDRESS}:{tcp}\n  }}\n}}\n"
     )
 
 
-def listeners() -> Listeners:
-    """Open the sockets in the calling thread's namespace, whose loopback is up, and redirect port 53 to them."""
+def listeners(replace: bool = False) -> Listeners:
+    """Open the sockets in the calling thread's namespace, whose loopback is up, and redirect port 53 to them; `replace` an earlier redirection."""
     udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
@@ -52,7 +54,7 @@ def listeners() -> Listeners:
         tcp.listen(_MOST_CONNECTIONS)
         nft = Nft()
         try:
-            nft.run(ruleset(udp.getsockname()[1], tcp.getsockname()[1]))
+            nft.run(ruleset(udp.getsockname()[1], tcp.getsockname()[1], replace))
         finally:
             nft.close()
     except BaseException:
