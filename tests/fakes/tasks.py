@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from scow.runtime.task import Attachment, Exit, NoTask, StartFailed, Started, Stdio
+from scow.runtime.task import Attachment, Exit, NoTask, Started, StartFailed, Stdio
 
 
 class FakeTasks:
@@ -20,7 +20,9 @@ class FakeTasks:
         self.on_detach: Callable[..., None] = lambda *_: None
         self.alive: set[str] = set()
 
-    async def exec(self, container_id: str, exec_id: str, process: dict[str, Any], stdio: Stdio, attachments: list[Attachment] | None = None) -> Started:
+    async def exec(
+        self, container_id: str, exec_id: str, process: dict[str, Any], stdio: Stdio, attachments: list[Attachment] | None = None
+    ) -> Started:
         clients = attachments or []
         self.execs[exec_id] = (process, stdio, clients)
         result = self.outcome(exec_id, process, clients)

@@ -75,9 +75,7 @@ class Listing:
         extra = self._store.extra_names()
         shown: dict[tuple[str, str], str] = {}
         summary = self._view.summary_bytes
-        return b"[%b]" % b",".join(
-            [summary(found, self._shown_image(found, shown), extra.get(found.id)) for found in self.select(query)]
-        )
+        return b"[%b]" % b",".join([summary(found, self._shown_image(found, shown), extra.get(found.id)) for found in self.select(query)])
 
     async def entries(self, query: ListQuery) -> list[dict[str, Any]]:
         """The reply as dicts, with sizes if asked for. Raises as `encoded`."""

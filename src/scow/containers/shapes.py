@@ -110,7 +110,6 @@ def command(path: str, args: list[str] | tuple[str, ...]) -> str:
     return " ".join([path, *(f"'{arg}'" if " " in arg else arg for arg in args)])
 
 
-
 def overlay_data(trees: Sequence[Path], merged: Path) -> dict[str, str]:
     """GraphDriver.Data from the directories of a root file system (the container's own first) and the place where it is mounted."""
     if not trees:

@@ -21,7 +21,16 @@ def test_paths() -> None:
 
 
 def test_changes_leave_out_what_the_engine_made() -> None:
-    found = [("C", "/etc"), ("A", "/etc/hosts"), ("A", "/dev"), ("A", "/data"), ("A", "/data/f"), ("D", "/bin/vi"), ("C", "/bin"), ("A", "/process")]
+    found = [
+        ("C", "/etc"),
+        ("A", "/etc/hosts"),
+        ("A", "/dev"),
+        ("A", "/data"),
+        ("A", "/data/f"),
+        ("D", "/bin/vi"),
+        ("C", "/bin"),
+        ("A", "/process"),
+    ]
     assert visible_changes(found, ["/data"]) == [
         {"Kind": 0, "Path": "/bin"},
         {"Kind": 2, "Path": "/bin/vi"},

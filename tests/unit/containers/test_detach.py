@@ -7,7 +7,8 @@ from scow.errors import InvalidArgument
 
 
 @pytest.mark.parametrize(
-    ("text", "codes"), [("", b"\x10\x11"), ("ctrl-x", b"\x18"), ("a,b,c", b"abc"), ("ctrl-@,z", b"\x00z"), ("ctrl-_", b"\x1f"), ("DEL", b"\x7f")]
+    ("text", "codes"),
+    [("", b"\x10\x11"), ("ctrl-x", b"\x18"), ("a,b,c", b"abc"), ("ctrl-@,z", b"\x00z"), ("ctrl-_", b"\x1f"), ("DEL", b"\x7f")],
 )
 def test_keys(text: str, codes: bytes) -> None:
     assert parse(text) == codes

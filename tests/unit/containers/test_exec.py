@@ -9,6 +9,8 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from tests.fakes.tasks import FakeTasks
+from tests.unit.containers.test_view import made
 
 from scow.aio import Supervisor
 from scow.containers.container import Container
@@ -17,8 +19,6 @@ from scow.containers.lifecycle import State, Status
 from scow.errors import Conflict, InvalidArgument, NotFound
 from scow.model.container import ContainerConfig, ExecCreate, ExecStart
 from scow.runtime.task import StartFailed
-from tests.fakes.tasks import FakeTasks
-from tests.unit.containers.test_view import made
 
 CAPS = ["CAP_CHOWN", "CAP_KILL"]
 SPEC: dict[str, Any] = {
@@ -91,7 +91,13 @@ def test_privileged_gets_all_there_is(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "text"), [(Status.CREATED, "is not running"), (Status.EXITED, "is not running"), (Status.PAUSED, "is paused"), (Status.RESTARTING, "restarting")]
+    ("status", "text"),
+    [
+        (Status.CREATED, "is not running"),
+        (Status.EXITED, "is not running"),
+        (Status.PAUSED, "is paused"),
+        (Status.RESTARTING, "restarting"),
+    ],
 )
 def test_refused_unless_running(world: World, status: Status, text: str) -> None:
     world.box.state = State(status=status)

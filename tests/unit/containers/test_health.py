@@ -4,12 +4,12 @@ import asyncio
 from types import SimpleNamespace
 
 import pytest
+from tests.unit.containers.test_view import made
 
 from scow.aio import Supervisor
 from scow.containers.health import MAX_OUTPUT, NANO, HealthMonitor, clip, command_of, interval_ns, judge
 from scow.containers.lifecycle import Health, Probe, State, Status
 from scow.model.container import ContainerConfig, HealthConfig
-from tests.unit.containers.test_view import made
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,11 @@ def test_command(test: list[str], command: list[str]) -> None:
 
 
 def test_command_uses_the_configured_shell() -> None:
-    assert command_of(made(config=ContainerConfig(shell=["bash", "-ec"], healthcheck=HealthConfig(test=["CMD-SHELL", "x"])))) == ["bash", "-ec", "x"]
+    assert command_of(made(config=ContainerConfig(shell=["bash", "-ec"], healthcheck=HealthConfig(test=["CMD-SHELL", "x"])))) == [
+        "bash",
+        "-ec",
+        "x",
+    ]
 
 
 def test_interval_is_shorter_while_starting() -> None:

@@ -51,7 +51,9 @@ class ImageStore:
 def listing() -> Listing:
     one = made("one", State(status=Status.RUNNING, pid=3, started_ns=5, health=Health("healthy")))
     one.config = ContainerConfig(labels={"role": "web", "empty": ""}, exposed_ports={"90/tcp": {}})
-    two = made("two", State(status=Status.PAUSED, pid=4, started_ns=5), mounts=(MountPoint(type="volume", name="vol", destination="/data"),))
+    two = made(
+        "two", State(status=Status.PAUSED, pid=4, started_ns=5), mounts=(MountPoint(type="volume", name="vol", destination="/data"),)
+    )
     two.config = ContainerConfig(labels={"role": "db"})
     two.host = HostConfig(port_bindings={"53/udp": []})
     done = made("done", State(status=Status.EXITED, exit_code=3, started_ns=5, finished_ns=6), networks={"host": EndpointSettings()})
@@ -109,7 +111,16 @@ def test_only_running_ones_without_all_and_the_newest_with_a_limit(listing: List
 
 @pytest.mark.parametrize(
     "filters",
-    [{"nonsense": ["1"]}, {"status": ["x"]}, {"exited": ["x"]}, {"health": ["x"]}, {"publish": ["80:80"]}, {"expose": ["x"]}, {"is_task": ["x"]}, {"name": ["("]}],
+    [
+        {"nonsense": ["1"]},
+        {"status": ["x"]},
+        {"exited": ["x"]},
+        {"health": ["x"]},
+        {"publish": ["80:80"]},
+        {"expose": ["x"]},
+        {"is_task": ["x"]},
+        {"name": ["("]},
+    ],
 )
 def test_bad_filter(listing: Listing, filters: dict[str, list[str]]) -> None:
     with pytest.raises(InvalidArgument):

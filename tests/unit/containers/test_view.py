@@ -65,7 +65,14 @@ def view(networks: Networks) -> View:
 
 def running(networks: Networks) -> Container:
     box = made(state=State(status=Status.RUNNING, pid=42, started_ns=NOW - 5 * SECOND))
-    endpoint = EndpointSettings(network_id="n" * 64, endpoint_id="e" * 64, ip_address="172.17.0.2", ip_prefix_len=16, gateway="172.17.0.1", mac_address="02:42:ac:11:00:02")
+    endpoint = EndpointSettings(
+        network_id="n" * 64,
+        endpoint_id="e" * 64,
+        ip_address="172.17.0.2",
+        ip_prefix_len=16,
+        gateway="172.17.0.1",
+        mac_address="02:42:ac:11:00:02",
+    )
     ports = {"80/tcp": [{"HostIp": "0.0.0.0", "HostPort": "8080"}], "90/tcp": None}
     networks.views[box.id] = SimpleNamespace(sandbox_id="s" * 64, key="/run/netns/s", ports=ports, networks={"bridge": endpoint})
     return box
@@ -81,7 +88,12 @@ def test_inspect_of_a_created_container(view: View) -> None:
     assert host["PortBindings"] == {"80/tcp": [{"HostIp": "", "HostPort": "8080"}]}
     assert host["Binds"] is None and host["Dns"] == [] and "Mounts" not in host and "Init" not in host and host["ConsoleSize"] == [0, 0]
     config = doc["Config"]
-    assert config["Entrypoint"] is None and config["Volumes"] is None and "Healthcheck" not in config and config["ExposedPorts"] == {"80/tcp": {}}
+    assert (
+        config["Entrypoint"] is None
+        and config["Volumes"] is None
+        and "Healthcheck" not in config
+        and config["ExposedPorts"] == {"80/tcp": {}}
+    )
     assert json.loads(view.inspect_bytes(box)) == doc
 
 
