@@ -102,7 +102,7 @@ def start_error(raw: str, args: Sequence[str], running: bool) -> StartFailed:
         code = 127
         what = f"stat {program}: no such file or directory" if "/" in program else "executable file not found in $PATH"
         text = f'exec: "{program}": {what}'
-    elif about_program and "is a directory" in lower:
+    elif about_program and ("is a directory" in lower or "operation not permitted" in lower):
         code = 126
         text = f'exec: "{program}": is a directory'
     elif about_program and "permission denied" in lower:

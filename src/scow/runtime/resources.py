@@ -40,7 +40,7 @@ def build(host: HostConfig) -> dict[str, Any]:
     if cpu:
         doc["cpu"] = cpu
     if host.pids_limit is not None:
-        doc["pids"] = {"limit": host.pids_limit if host.pids_limit > 0 else -1}
+        doc["pids"] = {"limit": max(host.pids_limit, 0)}  # crun takes 0 for unlimited and fails with -1
     block: dict[str, Any] = {}
     if host.blkio_weight:
         block["weight"] = host.blkio_weight
@@ -51,7 +51,7 @@ def build(host: HostConfig) -> dict[str, Any]:
         ("throttleReadIOPSDevice", host.blkio_device_read_iops), ("throttleWriteIOPSDevice", host.blkio_device_write_iops),
     ):  # fmt: skip
         if devices:
-            block[key] = _throttles(devices)  # noqa: PERF403
+            block |= {key: _throttles(devices)}
     if block:
         doc["blockIO"] = block
     return doc

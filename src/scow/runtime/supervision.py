@@ -52,6 +52,7 @@ class Supervision:
         self._tasks = aio.Supervisor("runtime")
         self._ready = asyncio.Event()
         self._closing = False
+        self._reviving = False
 
     async def open(self) -> None:
         """Find or start the keeper; its processes are in `live` afterwards."""
@@ -190,7 +191,8 @@ class Supervision:
 
     def _lost(self) -> None:
         self._ready.clear()
-        if not self._closing:
+        if not self._closing and not self._reviving:
+            self._reviving = True
             self._tasks.start(self._revive(), "revive")
 
     async def _revive(self) -> None:
@@ -203,12 +205,14 @@ class Supervision:
                 for process in list(self.live.values()):
                     if "in" in process.fds or "out" in process.fds or "master" in process.fds or "err" in process.fds:
                         await self._adopt(process)
-                break
+                if self._link.up:
+                    break
             except (ScowError, OSError, TimeoutError) as error:
                 logger.error("a new keeper could not be started: %s", error)
                 self._link.close()
                 delay = min(2.0, delay * 2 + 0.05)
         logger.info("a new keeper holds the containers")
+        self._reviving = False
         self._ready.set()
 
     # exits
