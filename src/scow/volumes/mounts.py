@@ -273,11 +273,22 @@ def engine_file(source: Path | str, destination: str, read_only: bool = False) -
 
 
 def _bind_options(mount: MountPoint) -> tuple[str, ...]:
-    words = ["bind" if mount.options.get("recursive") == "no" else "rbind"]
+    recursive = mount.options.get("recursive") != "no"
+    words = ["rbind" if recursive else "bind"]
+    propagation = mount.propagation or "rprivate"
     if not mount.rw:
-        words.append("ro")
-    words.append(mount.propagation or "rprivate")
+        # Mounts below are made read-only too, as in Docker since 25; where they come and go by propagation that cannot hold.
+        deep = recursive and mount.options.get("readonly") != "top" and propagation == "rprivate" and _kernel_can_recurse()
+        words.append("rro" if deep else "ro")
+    words.append(propagation)
     return tuple(words)
+
+
+def _kernel_can_recurse() -> bool:
+    """mount_setattr(2) came with Linux 5.12."""
+    major, _, rest = os.uname().release.partition(".")
+    minor = rest.partition(".")[0].partition("-")[0]
+    return major.isdigit() and minor.isdigit() and (int(major), int(minor)) >= (5, 12)
 
 
 async def activate(

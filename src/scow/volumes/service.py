@@ -44,9 +44,9 @@ class Volume:
 
 @dataclass(slots=True)
 class _Use:
-    """Who has a volume mounted now."""
+    """Who has a volume mounted now: for each user its mounts, and whether each was told to the world."""
 
-    users: dict[str, int] = field(default_factory=dict)
+    users: dict[str, list[bool]] = field(default_factory=dict)
 
 
 def check_name(name: str) -> None:
@@ -216,21 +216,19 @@ class VolumeService:
         return set(use.users) if use else set()
 
     async def mount(self, name: str, user: str, destination: str = "", rw: bool = True, propagation: str = "") -> Path:
-        """Count a mount by `user` (a container id) and mount what the options say at the first. Raises NotFound, MountFailed."""
+        """Count a mount by `user` (a container id) and mount what the options say at the first. Raises NotFound, MountFailed.
+
+        Without a destination (filling a volume) nobody is told of this mount and its end.
+        """
         async with self._locks(name):
             volume = self.get(name)
             use = self._uses.setdefault(name, _Use())
-            if not use.users:
-                if volume.options and not await aio.in_pool(self._driver.mounted, name):
-                    await aio.in_pool(self._driver.mount, name, volume.options)
-                elif not volume.options:
-                    self._driver.create(name)
-            use.users[user] = use.users.get(user, 0) + 1
-            self._bus.publish(
-                "volume", "mount", name,
-                {"container": user, "destination": destination, "driver": volume.driver, "propagation": propagation,
-                 "read/write": "true" if rw else "false"},
-            )  # fmt: skip
+            if not use.users and not (volume.options and await aio.in_pool(self._driver.mounted, name)):
+                await aio.in_pool(self._driver.mount, name, volume.options or {})
+            use.users.setdefault(user, []).append(bool(destination))
+            if destination:
+                facts = {"container": user, "destination": destination, "driver": volume.driver, "propagation": propagation}
+                self._bus.publish("volume", "mount", name, facts | {"read/write": "true" if rw else "false"})
             return self._driver.path(name)
 
     async def unmount(self, name: str, user: str) -> None:
@@ -239,15 +237,16 @@ class VolumeService:
             use = self._uses.get(name)
             if use is None or user not in use.users:
                 return
-            use.users[user] -= 1
-            if use.users[user] <= 0:
+            told = use.users[user].pop()
+            if not use.users[user]:
                 del use.users[user]
             row = self._table.get(name)
             if not use.users:
                 del self._uses[name]
                 if row is not None and row.get("options"):
                     await aio.in_pool(self._driver.unmount, name)
-            self._bus.publish("volume", "unmount", name, {"container": user, "driver": row["driver"] if row else "local"})
+            if told:
+                self._bus.publish("volume", "unmount", name, {"container": user, "driver": row["driver"] if row else "local"})
 
     async def recover(self, live: Iterable[str]) -> None:
         """At boot: volumes of running containers stay mounted and counted, all others are unmounted; interrupted removals are finished."""
@@ -256,7 +255,7 @@ class VolumeService:
         for name, row in self._table.all().items():
             users = used.get(name, set()) & running
             if users:
-                self._uses[name] = _Use(dict.fromkeys(users, 1))
+                self._uses[name] = _Use({user: [True] for user in users})
             elif row.get("options"):
                 try:
                     await aio.in_pool(self._driver.unmount, name)
