@@ -59,7 +59,9 @@ def reply(error: Exception, what: str) -> Response:
     status = status_of(error)
     if status == 304:
         return Response(304)
-    if (status >= 500 and not isinstance(error, errors.Unavailable | errors.Unsupported)) or not isinstance(error, errors.ScowError | BadRequest | BodyBroken | BodyTooLarge):
+    if (status >= 500 and not isinstance(error, errors.Unavailable | errors.Unsupported)) or not isinstance(
+        error, errors.ScowError | BadRequest | BodyBroken | BodyTooLarge
+    ):
         logger.error("request failed: %s", what, exc_info=error)
     return message(status, message_of(error))
 

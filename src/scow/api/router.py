@@ -10,12 +10,12 @@ from scow.http.messages import Response
 if TYPE_CHECKING:
     from scow.api.app import Call
 
-Handler = Callable[["Call"], Response | None | Awaitable[Response | None]]
+Handler = Callable[["Call"], Awaitable[Response | None] | Response | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One endpoint. `cancel` ends its work when the client is gone, `follow` already when the client has ended its side. `since` is an API version."""
+    """One endpoint. `cancel` ends its work when the client is gone, `follow` already when it has ended its side; `since` is an API version."""
 
     method: str
     pattern: str

@@ -31,6 +31,19 @@ async def send(call: Call, pieces: AsyncIterator[bytes], content_type: str, head
         await _close(pieces)
 
 
+async def send_checked(call: Call, pieces: AsyncIterator[bytes], content_type: str) -> None:
+    """As `send`, with the head behind the first piece: what is wrong with the request is then a plain error."""
+    try:
+        first = await anext(pieces, b"")
+        writer = await call.stream(content_type)
+        await writer.write(first)
+        async for piece in pieces:
+            await writer.write(piece)
+        await writer.end()
+    finally:
+        await _close(pieces)
+
+
 async def progress(call: Call, lines: AsyncIterator[dict[str, Any]]) -> None:
     """Stream JSON objects, each with CR LF behind it. What fails before the first object is a plain error, later it is one more object."""
     try:

@@ -1,33 +1,304 @@
 """Builds every service with exactly what it uses, in start order, and registers the routes."""
 
-from dataclasses import dataclass, field
-from typing import Any
+import dataclasses
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from scow import log
 from scow.api.app import App
-from scow.daemon.lifecycle import Lifecycle
+from scow.daemon.lifecycle import Lifecycle, Step
 from scow.daemon.options import Options
 from scow.daemon.reload import Reloader
+from scow.errors import InvalidArgument
 from scow.events import EventBus
 
+if TYPE_CHECKING:
+    from scow.containers.parts import Defaults
+    from scow.containers.service import ContainerService
+    from scow.network.options import NetworkOptions
+    from scow.runtime.task import Runtime
+
 logger = log.get(__name__)
+
+_STOP_SLACK = 15.0
+_SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 @dataclass(slots=True)
 class Engine:
     """The running engine as `main` sees it."""
 
-    parts: dict[str, Any] = field(default_factory=dict)
+    containers: "ContainerService"
 
     async def shutdown(self, options: Options) -> None:
         """End containers (or leave them to the keeper) before the services go."""
+        await self.containers.shutdown(live_restore=options.live_restore, timeout=float(max(options.shutdown_timeout, 0)))
+
+
+def runtimes(options: Options) -> "dict[str, Runtime]":
+    """The OCI runtimes by name: crun and runc where installed, and what the options add. Raises InvalidArgument."""
+    from scow.runtime.task import Runtime
+
+    path = os.environ.get("PATH", "") + ":" + _SEARCH
+    found = {name: Runtime(program) for name in ("crun", "runc") if (program := shutil.which(name, path=path))}
+    for name, value in options.runtimes.items():
+        program = str(value.get("path") or name)
+        args = tuple(str(word) for word in value.get("runtimeArgs") or ())
+        found[name] = Runtime(shutil.which(program, path=path) or program, args)
+    if options.default_runtime not in found:
+        if options.default_runtime == "crun" and "runc" in found:
+            found["crun"] = found["runc"]
+        else:
+            raise InvalidArgument(
+                f"specified default runtime '{options.default_runtime}' does not exist: install crun, or use --add-runtime"
+            )
+    return found
+
+
+def network_options(options: Options) -> "NetworkOptions":
+    """What networks take from the options."""
+    from scow.network.options import DEFAULT_POOLS, NetworkOptions
+
+    return NetworkOptions(
+        bridge=options.bridge or "scow0",
+        bip=options.bip,
+        fixed_cidr=options.fixed_cidr,
+        icc=options.icc,
+        ip_masq=options.ip_masq,
+        ip_forward=options.ip_forward,
+        firewall=options.iptables,
+        mtu=options.mtu or 1500,
+        ip="" if options.ip == "0.0.0.0" else options.ip,
+        default_address_pools=tuple((pool["base"], pool["size"]) for pool in options.default_address_pools) or DEFAULT_POOLS,
+        dns=options.dns,
+        dns_search=options.dns_search,
+        dns_options=options.dns_opts,
+        host_gateway_ips=options.host_gateway_ips,
+    )
+
+
+def defaults(options: Options, known: "frozenset[str]") -> "Defaults":
+    """What containers take from the options when a request doesn't say."""
+    from scow.containers.parts import Defaults
+    from scow.model import codec
+    from scow.model.container import LogConfig, Ulimit
+    from scow.system.version import architecture
+
+    return Defaults(
+        runtime=options.default_runtime,
+        runtimes=known,
+        log=LogConfig(type=options.log_driver, config={key: str(value) for key, value in options.log_opts.items()}),
+        shm_size=options.default_shm_size,
+        ipc_mode=options.default_ipc_mode,
+        cgroupns_mode=options.default_cgroupns_mode,
+        cgroup_parent=options.cgroup_parent,
+        ulimits=tuple(codec.decode(Ulimit, {"Name": name, **value}) for name, value in options.default_ulimits.items()),
+        init=options.init,
+        init_path=Path(options.init_path) if options.init_path else None,
+        no_new_privileges=options.no_new_privileges,
+        seccomp_profile=options.seccomp_profile,
+        dns=options.dns,
+        dns_search=options.dns_search,
+        dns_options=options.dns_opts,
+        host_gateway=options.host_gateway_ips[0] if options.host_gateway_ips else "",
+        live_restore=options.live_restore,
+        shutdown_timeout=options.shutdown_timeout,
+        arch=architecture(),
+    )
 
 
 async def build(options: Options, app: App, reloader: Reloader, lifecycle: Lifecycle) -> Engine:
     """Start the engine behind an API that already answers `_ping`. Raises ScowError."""
-    bus = EventBus()
-    from scow.api.routes import system, unsupported
+    from scow.aio import Supervisor
+    from scow.archive.workers import Workers
+    from scow.containers.parts import Parts
+    from scow.containers.service import ContainerService
+    from scow.containers.store import Containers
+    from scow.images.service import ImageService
+    from scow.kernel import cgroups
+    from scow.metadata import Database, References
+    from scow.network.service import NetworkService
+    from scow.runtime.task import TaskManager
+    from scow.volumes.service import VolumeService
 
-    unsupported.register(app.router)
-    system.register_basics(app.router, bus)
-    return Engine()
+    paths = options.paths
+    for folder in (paths.data / "containers", paths.run / "bundles", paths.run / "netns", paths.run / "views"):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o711)
+    bus = EventBus()
+    db = Database(paths.data / "meta.db")
+
+    async def close_db() -> None:
+        db.close()
+
+    await lifecycle.start(Step("database", stop=close_db))
+    refs = References(db)
+    images = ImageService(paths.data, db, refs, bus, Workers())
+    await lifecycle.start(Step("images", stop=images.close))
+    volumes = VolumeService(paths.data / "volumes", db, refs, bus)
+    network = NetworkService(db, bus, paths.run / "netns", network_options(options))
+    await lifecycle.start(Step("network", stop=network.close))
+    known = runtimes(options)
+    tasks = TaskManager(paths.run, known, options.default_runtime)
+
+    async def close_tasks() -> None:
+        await tasks.close(end_keeper=True)
+
+    await lifecycle.start(Step("runtime", tasks.open, close_tasks, stop_seconds=_STOP_SLACK))
+    store = Containers(db.table("containers"), bus, paths.data / "containers", paths.run / "bundles")
+    parts = Parts(store, images, volumes, network, tasks, refs, db, bus, defaults(options, frozenset(known)))
+    service = ContainerService(parts)
+    background = Supervisor("system")
+    await lifecycle.start(Step("system", stop=background.close))
+    _routes(options, app, reloader, parts, service, background, known)
+    await images.recover(set(db.table("containers").all()))
+    await service.recover()
+    cgroups.tune()
+
+    def apply(new: Options) -> None:
+        parts.defaults = dataclasses.replace(
+            parts.defaults,
+            live_restore=new.live_restore,
+            shutdown_timeout=new.shutdown_timeout,
+            shm_size=new.default_shm_size,
+            ipc_mode=new.default_ipc_mode,
+            cgroupns_mode=new.default_cgroupns_mode,
+        )
+
+    reloader.add("containers", apply)
+    return Engine(service)
+
+
+def _routes(
+    options: Options, app: App, reloader: Reloader, parts: Any, service: "ContainerService", background: Any, known: "dict[str, Runtime]"
+) -> None:
+    from scow.api.routes import containerio, containers, images, networks, system, unsupported, volumes
+    from scow.api.routes import exec as execution
+    from scow.containers import shapes
+    from scow.containers.archive import ArchiveService
+    from scow.containers.attach import AttachService
+    from scow.containers.commit import CommitService
+    from scow.containers.exec import ExecService
+    from scow.containers.health import HealthMonitor
+    from scow.containers.listing import Listing, ListQuery
+    from scow.containers.logs import LogsService
+    from scow.containers.stats import StatsService, kernel_sampler
+    from scow.containers.top import TopService
+    from scow.containers.view import View
+    from scow.kernel import cgroups
+    from scow.system.df import Usage
+
+    paths, router = options.paths, app.router
+    bundles = paths.run / "bundles"
+    view = View(
+        parts.network,
+        parts.images,
+        graph=lambda key: shapes.overlay_data(parts.images.snapshots.trees(key), bundles / key / "rootfs"),
+    )
+    listing = Listing(parts.store, parts.images, view)
+    execs = ExecService(parts)
+    HealthMonitor(parts, execs)
+
+    async def sized() -> Any:
+        return await listing.entries(ListQuery(all=True, size=True))
+
+    usage = Usage(parts.images.disk_usage, sized, parts.volumes.disk_usage, background)
+    facts = Facts(options, reloader, parts, known)
+
+    def running() -> set[str]:
+        return {container.id for container in parts.store.all() if container.state.running}
+
+    unsupported.register(router)
+    system.register_basics(router, parts.bus, "")
+    system.register(router, facts.info, usage.document)
+    containers.register(router, service, view, listing)
+    containerio.register(
+        router,
+        service,
+        AttachService(parts),
+        ArchiveService(parts, parts.images.workers, paths.run / "views"),
+        StatsService(parts, kernel_sampler(cgroups.manager())),
+        TopService(parts),
+        LogsService(parts),
+        CommitService(parts),
+    )
+    execution.register(router, service, execs)
+    images.register(router, parts.images, running)
+    volumes.register(router, parts.volumes)
+    networks.register(router, parts.network, service)
+
+
+class Facts:
+    """Gathers what `/info` says: options in force, counters, the host."""
+
+    def __init__(self, options: Options, reloader: Reloader, parts: Any, known: "dict[str, Runtime]") -> None:
+        from scow.kernel import cgroups
+        from scow.system import info
+
+        self._parts = parts
+        self._reloader = reloader
+        self._known = known
+        self._id = info.engine_id(options.paths.data / "engine-id")
+        self._layout = cgroups.detect()
+
+    def _controllers(self) -> frozenset[str]:
+        try:
+            lines = Path("/proc/cgroups").read_text().splitlines()[1:]
+        except OSError:
+            return frozenset()
+        return frozenset(parts[0] for line in lines if len(parts := line.split()) == 4 and parts[3] == "1")
+
+    def info(self) -> dict[str, Any]:
+        """The document of /info."""
+        from scow.runtime import initprogram
+        from scow.system import info
+
+        options = self._reloader.options
+        states = [container.state for container in self._parts.store.all()]
+        paused = sum(state.paused for state in states)
+        try:
+            init = os.path.basename(options.init_path or initprogram.find())
+        except Exception:
+            init = ""
+        seccomp = options.seccomp_profile or "builtin"
+        facts = info.Facts(
+            engine_id=self._id,
+            data_root=options.data_root,
+            driver_status=[
+                ["Backing Filesystem", _filesystem(options.data_root)],
+                ["Supports d_type", "true"],
+                ["Native Overlay Diff", "true"],
+            ],
+            cgroup_version=str(self._layout.version),
+            controllers=self._controllers(),
+            default_runtime=options.default_runtime,
+            runtimes={name: {"path": runtime.path} for name, runtime in self._known.items()},
+            logging_driver=options.log_driver,
+            labels=options.labels,
+            live_restore=options.live_restore,
+            debug=options.debug,
+            init_binary=init,
+            pools=tuple(options.default_address_pools),
+            seccomp=seccomp,
+            no_new_privileges=options.no_new_privileges,
+            mirrors=options.registry_mirrors,
+            insecure=options.insecure_registries,
+        )
+        counts = info.Counts(
+            containers=len(states),
+            running=sum(state.running for state in states) - paused,
+            paused=paused,
+            images=len(self._parts.images.store.all()),
+        )
+        return info.info(facts, counts, 1)
+
+
+def _filesystem(path: str) -> str:
+    best, kind = "", ""
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        _, target, fstype, *_ = line.split(" ")
+        if (path == target or path.startswith(target.rstrip("/") + "/")) and len(target) >= len(best):
+            best, kind = target, fstype
+    return "extfs" if kind.startswith("ext") else kind

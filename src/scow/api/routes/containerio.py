@@ -11,11 +11,12 @@ from scow.api.router import Router
 from scow.api.wire import dumps
 from scow.containers.archive import ArchiveService, PutOptions
 from scow.containers.attach import AttachQuery, AttachService
-from scow.containers.logs import LogsQuery, parse_query, plan_of
+from scow.containers.commit import CommitService
+from scow.containers.logs import LogsQuery, LogsService
 from scow.containers.service import ContainerService
 from scow.containers.stats import StatsService
 from scow.containers.top import TopService
-from scow.errors import InvalidArgument, Unsupported
+from scow.errors import InvalidArgument
 from scow.http.messages import Response
 from scow.model.container import ContainerConfig
 
@@ -30,13 +31,15 @@ class Routes:
         archive: ArchiveService,
         stats: StatsService,
         top: TopService,
-        commit: Any,
+        logs: LogsService,
+        commit: CommitService,
     ) -> None:
         self._service = service
         self._attach = attach
         self._archive = archive
         self._stats = stats
         self._top = top
+        self._logs = logs
         self._commit = commit
 
     # --- attach and logs
@@ -73,26 +76,19 @@ class Routes:
 
     async def logs(self, call: Call) -> None:
         """GET /containers/{id}/logs."""
-        from scow.logdrivers import reader
-
         query = call.query
         container = self._service.get(call.path["id"])
-        wanted = parse_query(
-            LogsQuery(
-                stdout=query.boolean("stdout"),
-                stderr=query.boolean("stderr"),
-                follow=query.boolean("follow"),
-                since=query.text("since"),
-                until=query.text("until") if call.version >= 35 else "",
-                timestamps=query.boolean("timestamps"),
-                details=query.boolean("details"),
-                tail=query.text("tail", "all"),
-            )
+        wanted = LogsQuery(
+            stdout=query.boolean("stdout"),
+            stderr=query.boolean("stderr"),
+            follow=query.boolean("follow"),
+            since=query.text("since"),
+            until=query.text("until") if call.version >= 35 else "",
+            timestamps=query.boolean("timestamps"),
+            details=query.boolean("details"),
+            tail=query.text("tail", "all"),
         )
-        plan = plan_of(container)
-        if plan.driver == "none":
-            raise Unsupported("configured logging driver does not support reading")
-        await streams.send(call, reader.read(plan, wanted), streams.stream_type(call, container.config.tty))
+        await streams.send(call, self._logs.read(container, wanted), streams.stream_type(call, container.config.tty))
 
     # --- figures
 
@@ -163,7 +159,7 @@ class Routes:
         container = self._service.get(query.text("container"))
         body = await call.body()
         config = decode(ContainerConfig, body) if body else None
-        image = await self._commit(
+        image = await self._commit.commit(
             container,
             repo=query.text("repo"),
             tag=query.text("tag"),
@@ -187,10 +183,11 @@ def register(
     archive: ArchiveService,
     stats: StatsService,
     top: TopService,
-    commit: Any,
+    logs: LogsService,
+    commit: CommitService,
 ) -> None:
-    """Add the routes. `commit(container, **what)` makes an image and gives its id."""
-    on = Routes(service, attach, archive, stats, top, commit)
+    """Add the routes."""
+    on = Routes(service, attach, archive, stats, top, logs, commit)
     router.add("POST", "/containers/{id}/attach", on.attach)
     router.add("GET", "/containers/{id}/attach/ws", on.attach_websocket)
     router.add("GET", "/containers/{id}/logs", on.logs, follow=True)

@@ -1,4 +1,4 @@
-"""1.44: VirtualSize is gone, DNSNames are there, a container may be created on several networks, start intervals, read-only binds recurse."""
+"""1.44: VirtualSize is gone, DNSNames are there, several networks at create, start intervals, recursive read-only binds."""
 
 from typing import Any
 
