@@ -15,7 +15,7 @@ Handler = Callable[["Call"], Awaitable[Response | None] | Response | None]
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One endpoint. `cancel` ends its work when the client is gone, `follow` already when it has ended its side; `since` is an API version."""
+    """One endpoint. `cancel` ends its work when the client is gone, `follow` already when it has ended its side; `since`: API version."""
 
     method: str
     pattern: str
