@@ -3,6 +3,7 @@
 Reads what the keeper stores, through `logdrivers.reader`.
 """
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from scow.logdrivers.plan import Facts, LogPlan, plan
 from scow.units import parse_timestamp
 
 if TYPE_CHECKING:
-    pass
+    from scow.containers.parts import Parts
 
 _MAX_TAIL = 1 << 31
 
