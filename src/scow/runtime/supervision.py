@@ -1,4 +1,4 @@
-"""Every live process of the runtime: started through the keeper, watched by pidfd here, ended exactly once. Used by `runtime.task` only.
+"""Every live process of the runtime: started through the keeper, watched by pidfd here, ended exactly once. For `runtime.task`.
 
 The one owner of "who awaits this exit" is this daemon: it watches the pidfd of each process itself, so no death of a keeper can lose an exit.
 The keeper's record is waited for first (it comes after the last output is in the log); what the kernel says is the fallback.
@@ -26,6 +26,7 @@ logger = log.get(__name__)
 Key = tuple[str, str]
 _KEEPER_WORD = 0.05  # first look for ourselves, after the pidfd fired
 _STEP = 0.02
+_MISSED = 1000
 _OWN_RECORD = 1.0  # a known exit is recorded by us when the keeper has not done it by then
 _UNKNOWN = 5.0
 _LEASE = 60.0
@@ -48,6 +49,7 @@ class Supervision:
         self.exits_dir = run_dir / "exits"
         self._on_settled, self._on_detach = on_settled, on_detach
         self.live: dict[Key, Live] = {}
+        self._missed: dict[Key, dict[str, Any]] = {}  # exits told before the answer of their start was read
         self._link = Link(run_dir, self._event, self._lost)
         self._tasks = aio.Supervisor("runtime")
         self._ready = asyncio.Event()
@@ -77,11 +79,12 @@ class Supervision:
     # starting
 
     async def launch(self, meta: dict[str, Any], argv: list[str], files: tuple[Path, Path], kit: Kit, undo: Callable[[], Any]) -> Live:
-        """Run the runtime through the keeper once; RunFailed with the runtime's log. Survives the keeper's death: what was started is adopted.
+        """Run the runtime through the keeper once; RunFailed with its log. Survives the keeper's death: what was started is adopted.
 
         `files`: where the runtime writes pid and log. `undo()` (awaitable) removes a half-started process.
         """
         pid_file, log_file = files
+        self._missed.pop((meta["id"], meta["exec"]), None)  # of an earlier process of this name
         for _ in range(_ATTEMPTS):
             await self._keeper()
             for path in files:
@@ -122,6 +125,8 @@ class Supervision:
                 raise RunFailed(reply["failed"])
             process = Live({**meta, "pid": reply["pid"], "at": reply["at"]}, {**kit.held(), **found})
             self._watch(process)
+            if (early := self._missed.pop((process.container_id, process.exec_id), None)) is not None:
+                self._finish(process, early)
             return process
         raise Internal("the keeper ended three times while the process was started")
 
@@ -184,6 +189,8 @@ class Supervision:
         process = self.live.get((message.get("id", ""), message.get("exec", "")))
         if kind == "exit" and process is not None:
             self._finish(process, message)
+        elif kind == "exit" and len(self._missed) < _MISSED:
+            self._missed[message.get("id", ""), message.get("exec", "")] = message
         elif kind == "stdin" and process is not None:
             process.drop("in")
         elif kind == "detach":
