@@ -128,6 +128,16 @@ class Connection:
         """Writes all. Raises OSError."""
         self._sock.sendall(data)  # type: ignore[attr-defined]
 
+    def try_send(self, data: bytes) -> int:
+        """Writes what fits without waiting; how much that was. Raises OSError. (TLS waits: its records can't be split.)"""
+        if hasattr(self._sock, "pending"):
+            self.send(data)
+            return len(data)
+        try:
+            return self._sock.send(data, 0x40)  # type: ignore[attr-defined,no-any-return]  # MSG_DONTWAIT
+        except BlockingIOError:
+            return 0
+
     def recv(self, size: int = CHUNK) -> bytes:
         """What is buffered, else the next bytes; b"" at the end."""
         if self._buffer:

@@ -1,0 +1,186 @@
+"""`scow run` and `scow create`."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    from typing import Any
+
+    from scow.cli.command import Cli
+    from scow.cli.flags import Options
+    from scow.client.transport import Response
+
+from scow.cli import terminal
+from scow.cli.command import Command, ExitCode
+from scow.cli.commands.container import interactive, request
+from scow.cli.flags import UsageError
+from scow.client.api import container_path
+from scow.client.transport import ApiError
+from scow.errors import ScowError
+
+PULL = ("always", "missing", "never")
+
+
+def _lookup(cli: Cli) -> Any:
+    import posix
+
+    def look(name: str) -> str | None:
+        value = posix.environ.get(name.encode("utf-8", "surrogateescape"))
+        return None if value is None else value.decode("utf-8", "surrogateescape")
+
+    return look
+
+
+def create(cli: Cli, options: Options, args: list[str], verb: str) -> tuple[str, dict[str, Any]]:
+    """Creates the container, pulling its image where needed; (id, body). Raises ExitCode."""
+    pull = options.text("pull")
+    if pull not in PULL:
+        raise ExitCode(125, f'scow: invalid pull option: \'{pull}\': must be one of "always", "missing" or "never"\n\n'
+                            f"Run 'scow {verb} --help' for more information")
+    try:
+        body = request.build(options, args, _lookup(cli))
+    except UsageError:
+        raise
+    except ScowError as exc:
+        raise interactive.failure(exc, verb, 125) from None
+    cid_file = options.text("cidfile")
+    if cid_file:
+        import posix
+
+        try:
+            posix.stat(cid_file)
+        except OSError:
+            pass
+        else:
+            text = f"container ID file found, make sure the other container isn't running or delete {cid_file}"
+            raise interactive.failure(ScowError(text), verb, 125)
+    if body.get("Tty") and terminal.is_terminal(1):
+        body["HostConfig"]["ConsoleSize"] = list(terminal.size())
+    platform = options.text("platform") or cli.env("DOCKER_DEFAULT_PLATFORM")
+    params = {"name": options.text("name") or None, "platform": platform or None}
+    client = cli.client
+    try:
+        if pull == "always":
+            _pull(cli, args[0], platform, options.flag("quiet"))
+        try:
+            answer = client.post("/containers/create", params, body)
+        except ApiError as exc:
+            if exc.status != 404 or pull != "missing" or "No such image" not in exc.message:
+                raise
+            if not options.flag("quiet"):
+                name = args[0] if ":" in args[0].rpartition("/")[2] or "@" in args[0] else args[0] + ":latest"
+                cli.err(f"Unable to find image '{name}' locally\n")
+            _pull(cli, args[0], platform, options.flag("quiet"))
+            answer = client.post("/containers/create", params, body)
+    except ScowError as exc:
+        raise interactive.failure(exc, verb, 125) from None
+    for warning in answer.get("Warnings") or []:
+        cli.err(f"WARNING: {warning}\n")
+    if cid_file:
+        try:
+            with open(cid_file, "w") as file:
+                file.write(answer["Id"])
+        except OSError as exc:
+            raise interactive.failure(ScowError(f"failed to create the container ID file: {exc}"), verb, 125) from None
+    return answer["Id"], body
+
+
+def _pull(cli: Cli, image: str, platform: str, quiet: bool) -> None:
+    from scow.reference import Reference
+
+    reference = Reference.parse(image).tagged()
+    params = {"fromImage": reference.name, "tag": reference.digest or reference.tag, "platform": platform or None}
+    for line in cli.client.stream("POST", "/images/create", params):
+        error = line.get("error")
+        if error:
+            raise ScowError(f"Error response from daemon: {error}")
+        if not quiet and line.get("status") and not line.get("progressDetail"):
+            cli.err((f"{line['id']}: " if line.get("id") else "") + f"{line['status']}\n")
+
+
+def run_create(cli: Cli, options: Options, args: list[str]) -> int:
+    """`scow create`: prints the id."""
+    ident, _ = create(cli, options, args, "create")
+    cli.out(ident + "\n")
+    return 0
+
+
+def run(cli: Cli, options: Options, args: list[str]) -> int:
+    """`scow run`: the container's exit code is ours."""
+    detach = options.flag("detach")
+    if detach and options.list("attach"):
+        raise ExitCode(125, "scow: conflicting options: cannot specify both --attach and --detach\n\nRun 'scow run --help' for more information")
+    tty = options.flag("tty")
+    stdin = "stdin" in {word.lower() for word in options.list("attach")} if options.list("attach") else options.flag("interactive")
+    try:
+        text, keys = interactive.detach_keys(cli, options.text("detach-keys"))
+    except ScowError as exc:
+        raise interactive.failure(exc, "run", 125) from None
+    if not detach:
+        interactive.check_terminal(stdin, tty)
+    ident, body = create(cli, options, args, "run")
+    client = cli.client
+    path = container_path(ident)
+    if detach:
+        try:
+            client.post(f"{path}/start")
+        except ScowError as exc:
+            raise interactive.failure(exc, "run", interactive.start_status(exc)) from None
+        cli.out(ident + "\n")
+        return 0
+    return _attached(cli, options, ident, body, text, keys)
+
+
+def _attached(cli: Cli, options: Options, ident: str, body: dict[str, Any], text: str, keys: bytes) -> int:
+    from scow.cli.streams import OutputGone, Signals, relay
+
+    tty = options.flag("tty")
+    stdin, stdout, stderr = body["AttachStdin"], body["AttachStdout"], body["AttachStderr"]
+    path = container_path(ident)
+    side = cli.redial()
+    conn = None
+    if not stdout and not stderr:
+        cli.out(ident + "\n")
+    waiting: Response
+    try:
+        if stdin or stdout or stderr:
+            params = {"stream": True, "stdin": stdin, "stdout": stdout, "stderr": stderr, "detachKeys": text or None}
+            conn, _ = cli.client.hijack(f"{path}/attach", params)
+        waiting = interactive.wait_begun(cli.redial(), ident, "removed" if options.flag("rm") else "next-exit")
+    except ScowError as exc:
+        raise interactive.failure(exc, "run", 125) from None
+    send = interactive.killer(cli, ident) if options.flag("sig-proxy") and not tty else None
+    with Signals(send, (lambda: interactive.resize(cli.redial(), path)) if tty else None):
+        try:
+            side.post(f"{path}/start")
+        except ScowError as exc:
+            if conn is not None:
+                conn.close()
+            if options.flag("rm"):
+                try:
+                    waiting.read()
+                except (ScowError, OSError):
+                    pass
+            raise interactive.failure(exc, "run", interactive.start_status(exc)) from None
+        if tty and terminal.is_terminal(1):
+            interactive.resize(side, path)
+        if conn is not None:
+            try:
+                if relay(conn, tty, stdin, keys):
+                    return 0
+            except OutputGone:
+                pass
+        return interactive.exit_code(waiting)
+
+
+CREATE = Command(" [OPTIONS] IMAGE [COMMAND] [ARG...]", "Create a new container", request.FLAGS, run_create, 1, -1, interspersed=False)
+RUN = Command(
+    " [OPTIONS] IMAGE [COMMAND] [ARG...]", "Create and run a new container from an image",
+    (
+        *request.FLAGS,
+        ("detach", "d", "bool", False, "Run in the background and print the container's id"),
+        ("detach-keys", "", "string", "", "Keys that detach from the container"),
+        ("sig-proxy", "", "bool", True, "Hand received signals to the process"),
+    ),
+    run, 1, -1, interspersed=False, error_code=125,
+)
