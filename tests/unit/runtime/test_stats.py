@@ -1,6 +1,6 @@
 """Figures in Docker's shape, from fake groups."""
 
-from scow.kernel.cgroups.manager import Stats
+from scow.kernel.cgroups.base import Stats
 from scow.runtime import stats
 
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scow.kernel import mounts
-from scow.kernel.cgroups.manager import Manager, Stats
+from scow.kernel.cgroups.base import Manager, Stats
 from scow.kernel.cgroups.v1 import V1
 from scow.kernel.cgroups.v2 import V2
 
-__all__ = ["Manager", "Stats", "V1", "V2", "Layout", "detect", "manager", "tune"]
+__all__ = ["V1", "V2", "Layout", "Manager", "Stats", "detect", "manager", "tune"]
 
 ROOT = Path("/sys/fs/cgroup")
 

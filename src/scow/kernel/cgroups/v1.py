@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from scow.kernel.cgroups.manager import Stats, below, members, number, remove_tree, table
+from scow.kernel.cgroups.base import Stats, below, members, number, remove_tree, table
 
 _CONTROLLERS = (
     "cpuset", "cpu", "cpuacct", "blkio", "memory", "devices", "freezer", "net_cls", "perf_event", "net_prio", "hugetlb", "pids", "rdma",

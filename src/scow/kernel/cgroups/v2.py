@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from scow.kernel.cgroups.manager import Stats, below, members, number, remove_tree, table
+from scow.kernel.cgroups.base import Stats, below, members, number, remove_tree, table
 from scow.kernel.syscalls import checked, libc
 
 _MAX = (1 << 64) - 1
