@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from scow import log
 from scow.containers import detach
 from scow.containers.container import Container
+from scow.containers.logs import plan_of
 from scow.errors import Conflict, ScowError
 from scow.logdrivers import reader
 from scow.runtime.task import Attachment
@@ -124,13 +125,11 @@ class AttachService:
 
     async def _replay(self, container: Container, query: AttachQuery, sock: socket.socket) -> None:
         """Send what the container has written so far. Raises Unsupported for a log driver that can't read."""
-        if container.log is None:
-            return
         sock.setblocking(False)
         loop = asyncio.get_running_loop()
-        wanted = reader.LogQuery(follow=False, stdout=query.stdout, stderr=query.stderr)
+        wanted = reader.LogQuery(stdout=query.stdout, stderr=query.stderr, tty=container.config.tty or not query.mux)
         with contextlib.suppress(OSError, TimeoutError):
-            async for frames in reader.read(container.log, wanted):
+            async for frames in reader.read(plan_of(container), wanted):
                 async with asyncio.timeout(_WRITE_SECONDS):
                     await loop.sock_sendall(sock, frames)
 

@@ -3,19 +3,16 @@
 Reads what the keeper stores, through `logdrivers.reader`.
 """
 
+import dataclasses
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from scow.containers import shapes
 from scow.containers.container import Container
-from scow.errors import InvalidArgument
+from scow.errors import InvalidArgument, Unsupported
 from scow.logdrivers import reader
 from scow.logdrivers.plan import Facts, LogPlan, plan
 from scow.units import parse_timestamp
-
-if TYPE_CHECKING:
-    from scow.containers.parts import Parts
 
 _MAX_TAIL = 1 << 31
 
@@ -43,7 +40,7 @@ def parse_tail(text: str) -> int:
     return min(number, _MAX_TAIL) if number >= 0 else -1
 
 
-def parse_query(query: LogsQuery) -> "reader.LogQuery":
+def parse_query(query: LogsQuery) -> reader.LogQuery:
     """The reader's query. Raises InvalidArgument (no stream, a time that is none)."""
     if not (query.stdout or query.stderr):
         raise InvalidArgument("Bad parameters: you must choose at least one stream")
@@ -78,13 +75,18 @@ def plan_of(container: Container) -> LogPlan:
 class LogsService:
     """Reads the logs of containers."""
 
-    def __init__(self, parts: "Parts") -> None:
-        self._parts = parts
-
     def read(self, container: Container, query: LogsQuery) -> AsyncIterator[bytes]:
         """Frames ready for the wire (raw for a terminal). With `follow` until the container ends (at once when it doesn't run).
 
         Raises InvalidArgument, Unsupported (a driver that can't be read) before anything is sent. Close it to break off.
         """
-        wanted = parse_query(query)
-        return self._read(container, wanted)
+        wanted = dataclasses.replace(parse_query(query), tty=container.config.tty)
+        settled = plan_of(container)
+        if settled.path is None:
+            raise Unsupported("configured logging driver does not support reading")
+        alive, started_ns = container.state.alive, container.state.started_ns
+
+        def ended() -> bool:
+            return not alive or not container.state.alive or container.state.started_ns != started_ns
+
+        return reader.read(settled, wanted, ended)

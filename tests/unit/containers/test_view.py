@@ -48,9 +48,19 @@ def made(name: str = "web", state: State | None = None, **changes: object) -> Co
         "networks": {"bridge": EndpointSettings(network_id="n" * 64)},
     }
     return Container(
-        id=(name.encode().hex() + "0" * 64)[:64], name=name, created_ns=NOW - 90 * SECOND, image_id="sha256:" + "1" * 64, image_ref="busybox",
-        path="sleep", args=("1", "a b"), dir=Path("/d"), bundle=Path("/b"), ledger=Ledger(), state=state or State(), **(facts | changes),
-    )  # fmt: skip
+        id=(name.encode().hex() + "0" * 64)[:64],
+        name=name,
+        created_ns=NOW - 90 * SECOND,
+        image_id="sha256:" + "1" * 64,
+        image_ref="busybox",
+        path="sleep",
+        args=("1", "a b"),
+        dir=Path("/d"),
+        bundle=Path("/b"),
+        ledger=Ledger(),
+        state=state or State(),
+        **(facts | changes),
+    )
 
 
 @pytest.fixture
