@@ -35,8 +35,7 @@ def build(host: HostConfig) -> dict[str, Any]:
         ("period", host.cpu_period), ("quota", host.cpu_quota), ("realtimePeriod", host.cpu_realtime_period),
         ("realtimeRuntime", host.cpu_realtime_runtime), ("cpus", host.cpuset_cpus), ("mems", host.cpuset_mems),
     ):  # fmt: skip
-        if value:
-            cpu[key] = value
+        cpu |= {key: value} if value else {}
     if cpu:
         doc["cpu"] = cpu
     if host.pids_limit is not None:

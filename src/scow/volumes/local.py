@@ -81,9 +81,9 @@ class LocalDriver:
         return str(self.path(name)) in mounts.below(self.path(name))
 
     def mount(self, name: str, options: Mapping[str, str]) -> None:
-        """Mount what the options say. Raises MountFailed with the kernel's reason."""
+        """Mount what the options say, unless it is mounted. Raises MountFailed with the kernel's reason."""
         self.create(name)
-        if not options:
+        if not options or self.mounted(name):
             return
         target = self.path(name)
         flags, data = parse_options(options.get("o", ""))

@@ -223,7 +223,7 @@ class VolumeService:
         async with self._locks(name):
             volume = self.get(name)
             use = self._uses.setdefault(name, _Use())
-            if not use.users and not (volume.options and await aio.in_pool(self._driver.mounted, name)):
+            if not use.users:
                 await aio.in_pool(self._driver.mount, name, volume.options or {})
             use.users.setdefault(user, []).append(bool(destination))
             if destination:

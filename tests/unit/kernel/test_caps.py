@@ -17,7 +17,11 @@ def test_the_well_known_sets():
     assert mask() == default and mask(drop=["ALL"]) == 0 and mask(["NET_BIND_SERVICE"], ["all"]) == 1 << 10
     assert mask(["cap_net_admin"]) == mask(["NET_ADMIN"]) == default | 1 << 12 and mask(drop=["chown", "CAP_KILL"]) == default & ~0x21
     everything = mask(["ALL"])
-    assert everything == mask(privileged=True) and caps.from_mask(everything) == ALL and mask(["ALL"], ["SYS_ADMIN"]) == everything & ~(1 << 21)
+    assert (
+        everything == mask(privileged=True)
+        and caps.from_mask(everything) == ALL
+        and mask(["ALL"], ["SYS_ADMIN"]) == everything & ~(1 << 21)
+    )
 
 
 def test_what_cannot_be_given():

@@ -24,4 +24,8 @@ def test_directories_are_made_inside_whatever_links_say(tmp_path):
 def test_reading_is_bounded_and_only_of_files(tmp_path):
     (tmp_path / "f").write_text("abcdef")
     os.mkfifo(tmp_path / "fifo")
-    assert inroot.read_text(tmp_path, "/f", 3) == "abc" and inroot.read_text(tmp_path, "/fifo", 3) is None and inroot.read_text(tmp_path, "/x", 3) is None
+    assert (
+        inroot.read_text(tmp_path, "/f", 3) == "abc"
+        and inroot.read_text(tmp_path, "/fifo", 3) is None
+        and inroot.read_text(tmp_path, "/x", 3) is None
+    )

@@ -10,10 +10,20 @@ def test_nothing_asked_nothing_said():
 
 def test_all_of_them():
     host = HostConfig(
-        memory=1, memory_reservation=2, memory_swap=3, memory_swappiness=0, oom_kill_disable=True, cpu_period=4, cpu_quota=-1, cpuset_mems="0",
-        blkio_weight_device=[WeightDevice("/dev/null", 10)], pids_limit=5,
-    )  # fmt: skip
+        memory=1,
+        memory_reservation=2,
+        memory_swap=3,
+        memory_swappiness=0,
+        oom_kill_disable=True,
+        cpu_period=4,
+        cpu_quota=-1,
+        cpuset_mems="0",
+        blkio_weight_device=[WeightDevice("/dev/null", 10)],
+        pids_limit=5,
+    )
     assert resources.build(host) == {
         "memory": {"limit": 1, "reservation": 2, "swap": 3, "swappiness": 0, "disableOOMKiller": True},
-        "cpu": {"period": 4, "quota": -1, "mems": "0"}, "blockIO": {"weightDevice": [{"major": 1, "minor": 3, "weight": 10}]}, "pids": {"limit": 5},
-    }  # fmt: skip
+        "cpu": {"period": 4, "quota": -1, "mems": "0"},
+        "blockIO": {"weightDevice": [{"major": 1, "minor": 3, "weight": 10}]},
+        "pids": {"limit": 5},
+    }

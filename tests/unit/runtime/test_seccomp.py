@@ -26,24 +26,36 @@ def test_default_profile_depends_on_capabilities():
 
 
 def test_own_profile():
-    text = json.dumps({"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"name": "chmod", "action": "SCMP_ACT_ERRNO", "args": [{"index": 1, "op": "SCMP_CMP_EQ"}]}]})
+    text = json.dumps(
+        {
+            "defaultAction": "SCMP_ACT_ALLOW",
+            "syscalls": [{"name": "chmod", "action": "SCMP_ACT_ERRNO", "args": [{"index": 1, "op": "SCMP_CMP_EQ"}]}],
+        }
+    )
     doc = seccomp.render(seccomp.parse(text), set())
     assert doc == {
         "defaultAction": "SCMP_ACT_ALLOW",
-        "syscalls": [{"names": ["chmod"], "action": "SCMP_ACT_ERRNO", "args": [{"index": 1, "value": 0, "valueTwo": 0, "op": "SCMP_CMP_EQ"}]}],
+        "syscalls": [
+            {"names": ["chmod"], "action": "SCMP_ACT_ERRNO", "args": [{"index": 1, "value": 0, "valueTwo": 0, "op": "SCMP_CMP_EQ"}]}
+        ],
     }
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        "{", "[]", '{"defaultAction": "SCMP_ACT_NONSENSE"}', '{"syscalls": 5}', '{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[5]}',
+        "{",
+        "[]",
+        '{"defaultAction": "SCMP_ACT_NONSENSE"}',
+        '{"syscalls": 5}',
+        '{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[5]}',
         '{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":[1],"action":"SCMP_ACT_ALLOW"}]}',
         '{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"name":"a","names":["b"],"action":"SCMP_ACT_ALLOW"}]}',
         '{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["a"],"action":"SCMP_ACT_ALLOW","args":[{"op":"X"}]}]}',
-        '{"defaultAction":"SCMP_ACT_ALLOW","architectures":["a"],"archMap":[{}]}', "[" * 100000,
+        '{"defaultAction":"SCMP_ACT_ALLOW","architectures":["a"],"archMap":[{}]}',
+        "[" * 100000,
     ],
-)  # fmt: skip
+)
 def test_broken_profiles(text):
     with pytest.raises(InvalidArgument):
         seccomp.parse(text)

@@ -30,9 +30,18 @@ def test_default_container_is_dockers():
     assert set(process["capabilities"]["effective"]) == set(caps.DEFAULT) and "ambient" not in process["capabilities"]
     assert process["env"] == ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOSTNAME=hh", "HOME=/"]
     assert {n["type"]: n.get("path") for n in linux["namespaces"]} == {
-        "mount": None, "network": "/run/netns/x", "uts": None, "ipc": None, "pid": None, "cgroup": None
-    }  # fmt: skip
-    assert "/proc/kcore" in linux["maskedPaths"] and "/proc/sys" in linux["readonlyPaths"] and linux["seccomp"]["defaultAction"] == "SCMP_ACT_ERRNO"
+        "mount": None,
+        "network": "/run/netns/x",
+        "uts": None,
+        "ipc": None,
+        "pid": None,
+        "cgroup": None,
+    }
+    assert (
+        "/proc/kcore" in linux["maskedPaths"]
+        and "/proc/sys" in linux["readonlyPaths"]
+        and linux["seccomp"]["defaultAction"] == "SCMP_ACT_ERRNO"
+    )
     assert list(mounts(doc)) == ["/proc", "/dev", "/dev/pts", "/sys", "/sys/fs/cgroup", "/dev/mqueue", "/dev/shm"]
     assert "ro" in mounts(doc)["/sys"]["options"] and "size=67108864" in mounts(doc)["/dev/shm"]["options"]
     assert linux["cgroupsPath"] == "/docker/" + "c" * 64 and linux["sysctl"]["net.ipv4.ip_unprivileged_port_start"] == "0"
@@ -76,12 +85,24 @@ def test_environment_rules():
 
 def test_limits():
     host = replace(
-        HOST, memory=64 << 20, memory_swap=128 << 20, nano_cpus=500_000_000, cpuset_cpus="0", pids_limit=20, cpu_shares=512, blkio_weight=300,
-        ulimits=[Ulimit("nofile", 10, 20)], oom_score_adj=500,
-    )  # fmt: skip
+        HOST,
+        memory=64 << 20,
+        memory_swap=128 << 20,
+        nano_cpus=500_000_000,
+        cpuset_cpus="0",
+        pids_limit=20,
+        cpu_shares=512,
+        blkio_weight=300,
+        ulimits=[Ulimit("nofile", 10, 20)],
+        oom_score_adj=500,
+    )
     doc = build(host)
     limits = doc["linux"]["resources"]
-    assert limits["memory"] == {"limit": 64 << 20, "swap": 128 << 20} and limits["pids"] == {"limit": 20} and limits["blockIO"] == {"weight": 300}
+    assert (
+        limits["memory"] == {"limit": 64 << 20, "swap": 128 << 20}
+        and limits["pids"] == {"limit": 20}
+        and limits["blockIO"] == {"weight": 300}
+    )
     assert limits["cpu"] == {"period": 100000, "quota": 50000, "shares": 512, "cpus": "0"}
     assert doc["process"]["rlimits"] == [{"type": "RLIMIT_NOFILE", "soft": 10, "hard": 20}] and doc["process"]["oomScoreAdj"] == 500
 
@@ -98,11 +119,18 @@ def test_what_this_process_may_not_do_is_said_clearly(monkeypatch):
 def test_devices():
     doc = build(replace(HOST, devices=[DeviceMapping("/dev/zero", "/dev/mine", "r")], device_cgroup_rules=["c 10:* rw"]))
     assert doc["linux"]["devices"][0] | {"fileMode": 0} == {
-        "path": "/dev/mine", "type": "c", "major": 1, "minor": 5, "fileMode": 0, "uid": os.stat("/dev/zero").st_uid, "gid": os.stat("/dev/zero").st_gid
-    }  # fmt: skip
+        "path": "/dev/mine",
+        "type": "c",
+        "major": 1,
+        "minor": 5,
+        "fileMode": 0,
+        "uid": os.stat("/dev/zero").st_uid,
+        "gid": os.stat("/dev/zero").st_gid,
+    }
     assert doc["linux"]["resources"]["devices"][-2:] == [
-        {"allow": True, "type": "c", "access": "r", "major": 1, "minor": 5}, {"allow": True, "type": "c", "access": "rw", "major": 10}
-    ]  # fmt: skip
+        {"allow": True, "type": "c", "access": "r", "major": 1, "minor": 5},
+        {"allow": True, "type": "c", "access": "rw", "major": 10},
+    ]
     for bad in (DeviceMapping("/dev/none-such"), DeviceMapping("/dev/zero", "/dev/z", "q"), DeviceMapping("/etc/passwd")):
         with pytest.raises(InvalidArgument):
             build(replace(HOST, devices=[bad]))
@@ -115,7 +143,11 @@ def test_init_goes_in_front():
 
 def test_terminal_size_and_security_options():
     doc = build(replace(HOST, console_size=[33, 101], security_opt=["no-new-privileges", "seccomp=unconfined"]), ContainerConfig(tty=True))
-    assert doc["process"]["consoleSize"] == {"height": 33, "width": 101} and doc["process"]["noNewPrivileges"] and "seccomp" not in doc["linux"]
+    assert (
+        doc["process"]["consoleSize"] == {"height": 33, "width": 101}
+        and doc["process"]["noNewPrivileges"]
+        and "seccomp" not in doc["linux"]
+    )
     assert "TERM=xterm" in doc["process"]["env"]
 
 

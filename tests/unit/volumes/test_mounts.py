@@ -24,7 +24,10 @@ class Volumes:
 
 def resolve(host=None, config=None, others=None, volumes=None, used=None):
     found = mounts.resolve(
-        volumes or Volumes(), config or ContainerConfig(), host or HostConfig(), lambda name: (others or {})[name],
+        volumes or Volumes(),
+        config or ContainerConfig(),
+        host or HostConfig(),
+        lambda name: (others or {})[name],
         (used if used is not None else []).append,
     )
     return {point.destination: point for point in found}
@@ -32,7 +35,9 @@ def resolve(host=None, config=None, others=None, volumes=None, used=None):
 
 def test_short_forms():
     used = []
-    found = resolve(HostConfig(binds=["/src:/b:ro,z", "data:/v/", "data:/n:nocopy", "/s2:/s:rslave"]), ContainerConfig(volumes={"/anon": {}}), used=used)
+    found = resolve(
+        HostConfig(binds=["/src:/b:ro,z", "data:/v/", "data:/n:nocopy", "/s2:/s:rslave"]), ContainerConfig(volumes={"/anon": {}}), used=used
+    )
     assert found["/b"] == MountPoint("bind", "", "/src", "/b", "", "ro,z", False, "rprivate", "", {"create": "yes"})
     assert (found["/v"].name, found["/v"].copy, found["/v"].mode, found["/v"].source) == ("data", True, "z", "/vol/data/_data")
     assert not found["/n"].copy and found["/s"].propagation == "rslave"
@@ -42,10 +47,18 @@ def test_short_forms():
 @pytest.mark.parametrize(
     ("spec", "gist"),
     [
-        ("v:/x:bogus", "invalid mode"), ("v:/", "destination"), ("v:relative", "absolute"), (":/v", "invalid"), ("a:b:c:d", "invalid"),
-        ("/a:/b:ro:rw", "invalid"), ("/a:/b:ro,rw", "invalid mode"), ("v:/b:rslave", "invalid mode"), ("/a:/b:nocopy", "invalid mode"), ("", "invalid"),
+        ("v:/x:bogus", "invalid mode"),
+        ("v:/", "destination"),
+        ("v:relative", "absolute"),
+        (":/v", "invalid"),
+        ("a:b:c:d", "invalid"),
+        ("/a:/b:ro:rw", "invalid"),
+        ("/a:/b:ro,rw", "invalid mode"),
+        ("v:/b:rslave", "invalid mode"),
+        ("/a:/b:nocopy", "invalid mode"),
+        ("", "invalid"),
     ],
-)  # fmt: skip
+)
 def test_bad_short_forms(spec, gist):
     with pytest.raises(InvalidArgument, match=gist):
         resolve(HostConfig(binds=[spec]))
@@ -54,10 +67,14 @@ def test_bad_short_forms(spec, gist):
 @pytest.mark.parametrize(
     ("mount", "gist"),
     [
-        (Mount(type="bind", source="/tmp"), "Target"), (Mount(type="bind", target="/x"), "Source"), (Mount(type="nonsense", target="/x"), "nonsense"),
+        (Mount(type="bind", source="/tmp"), "Target"),
+        (Mount(type="bind", target="/x"), "Source"),
+        (Mount(type="nonsense", target="/x"), "nonsense"),
         (Mount(type="bind", source="/no/such/path", target="/x"), "bind source path does not exist"),
-        (Mount(type="tmpfs", source="/tmp", target="/x"), "Source"), (Mount(type="bind", source="rel", target="/x"), "absolute"),
-        (Mount(type="volume", target="rel"), "absolute"), (Mount(type="volume", target="/"), "destination can't be"),
+        (Mount(type="tmpfs", source="/tmp", target="/x"), "Source"),
+        (Mount(type="bind", source="rel", target="/x"), "absolute"),
+        (Mount(type="volume", target="rel"), "absolute"),
+        (Mount(type="volume", target="/"), "destination can't be"),
         (Mount(type="bind", source="/tmp", target="/x", volume_options=VolumeOptions()), "VolumeOptions"),
         (Mount(type="volume", target="/x", bind_options=BindOptions()), "BindOptions"),
         (Mount(type="bind", source="/tmp", target="/x", bind_options=BindOptions(propagation="sideways")), "sideways"),
@@ -67,7 +84,7 @@ def test_bad_short_forms(spec, gist):
         (Mount(type="volume", target="/x", read_only=True), "anonymous"),
         (Mount(type="tmpfs", target="/x", tmpfs_options=TmpfsOptions(size_bytes=-1)), "size"),
     ],
-)  # fmt: skip
+)
 def test_bad_long_forms(mount, gist):
     volumes = Volumes()
     with pytest.raises(InvalidArgument, match=gist):
@@ -107,8 +124,15 @@ def test_mount_points_survive_storing_and_show_as_in_inspect():
     point = MountPoint("volume", "data", "/p", "/d", "local", "z", False, "", "sub", {"a": "b"}, True)
     assert decode(MountPoint, encode(point)) == point
     assert mounts.view(point) == {
-        "Type": "volume", "Name": "data", "Source": "/p", "Destination": "/d", "Driver": "local", "Mode": "z", "RW": False, "Propagation": ""
-    }  # fmt: skip
+        "Type": "volume",
+        "Name": "data",
+        "Source": "/p",
+        "Destination": "/d",
+        "Driver": "local",
+        "Mode": "z",
+        "RW": False,
+        "Propagation": "",
+    }
     assert "Name" not in mounts.view(MountPoint("bind", source="/s", destination="/d"))
 
 
@@ -128,7 +152,9 @@ def test_activate_makes_missing_sources_of_short_binds(tmp_path):
 
 def test_read_only_binds_are_so_all_the_way_unless_told_otherwise(tmp_path):
     def options(**kw):
-        point = MountPoint("bind", source=str(tmp_path), destination="/b", rw=False, propagation=kw.pop("propagation", "rprivate"), options=kw)
+        point = MountPoint(
+            "bind", source=str(tmp_path), destination="/b", rw=False, propagation=kw.pop("propagation", "rprivate"), options=kw
+        )
         return asyncio.run(mounts.activate(None, "c", [point], HostConfig(), tmp_path / "s"))[0].options
 
     assert options() in (("rbind", "rro", "rprivate"), ("rbind", "ro", "rprivate"))

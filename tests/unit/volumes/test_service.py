@@ -40,7 +40,9 @@ def test_bad_names(parts, name):
         parts[0].ensure(name)
 
 
-@pytest.mark.parametrize(("options", "gist"), [({"bogus": "1"}, "invalid option"), ({"device": "/tmp"}, "type"), ({"type": "tmpfs"}, "device")])
+@pytest.mark.parametrize(
+    ("options", "gist"), [({"bogus": "1"}, "invalid option"), ({"device": "/tmp"}, "type"), ({"type": "tmpfs"}, "device")]
+)
 def test_bad_options(parts, options, gist):
     with pytest.raises(InvalidArgument, match=gist):
         parts[0].ensure("data", options=options)

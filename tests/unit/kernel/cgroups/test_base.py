@@ -7,7 +7,11 @@ def test_files(tmp_path):
     (tmp_path / "n").write_text("max\n")
     (tmp_path / "odd").write_text("x")
     (tmp_path / "t").write_text("a 1\nb -1\nc d\n")
-    assert manager.number(tmp_path / "n") == (1 << 64) - 1 and manager.number(tmp_path / "odd", 5) == 5 and manager.number(tmp_path / "none") == 0
+    assert (
+        manager.number(tmp_path / "n") == (1 << 64) - 1
+        and manager.number(tmp_path / "odd", 5) == 5
+        and manager.number(tmp_path / "none") == 0
+    )
     assert manager.table(tmp_path / "t") == {"a": 1, "b": -1} and manager.table(tmp_path / "none") == {}
 
 

@@ -12,11 +12,18 @@ def root(tmp_path):
     group = tmp_path / "docker/c1"
     group.mkdir(parents=True)
     for name, text in {
-        "cpu.stat": "usage_usec 5\nuser_usec 2\nsystem_usec 3\nnr_periods 7\nnr_throttled 1\nthrottled_usec 4\n", "memory.current": "100\n",
-        "memory.max": "max\n", "memory.stat": "anon 1\nfile 2\n", "memory.events": "oom 2\noom_kill 1\n", "pids.current": "3\n", "pids.max": "20\n",
-        "io.stat": "8:0 rbytes=10 wbytes=20 rios=1 wios=2 dbytes=0\nodd line\n", "cgroup.events": "populated 1\nfrozen 1\n", "cgroup.procs": "4\n2\n",
+        "cpu.stat": "usage_usec 5\nuser_usec 2\nsystem_usec 3\nnr_periods 7\nnr_throttled 1\nthrottled_usec 4\n",
+        "memory.current": "100\n",
+        "memory.max": "max\n",
+        "memory.stat": "anon 1\nfile 2\n",
+        "memory.events": "oom 2\noom_kill 1\n",
+        "pids.current": "3\n",
+        "pids.max": "20\n",
+        "io.stat": "8:0 rbytes=10 wbytes=20 rios=1 wios=2 dbytes=0\nodd line\n",
+        "cgroup.events": "populated 1\nfrozen 1\n",
+        "cgroup.procs": "4\n2\n",
         "cgroup.freeze": "0\n",
-    }.items():  # fmt: skip
+    }.items():
         (group / name).write_text(text)
     (group / "inner").mkdir()
     (group / "inner/cgroup.procs").write_text("9\n")
