@@ -1,6 +1,6 @@
 """One container's log file: appended in whole records, rotated by size, old ones compressed beside the hot path.
 
-Stored: `path` (current), `path.1` (newest old) … `path.<max_file-1>`, or the same names with `.gz`. Owned by the keeper while the container lives.
+Stored: `path` (current), `path.1` (newest old) … `path.<max_file-1>`, or these with `.gz`. The keeper's while the container lives.
 """
 
 import contextlib

@@ -1,6 +1,6 @@
 """The keeper's server: runs the OCI runtime for the daemon, watches what it started, records each exit and then tells it.
 
-Stored: exit records in run/exits. A daemon may come and go; the keeper ends once neither daemon nor process is left. See docs/design/runtime.md.
+Stored: exit records in run/exits. A daemon may come and go; the keeper ends once neither is left. See docs/design/runtime.md.
 """
 
 import contextlib
@@ -312,7 +312,7 @@ class Keeper:
             self.loop.after(0.5, self._sweep)
 
     def _sweep(self) -> None:
-        """Reap orphans that are nobody's: helpers of the runtime, strays of a container. Never while a runtime runs: its child may be to come."""
+        """Reap orphans that are nobody's (helpers, strays). Never while a runtime runs: its child may be to come."""
         self._sweeping = False
         if self._running:
             self._sweep_soon()

@@ -11,7 +11,7 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def spawn(argv: Sequence[str], fds: Mapping[int, int], env: Mapping[str, str] | None = None, new_session: bool = False) -> int:
-    """Start `argv` with descriptors {number in the child: ours}; 0-2 not named are /dev/null. Returns the pid; OSError when it cannot start."""
+    """Start `argv` with descriptors {number in the child: ours}; 0-2 not named are /dev/null. The pid, or OSError."""
     lifted: list[int] = []
     actions: list[tuple[int, int, int] | tuple[int, int, str, int, int]] = []
     try:

@@ -152,7 +152,8 @@ def validate(config: LogConfig, default: LogConfig | None = None) -> LogConfig:
 
 
 _FACILITIES = (
-    "kern user mail daemon auth syslog lpr news uucp cron authpriv ftp local0 local1 local2 local3 local4 local5 local6 local7".split()
+    *("kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp"),
+    *(f"local{number}" for number in range(8)),
 )
 
 

@@ -28,7 +28,7 @@ class KeeperGone(Unavailable):
 
 
 class Link:
-    """One connection. `on_event(message, fds)` gets events with descriptors that pass to it; `on_lost()` is called once, unless closed."""
+    """One connection. `on_event(message, fds)` gets events, the descriptors pass to it; `on_lost()` once, unless closed."""
 
     def __init__(self, run_dir: Path, on_event: Callable[[dict[str, Any], dict[str, int]], None], on_lost: Callable[[], None]) -> None:
         self._run = run_dir
@@ -45,7 +45,7 @@ class Link:
         return self._sock is not None
 
     async def open(self) -> bool:
-        """Connect to the living keeper, else start one; True if it was living. Its processes come as events before this returns."""
+        """Connect to the living keeper, else start one; True if it was living. Its processes come as events first."""
         path = str(self._run / "keeper.sock")
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
         found = True

@@ -1,4 +1,4 @@
-"""A process the daemon knows to live: its descriptors (so that it outlives a keeper) and who awaits its end. Used by `runtime.task` only."""
+"""A process the daemon knows to live: its descriptors, so that it outlives a keeper. Used by `runtime.task` only."""
 
 import contextlib
 import fcntl

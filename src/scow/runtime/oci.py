@@ -65,7 +65,7 @@ async def run(argv: Sequence[str], timeout: float = _COMMAND_TIMEOUT) -> tuple[i
                 with contextlib.suppress(ProcessLookupError):
                     pidfd.send_signal(process, 9)
                 with contextlib.suppress(ChildProcessError):
-                    os.waitid(os.P_PIDFD, process, os.WEXITED)
+                    os.waitid(os.P_PIDFD, process, os.WEXITED)  # noqa: ASYNC222  it has just been killed
                 code = 137
             os.close(process)
         texts = [os.pread(fd, _MAX_OUTPUT, 0).decode(errors="replace") for fd in (out, err)]
@@ -172,7 +172,7 @@ def cgroup_pids(directories: Sequence[str]) -> list[int]:
 
 
 def _homeless() -> list[str]:
-    """On a hybrid host the v1 controllers that the host mounts nowhere: unless somebody holds them on v1 they are on v2, and crun refuses."""
+    """On a hybrid host the controllers mounted nowhere: unless held on v1 they are on v2, and crun refuses."""
     if (_UNIFIED / "cgroup.controllers").exists() or not (_UNIFIED / "unified").is_dir():
         return []
     try:

@@ -1,4 +1,4 @@
-"""Every live process of the runtime: started through the keeper, watched by pidfd here, ended exactly once. For `runtime.task`.
+"""Every live process: started through the keeper, watched by pidfd here, ended exactly once. For `runtime.task`.
 
 The one owner of "who awaits this exit" is this daemon: it watches the pidfd of each process itself, so no death of a keeper can lose an exit.
 The keeper's record is waited for first (it comes after the last output is in the log); what the kernel says is the fallback.

@@ -1,6 +1,6 @@
 """The task manager: containers' live side. Run, attach, exec, signal, and learn how each ended. Called by `containers`.
 
-Stored: run/bundles/<id> (the caller's), run/crun (runtime state), run/exits (exit records, removed by `delete` only). See docs/design/runtime.md.
+Stored: run/bundles/<id> (the caller's), run/crun (runtime state), run/exits (exit records, removed by `delete` only).
 """
 
 import asyncio
