@@ -221,7 +221,7 @@ def _routes(
         ArchiveService(parts, parts.images.workers, paths.run / "views"),
         StatsService(parts, kernel_sampler(cgroups.manager())),
         TopService(parts),
-        LogsService(parts),
+        LogsService(),
         CommitService(parts),
     )
     execution.register(router, service, execs)

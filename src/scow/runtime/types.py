@@ -4,7 +4,7 @@ import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from scow.errors import NotFound, ScowError
+from scow.errors import InvalidArgument, NotFound
 from scow.logdrivers.plan import LogPlan
 
 
@@ -80,7 +80,7 @@ class Task:
     execs: tuple[str, ...] = ()
 
 
-class StartFailed(ScowError):
+class StartFailed(InvalidArgument):
     """The runtime could not start the process; `exit_code` is 126, 127 or 128 as dockerd's."""
 
     def __init__(self, message: str, exit_code: int) -> None:
