@@ -19,6 +19,7 @@ from scow.units import human_duration, rfc3339nano
 from scow.volumes.mounts import view as mount_view
 
 _STATUS_MARK = b'"\\u0000status"'
+_TRIM = 64
 
 
 class NetworkView(Protocol):
@@ -109,12 +110,16 @@ class View:
         images: Images,
         graph: Callable[[str], Mapping[str, str]] | None = None,
         clock: Callable[[], int] = time.time_ns,
+        living: Callable[[], set[str]] | None = None,
     ) -> None:
-        """`graph(container id)` gives GraphDriver.Data; `clock` the time in nanoseconds."""
+        """`graph(container id)` gives GraphDriver.Data; `clock` the time in nanoseconds; `living` the ids there are (what else is kept
+        is dropped now and then)."""
         self._networks = networks
         self._images = images
         self._graph = graph
         self._clock = clock
+        self._living = living
+        self._trim_at = _TRIM
         self._inspects: dict[str, tuple[tuple[Any, ...], bytes]] = {}
         self._summaries: dict[str, tuple[tuple[Any, ...], tuple[bytes, bytes]]] = {}
 
@@ -123,11 +128,16 @@ class View:
         self._inspects.pop(container_id, None)
         self._summaries.pop(container_id, None)
 
-    def trim(self, living: set[str]) -> None:
-        """Forget every container that isn't in `living`."""
+    def _trim(self) -> None:
+        """Drop what is kept of containers that are gone, each time that much has gathered."""
+        if self._living is None or max(len(self._inspects), len(self._summaries)) < self._trim_at:
+            return
+        living = self._living()
+        kept: dict[str, Any]
         for kept in (self._inspects, self._summaries):
             for gone in kept.keys() - living:
                 del kept[gone]
+        self._trim_at = 2 * len(living) + _TRIM
 
     # --- inspect
 
@@ -171,6 +181,7 @@ class View:
         kept = self._inspects.get(container.id)
         if kept is not None and kept[0] == key:
             return kept[1]
+        self._trim()
         data = orjson.dumps(self.inspect(container))
         self._inspects[container.id] = (key, data)
         return data
@@ -247,6 +258,7 @@ class View:
         key = (container.version, container.state, container.name, image, extra_names)
         kept = self._summaries.get(container.id)
         if kept is None or kept[0] != key:
+            self._trim()
             text = orjson.dumps(self._summary(container, image, extra_names or []))
             head, _, tail = text.partition(_STATUS_MARK)
             kept = self._summaries[container.id] = (key, (head, tail))

@@ -173,3 +173,10 @@ def test_sizes_on_request(view: View) -> None:
 
     assert asyncio.run(view.inspect_sized(made()))["SizeRw"] == 7
     assert asyncio.run(view.summary_sized(made(), "x"))["SizeRootFs"] == 4_000_007
+
+
+def test_what_is_kept_of_gone_containers_is_dropped(networks: Networks) -> None:
+    view = View(networks, Images(), living=set)
+    for number in range(500):
+        view.summary_bytes(made(f"box{number}"), "i")
+    assert len(view._summaries) < 200
