@@ -196,6 +196,7 @@ def _routes(
         parts.network,
         parts.images,
         graph=lambda key: shapes.overlay_data(parts.images.snapshots.trees(key), bundles / key / "rootfs"),
+        living=lambda: {container.id for container in parts.store.all()},
     )
     listing = Listing(parts.store, parts.images, view)
     execs = ExecService(parts)
