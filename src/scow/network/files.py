@@ -88,9 +88,9 @@ def merge(base: Resolv, dns: Sequence[str], search: Sequence[str], options: Sequ
     return Resolv(tuple(dns) or base.servers, () if "." in chosen else chosen, tuple(options) or base.options)
 
 
-def for_bridge(merged: Resolv) -> Resolv:
-    """Without the built-in name server: no loopback servers of the host, no IPv6 ones, public ones where none is left."""
-    servers = tuple(server for server in merged.servers if not loopback(server) and ":" not in server)
+def for_bridge(merged: Resolv, given: bool = False) -> Resolv:
+    """Without the built-in name server: no loopback or IPv6 servers of the host (`given` ones stay), public ones where none is left."""
+    servers = merged.servers if given else tuple(server for server in merged.servers if not loopback(server) and ":" not in server)
     return Resolv(servers or _FALLBACK, merged.search, merged.options)
 
 

@@ -45,7 +45,7 @@ def ruleset(udp: int, tcp: int, replace: bool) -> str:
 
 
 def listeners(replace: bool = False) -> Listeners:
-    """Open the sockets in the calling thread's namespace, whose loopback is up, and redirect port 53 to them; `replace` an earlier redirection."""
+    """Open the sockets in the calling thread's namespace, whose loopback is up; redirect port 53 to them (`replace`: once more)."""
     udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:

@@ -1,0 +1,229 @@
+"""The scenario behind test_attach.py: prints a JSON object of what it saw. Runs as root in namespaces of its own."""
+
+import asyncio
+import json
+import shutil
+import socket
+import struct
+import sys
+from pathlib import Path
+from typing import Any
+
+from scow.errors import ScowError
+from scow.events import EventBus
+from scow.kernel.namespaces import in_netns
+from scow.kernel.netlink import Netlink
+from scow.metadata.db import Database
+from scow.model.container import PortBinding
+from scow.model.network import IPAM, EndpointIPAMConfig, EndpointSettings, IPAMPool, NetworkCreate
+from scow.network import osl
+from scow.network.dns import message
+from scow.network.endpoint import SandboxRequest
+from scow.network.service import NetworkService
+
+BASE = Path(sys.argv[1])
+SEEN: dict[str, Any] = {}
+
+
+def cid(name: str) -> str:
+    return name.encode().hex().ljust(64, "0")
+
+
+def request(name: str, mode: str = "default", port: int = 0, **more: Any) -> SandboxRequest:
+    bindings = {"80/tcp": [PortBinding("", str(port))]} if port else {}
+    return SandboxRequest(cid(name), name, name, mode=mode, port_bindings=bindings, files=BASE / "files" / name, **more)
+
+
+def inside_socket(pin: str, kind: int = socket.SOCK_STREAM) -> socket.socket:
+    def make() -> socket.socket:
+        sock = socket.socket(socket.AF_INET, kind)
+        sock.setblocking(False)
+        return sock
+
+    return osl.visit(pin, make)
+
+
+async def hello(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"hello")
+    await writer.drain()
+    writer.close()
+
+
+async def serve(pin: str) -> asyncio.Server:
+    sock = inside_socket(pin)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind(("0.0.0.0", 80))
+    return await asyncio.start_server(hello, sock=sock)
+
+
+async def fetch(address: str, port: int, pin: str = "", seconds: float = 20) -> str:
+    async def attempt() -> str:
+        if pin:
+            sock = inside_socket(pin)
+            try:
+                await asyncio.get_running_loop().sock_connect(sock, (address, port))
+            except BaseException:
+                sock.close()
+                raise
+            reader, writer = await asyncio.open_connection(sock=sock)
+        else:
+            reader, writer = await asyncio.open_connection(address, port)
+        try:
+            return (await reader.read()).decode()
+        finally:
+            writer.close()
+
+    try:
+        return await asyncio.wait_for(attempt(), seconds)
+    except (OSError, TimeoutError) as error:
+        return type(error).__name__
+
+
+async def ask(pin: str, name: str, kind: int = message.A) -> str:
+    query = struct.pack(">HHHHHH", 7, 0x0100, 1, 0, 0, 0) + message.encode_name(name) + struct.pack(">HH", kind, 1)
+    sock = inside_socket(pin, socket.SOCK_DGRAM)
+    try:
+        sock.connect(("127.0.0.11", 53))
+        await asyncio.get_running_loop().sock_sendall(sock, query)
+        answer = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(sock, 4096), 20)
+    finally:
+        sock.close()
+    if answer[3] & 15 or not answer[7]:
+        return f"code {answer[3] & 15}"
+    if kind == message.PTR:
+        data, labels = answer[len(query) + 12 :], []
+        while data[0]:
+            labels.append(data[1 : 1 + data[0]].decode())
+            data = data[1 + data[0] :]
+        return ".".join(labels)
+    return socket.inet_ntoa(answer[-4:])
+
+
+def links(pin: str = "") -> list[str]:
+    if pin:
+        with in_netns(pin), Netlink() as inner:
+            return sorted(link.name for link in inner.links())
+    with Netlink() as outer:
+        return sorted(link.name for link in outer.links())
+
+
+def pins() -> list[str]:
+    return sorted(path.name for path in (BASE / "netns").iterdir())
+
+
+async def first(service: NetworkService) -> None:
+    web = await service.attach(request("one", port=18080))
+    settings = web.endpoints["bridge"]
+    SEEN["ip"], SEEN["mac"] = settings.ip_address, settings.mac_address
+    with in_netns(web.key), Netlink() as inner:
+        eth0 = inner.link("eth0")
+        assert eth0 is not None
+        _, address, prefix = inner.addresses(eth0.index)[0]
+        SEEN["inner"] = {"address": f"{address}/{prefix}", "route": settings.gateway, "mac": eth0.mac}
+    server = await serve(web.key)
+    SEEN["reached"] = {
+        "loopback": await fetch("127.0.0.1", 18080),
+        "ipv6": await fetch("::1", 18080),
+        "hairpin": await fetch("172.17.0.1", 18080, web.key),
+    }
+    SEEN["pins before conflict"] = pins()
+    try:
+        await service.attach(request("taken", port=18080))
+    except ScowError as error:
+        SEEN["conflict"] = error.message
+    SEEN["pins after conflict"] = pins()
+
+    await service.create(NetworkCreate(name="net", ipam=IPAM(config=[IPAMPool(subnet="10.99.0.0/24")])))
+    named = await service.attach(request("web", "net", endpoints={"net": EndpointSettings(ipam_config=EndpointIPAMConfig("10.99.0.77"))}))
+    SEEN["web ip"] = named.endpoints["net"].ip_address
+    late = await service.connect(cid("one"), "net", EndpointSettings(aliases=["alias"]))
+    SEEN["late ip"], SEEN["connected"] = late.ip_address, links(web.key)
+    reverse = ".".join(reversed(SEEN["web ip"].split("."))) + ".in-addr.arpa"
+    SEEN["names"] = {name: await ask(named.key, name) for name in ("web", "WEB.net", "alias", "nosuch")}
+    SEEN["names"]["web.net"] = SEEN["names"].pop("WEB.net")
+    SEEN["names"]["reverse"] = await ask(web.key, reverse, message.PTR)
+    await service.disconnect(cid("one"), "bridge")
+    SEEN["disconnected"], SEEN["moved port"] = links(web.key), await fetch("127.0.0.1", 18080)
+
+    await service.create(NetworkCreate(name="apart"))
+    apart = await service.attach(request("apart", "apart"))
+    SEEN["isolated"] = (
+        await fetch(late.ip_address, 80, apart.key, seconds=1) != "hello" and await fetch(late.ip_address, 80, named.key) == "hello"
+    )
+    server.close()
+
+
+async def second(service: NetworkService, web: str) -> None:
+    """The daemon was killed; meanwhile the container `apart` ended."""
+    server = await serve(web)
+    try:
+        await service.attach(request("thief", "net", endpoints={"net": EndpointSettings(ipam_config=EndpointIPAMConfig("10.99.0.77"))}))
+        address = "given twice"
+    except ScowError:
+        address = "in use"
+    SEEN["recovered"] = {
+        "port": await fetch("127.0.0.1", 18080),
+        "name": await ask(web, "web"),
+        "address": address,
+        "gone": [link for link in links() if link.startswith("veth") and link not in known(service)],
+    }
+    server.close()
+
+
+def known(service: NetworkService) -> set[str]:
+    found = set()
+    for name in ("one", "web"):
+        found |= {osl.veth_name(settings.endpoint_id) for settings in service.settings(cid(name)).networks.values()}
+    return found
+
+
+async def main() -> None:
+    with Netlink() as route:
+        route.set_link(1, up=True)
+    for name in ("one", "web"):
+        (BASE / "files" / name).mkdir(parents=True)
+    db = Database(BASE / "db")
+    service = NetworkService(db, EventBus(), BASE / "netns")
+    await service.recover({})
+    await first(service)
+    web = service.settings(cid("one")).key
+    # the first service is dropped as a killed daemon's is: only its sockets go
+    await service._attached.close()
+    service._ports.unhold(service._sandboxes.get(cid("one")).published)  # type: ignore[union-attr]
+    db.close()
+
+    db = Database(BASE / "db")
+    service = NetworkService(db, EventBus(), BASE / "netns")
+    await service.recover({cid("one"): 1, cid("web"): 1})
+    await service.settle()
+    await second(service, web)
+
+    # reboot: kernel state and run directory gone
+    await service._attached.close()
+    service._ports.unhold(service._sandboxes.get(cid("one")).published)  # type: ignore[union-attr]
+    for pin in list((BASE / "netns").iterdir()):
+        osl.destroy(pin, [])
+    shutil.rmtree(BASE / "netns")
+    for link in links():
+        if link != "lo":
+            osl.remove_link(link)
+    service = NetworkService(db, EventBus(), BASE / "netns")
+    await service.recover({})
+    shown = service.inspect("net")
+    SEEN["rebooted"] = {"bridge": service.get("net").link in links(), "members": len(shown["Containers"])}
+
+    await service.attach(request("last", "net", port=18081))
+    await service.release(cid("last"))
+    await service.settle()
+    for name in ("net", "apart"):
+        await service.remove(name)
+    await service.close()
+    async with asyncio.timeout(60):
+        while any(link.startswith("veth") for link in links()):
+            await asyncio.sleep(0.05)
+    nft = await asyncio.create_subprocess_exec("nft", "list", "ruleset", stdout=asyncio.subprocess.PIPE)
+    SEEN["left"] = {"links": links(), "pins": pins(), "table": (await nft.communicate())[0].decode().strip()}
+    print(json.dumps(SEEN))
+
+
+asyncio.run(main())

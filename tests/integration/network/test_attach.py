@@ -1,0 +1,71 @@
+"""Networks on the real kernel, in a network and mount namespace of the test's own: a child process does the work (`scenario.py`), this file reads what it saw."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SCENARIO = Path(__file__).with_name("scenario.py")
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it makes network namespaces")
+
+
+@pytest.fixture(scope="module")
+def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What the scenario saw, by topic."""
+    base = tmp_path_factory.mktemp("network")
+    src = Path(__file__).parents[3] / "src"
+    done = subprocess.run(
+        ["unshare", "-n", "-m", sys.executable, str(SCENARIO), str(base)],
+        env={**os.environ, "PYTHONPATH": str(src)},
+        capture_output=True,
+        text=True,
+        timeout=160,
+    )
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads(done.stdout))
+
+
+def test_an_interface_with_address_and_route(seen: dict[str, Any]) -> None:
+    assert seen["inner"] == {"address": seen["ip"] + "/16", "route": "172.17.0.1", "mac": seen["mac"]}
+
+
+def test_published_ports_are_reached(seen: dict[str, Any]) -> None:
+    assert seen["reached"] == {"loopback": "hello", "ipv6": "hello", "hairpin": "hello"}
+
+
+def test_a_taken_port_is_refused_and_leaves_nothing(seen: dict[str, Any]) -> None:
+    assert "port is already allocated" in seen["conflict"] and seen["pins after conflict"] == seen["pins before conflict"]
+
+
+def test_names_on_a_user_network(seen: dict[str, Any]) -> None:
+    assert seen["names"] == {
+        "web": seen["web ip"],
+        "web.net": seen["web ip"],
+        "alias": seen["late ip"],
+        "nosuch": "code 3",
+        "reverse": "web.net",
+    }
+
+
+def test_connect_and_disconnect_while_running(seen: dict[str, Any]) -> None:
+    assert seen["connected"] == ["eth0", "eth1", "lo"] and seen["disconnected"] == ["eth1", "lo"] and seen["moved port"] == "hello"
+
+
+def test_bridges_are_isolated(seen: dict[str, Any]) -> None:
+    assert seen["isolated"] is True
+
+
+def test_a_second_daemon_takes_over(seen: dict[str, Any]) -> None:
+    assert seen["recovered"] == {"port": "hello", "name": seen["web ip"], "address": "in use", "gone": []}
+
+
+def test_a_reboot_rebuilds(seen: dict[str, Any]) -> None:
+    assert seen["rebooted"] == {"bridge": True, "members": 0}
+
+
+def test_nothing_is_left(seen: dict[str, Any]) -> None:
+    assert seen["left"] == {"links": ["lo"], "pins": [], "table": ""}

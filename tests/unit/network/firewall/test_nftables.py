@@ -1,0 +1,74 @@
+import pytest
+from tests.support.asynchronous import on_loop
+
+from scow.errors import Internal
+from scow.kernel.nft import NftError
+from scow.network.firewall import nftables
+from scow.network.firewall.nftables import Firewall
+from scow.network.firewall.render import BridgeRule, PortRule
+
+PORT = PortRule("tcp", "", 80, "10.0.0.2", 80)
+
+
+class FakeNft:
+    def __init__(self) -> None:
+        self.runs: list[str] = []
+        self.fail = False
+
+    def run(self, text: str) -> None:
+        if self.fail:
+            self.fail = False
+            raise NftError("no such element")
+        self.runs.append(text)
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def nft(monkeypatch: pytest.MonkeyPatch) -> FakeNft:
+    fake = FakeNft()
+    monkeypatch.setattr(nftables, "Nft", lambda: fake)
+    monkeypatch.setattr(nftables, "program", lambda: None)
+    return fake
+
+
+@on_loop
+async def test_changes_by_element_and_whole(nft: FakeNft) -> None:
+    wall = Firewall()
+    await wall.open([BridgeRule("scow0", "10.0.0.0/24")], [])
+    await wall.add_ports([PORT])
+    await wall.add_ports([PORT])
+    assert nft.runs[-1].startswith("add element") and len(nft.runs) == 2
+    await wall.add_bridge(BridgeRule("br-x", "10.1.0.0/24"))
+    assert "br-x" in nft.runs[-1] and "tcp . 80" in nft.runs[-1]
+    await wall.remove_bridge("br-x")
+    assert "br-x" not in nft.runs[-1]
+    await wall.remove_ports([PORT])
+    assert nft.runs[-1].startswith("delete element")
+
+
+@on_loop
+async def test_a_lost_element_makes_the_table_new(nft: FakeNft) -> None:
+    wall = Firewall()
+    await wall.open([], [PORT])
+    nft.fail = True
+    await wall.remove_ports([PORT])
+    assert nft.runs[-1].startswith("table inet scow") and "elements" not in nft.runs[-1]
+
+
+@on_loop
+async def test_a_refusal_is_an_internal_error(nft: FakeNft) -> None:
+    wall = Firewall()
+    nft.fail = True
+    with pytest.raises(Internal, match="cannot set up the firewall"):
+        await wall.open([], [])
+
+
+@on_loop
+async def test_switched_off_it_runs_nothing(nft: FakeNft) -> None:
+    wall = Firewall(enabled=False)
+    await wall.open([], [])
+    await wall.add_ports([PORT])
+    await wall.close(remove_table=True)
+    assert nft.runs == []

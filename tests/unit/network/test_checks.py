@@ -1,0 +1,77 @@
+import pytest
+
+from scow.errors import Forbidden, InvalidArgument, NotFound, ScowError, Unsupported
+from scow.model.network import IPAM, EndpointIPAMConfig, EndpointSettings, IPAMPool, NetworkCreate
+from scow.network import checks
+from scow.network.network import Network, Pool
+
+
+@pytest.mark.parametrize(
+    ("config", "gist"),
+    [
+        (IPAMPool(subnet="10.1.2.3.4/24"), "invalid subnet 10.1.2.3.4/24: invalid CIDR block notation"),
+        (IPAMPool(subnet="10.64.0.5/24"), "it should be 10.64.0.0/24"),
+        (IPAMPool(subnet="10.64.0.0/24", gateway="10.89.0.1"), "gateway"),
+        (IPAMPool(subnet="10.64.0.0/24", gateway="nonsense"), "gateway"),
+        (IPAMPool(subnet="10.64.0.0/24", ip_range="10.0.0.0/8"), "ip-range"),
+        (IPAMPool(subnet="10.64.0.0/24", ip_range="10.65.0.0/25"), "ip-range"),
+        (IPAMPool(subnet="10.64.0.0/24", aux_addresses={"router": "10.9.0.3"}), "auxiliary address"),
+        (IPAMPool(gateway="10.64.0.1"), "invalid subnet"),
+        (IPAMPool(subnet="10.64.0.1/32", aux_addresses={"a": "10.64.0.1"}), "no available"),
+    ],
+)
+def test_bad_address_plans(config: IPAMPool, gist: str) -> None:
+    with pytest.raises(InvalidArgument) as caught:
+        checks.create(NetworkCreate(name="x", ipam=IPAM(config=[config])))
+    assert gist in caught.value.message
+
+
+def test_a_good_plan_gets_its_gateway() -> None:
+    assert checks.create(NetworkCreate(name="x", ipam=IPAM(config=[IPAMPool(subnet="10.1.0.0/24")]))) == [Pool("10.1.0.0/24", "10.1.0.1")]
+    assert checks.create(NetworkCreate(name="x")) == []
+
+
+@pytest.mark.parametrize(
+    ("request_", "kind", "gist"),
+    [
+        (NetworkCreate(name=""), InvalidArgument, "name is required"),
+        (NetworkCreate(name="../x"), InvalidArgument, "invalid network name"),
+        (NetworkCreate(name="bridge"), Forbidden, "predefined"),
+        (NetworkCreate(name="default"), Forbidden, "predefined"),
+        (NetworkCreate(name="x", driver="host"), Forbidden, "only one instance"),
+        (NetworkCreate(name="x", driver="macvlan"), Unsupported, "not supported yet"),
+        (NetworkCreate(name="x", driver="../../etc"), NotFound, "could not find plugin"),
+        (NetworkCreate(name="x", enable_ipv6=True), Unsupported, "IPv6"),
+        (NetworkCreate(name="x", options={"com.docker.network.driver.mtu": "many"}), InvalidArgument, "mtu"),
+        (NetworkCreate(name="x", options={"com.docker.network.bridge.name": "a/b"}), InvalidArgument, "bridge.name"),
+        (
+            NetworkCreate(name="x", ipam=IPAM(config=[IPAMPool(subnet="10.0.0.0/24"), IPAMPool(subnet="10.1.0.0/24")])),
+            InvalidArgument,
+            "multiple",
+        ),
+    ],
+)
+def test_bad_requests(request_: NetworkCreate, kind: type[ScowError], gist: str) -> None:
+    with pytest.raises(kind, match=gist):
+        checks.create(request_)
+
+
+def test_endpoints() -> None:
+    own = Network("1" * 64, "own", "bridge", 0, (Pool("10.1.0.0/24", "10.1.0.1"),), own_subnet=True)
+    bridge = Network("2" * 64, "bridge", "bridge", 0, (Pool("172.17.0.0/16", "172.17.0.1"),))
+    plain = Network("3" * 64, "plain", "bridge", 0, (Pool("172.18.0.0/16", "172.18.0.1"),))
+
+    def static(address: str) -> EndpointSettings:
+        return EndpointSettings(ipam_config=EndpointIPAMConfig(ipv4_address=address))
+
+    checks.endpoint(own, static("10.1.0.7"))
+    for network, settings, gist in (
+        (own, static("10.2.0.7"), "no configured subnet"),
+        (own, static("10.1.2"), "invalid IPv4 address"),
+        (bridge, static("172.17.0.9"), "user defined networks only"),
+        (plain, static("172.18.0.9"), "configured subnet"),
+        (bridge, EndpointSettings(aliases=["x"]), "alias is supported only"),
+        (own, EndpointSettings(mac_address="92:d0:c6:0a:29"), "invalid MAC"),
+    ):
+        with pytest.raises(InvalidArgument, match=gist):
+            checks.endpoint(network, settings)
