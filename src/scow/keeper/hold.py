@@ -38,14 +38,19 @@ class Region:
     def _note(self, size: int = -1) -> None:
         _HEADER.pack_into(self._memory, self._at, self.start, self.end, size)
 
-    def read_from(self, fd: int) -> bytes:
-        """Read what fits; b"" at the end of the stream; BlockingIOError when nothing waits."""
+    def read_from(self, fd: int) -> int:
+        """Read what fits: how much, 0 at the end of the stream; BlockingIOError when nothing waits."""
         base = self._at + _BASE
         with memoryview(self._memory) as view, view[base + self.end : base + CAPACITY] as room:
             count = os.readv(fd, [room])
         self.end += count
         self._note()
-        return self._memory[base + self.end - count : base + self.end]
+        return count
+
+    def newest(self, count: int) -> bytes:
+        """The last `count` bytes read."""
+        end = self._at + _BASE + self.end
+        return self._memory[end - count : end]
 
     def data(self) -> bytes:
         """The unlogged bytes."""

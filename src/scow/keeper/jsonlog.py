@@ -3,12 +3,11 @@
 A record is `{"log":"text\\n","stream":"stdout","attrs":{…},"time":"RFC3339Nano"}` and a newline. Nothing is stored here.
 """
 
-import re
 import time
 
 PARTIAL = 16 * 1024  # Docker's longest record text; a longer line is cut into records without newline
 
-_CONTROL = re.compile(rb'[\x00-\x1f"\\<>&]')
+_PLAIN = bytes(code for code in range(256) if code == 10 or (code >= 32 and code not in b'"\\<>&'))
 _TABLE = {code: f"\\u{code:04x}".encode() for code in range(32)} | {60: b"\\u003c", 62: b"\\u003e", 38: b"\\u0026"}
 _TABLE |= {10: b"\\n", 13: b"\\r", 34: b'\\"', 92: b"\\\\"}
 # the backslash first: the others bring backslashes of their own
@@ -34,9 +33,10 @@ def encode(text: bytes, stream: str, ns: int, attrs: str = "") -> bytes:
             text.decode()
         except UnicodeDecodeError:
             text = text.decode("utf-8", "replace").encode()
-    if _CONTROL.search(text.replace(b"\n", b"")):
+    special = text.translate(None, _PLAIN)
+    if special:
         for raw, escaped in _BYTES:
-            if raw in text:
+            if raw in special:
                 text = text.replace(raw, escaped)
     tail = f'","stream":"{stream}",{attrs}"time":"{stamp(ns)}"}}\n'.encode()
     head = b'{"log":"'

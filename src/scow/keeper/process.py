@@ -80,18 +80,27 @@ class Stream:
 
     def _take(self) -> int:
         """Read once and pass on; the count, 0 when nothing waited."""
+        region, process = self._region, self._process
+        chunk = b""
         try:
-            chunk = self._region.read_from(self.fd) if self._region is not None else os.read(self.fd, _READ)
+            if region is not None:
+                count = region.read_from(self.fd)
+                if count and process.clients:
+                    chunk = region.newest(count)
+            else:
+                chunk = os.read(self.fd, _READ)
+                count = len(chunk)
         except BlockingIOError:
             return 0
         except OSError:
-            chunk = b""  # EIO: the last terminal user has gone
-        if not chunk:
+            count = 0  # EIO: the last terminal user has gone
+        if not count:
             self._end()
             return 0
-        self._process.feed(chunk, self.number)
+        if chunk:
+            process.feed(chunk, self.number)
         self._store()
-        return len(chunk)
+        return count
 
     def _store(self, final: bool = False) -> None:
         region, log = self._region, self._process.log

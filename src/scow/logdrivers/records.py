@@ -81,6 +81,24 @@ def _extent(chunk: bytes, start: int, border: bytes) -> int:
         step = min(step * 4, 1 << 20)
 
 
+def _many(segment: bytes, tail: bytes) -> tuple[bytes | None, int]:
+    """Output and number of records that all close with `tail`; None when one of them does not."""
+    lines = segment.split(b"\n")
+    lines.pop()
+    head, back = len(_HEAD), len(tail) + 1
+    if len({line[-back:] for line in lines}) == 1 and lines[0].endswith(b"\\n" + tail[:-1]) and not lines[0].endswith(b"\\\\n" + tail[:-1]):
+        text = b"\n".join([line[head:-back] for line in lines])
+        if b"\\" not in text:
+            return text + b"\n", len(lines)
+    back = len(tail) - 1
+    if len({line[-back:] for line in lines}) != 1:
+        return None, 1
+    try:
+        return _unescape(b"".join([line[head:-back] for line in lines])), len(lines)
+    except ValueError:
+        return None, 1
+
+
 def batches(chunk: bytes) -> Iterator[Batch]:
     """The records of `chunk`, which holds whole lines; damaged lines are left out."""
     position, size = 0, len(chunk)
@@ -109,20 +127,15 @@ def batches(chunk: bytes) -> Iterator[Batch]:
                 position = end
                 continue
             attrs = whole.attrs
-        pieces = 1
         last = _extent(chunk, end, tail)
-        segment = chunk[position:last]
-        if last > end:
-            joint = tail + _HEAD
-            pieces = segment.count(b"\n")
-            if segment.count(joint) + 1 != pieces:
-                segment, last, pieces = line, end, 1  # the streams alternate within one time
-            else:
-                segment = segment.replace(joint, b"")
-        body = segment[len(_HEAD) : len(segment) - len(tail)]
+        text, pieces = _many(chunk[position:last], tail) if last > end else (None, 1)
+        if text is None:
+            # one record: also when the streams alternate within one time
+            last, pieces = end, 1
+            try:
+                text = _unescape(line[len(_HEAD) : mark])
+            except ValueError:
+                position = end
+                continue
         position = last
-        try:
-            text = _unescape(body)
-        except ValueError:
-            continue
         yield Batch(stream, line[clock + 8 : -3].decode(), attrs, text, pieces)
