@@ -109,10 +109,9 @@ class Overlay:
             os.chmod(top / "fs", 0o755)
             if not unpack:
                 (top / "work").mkdir(mode=0o700)
-                if parent:  # the root directory of a container is that of its image
+                if parent:  # the owner of the root directory is the image's; its mode is 0755 in every container, as in Docker
                     lower = self.path(parent).stat()
                     os.chown(top / "fs", lower.st_uid, lower.st_gid)
-                    os.chmod(top / "fs", lower.st_mode & 0o7777)
         except OSError as error:
             self._table.delete(key)
             shutil.rmtree(top, ignore_errors=True)
