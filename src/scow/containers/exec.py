@@ -10,7 +10,7 @@ import socket
 import struct
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -38,6 +38,7 @@ _MAX_ENDED = 20_000
 _ORPHAN_SECONDS = 10.0
 _WRITE_SECONDS = 5.0
 _OUTPUT_SECONDS = 1.0
+_LAUNCH_SECONDS = 10.0
 _SIGKILL = 9
 _SIZE_LIMIT = 65535
 
@@ -55,6 +56,7 @@ class Exec:
     running: bool = False
     exit_code: int | None = None
     ended_at: float = 0.0  # time.monotonic()
+    launched: asyncio.Event = field(default_factory=asyncio.Event)  # the start has succeeded or failed
 
     @property
     def tty(self) -> bool:
@@ -267,6 +269,7 @@ class ExecService:
             raise Internal("the exec could not be started") from exc
         if found.exit_code is None:
             found.running, found.pid = True, started.pid
+        found.launched.set()
 
     @staticmethod
     async def _tell(sock: socket.socket, text: str, tty: bool) -> None:
@@ -284,6 +287,10 @@ class ExecService:
     async def resize(self, exec_id: str, rows: int, cols: int) -> None:
         """Set the terminal's size. Raises NotFound, Conflict (no process, or none any more)."""
         found = self.get(exec_id)
+        if found.started and not found.running:  # its output may be on the way before its start has returned
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LAUNCH_SECONDS):
+                    await found.launched.wait()
         if not found.running:
             raise Conflict(f"exec {found.id} is not running")
         if found.tty:
@@ -316,6 +323,7 @@ class ExecService:
 
     def _finish(self, found: Exec, code: int) -> None:
         found.exit_code, found.running, found.pid, found.ended_at = code, False, 0, time.monotonic()
+        found.launched.set()
         found.container.exec_ids.discard(found.id)
         self._execs.pop(found.id, None)
         self._ended[found.id] = found

@@ -19,7 +19,7 @@ from scow.kernel import tty
 _TURN = 0.004  # seconds one stream may take of a turn of the loop
 _READ = 128 * 1024
 _DRAIN = 4 << 20  # most that is taken of a stream after the process has ended, before the exit is told
-_CALM = 0.002  # pause for a writer of many small pieces: fewer, larger reads
+_CALM = 0.001  # pause for a writer of many small pieces: fewer, larger reads
 _EOT = b"\x04"
 
 
@@ -59,9 +59,9 @@ class Stream:
             taken += max(count, 0)
             if count < _READ // 4 or time.monotonic() - started > _TURN:
                 break
-        if 0 < taken < 8192:
+        if 0 < taken < _READ // 4:
             self._small += 1
-            if self._small >= 8:
+            if self._small >= 4:
                 self._calm = True
                 self._process.loop.after(_CALM, self._calmed)
         else:
@@ -155,6 +155,7 @@ class Process:
         self._input: list[tuple[Client | None, bytes]] = []
         self._input_ends = False
         self.exited = False
+        self.told = False  # the daemon knows of the exit
         plan = meta.get("log")
         self.log: LogFile | None = None
         if plan:
@@ -207,8 +208,8 @@ class Process:
             stream.watch()
 
     def stream_ended(self) -> None:
-        """One output has come to its end."""
-        if not any(stream.open for stream in self.streams):
+        """One output has come to its end. Clients of an exec ask for its exit code next: they see the end once the daemon knows it."""
+        if not any(stream.open for stream in self.streams) and (self.told or not self.exec_id):
             for client in tuple(self.clients):
                 client.finish()
 
@@ -235,7 +236,7 @@ class Process:
         self.clients.append(client)
         if early and client.stdin:
             client.take_input(early)
-        if self.silent:
+        if self.silent and (self.told or not self.exec_id):
             client.finish()
 
     def _on_gone(self, client: Client, detached: bool) -> None:

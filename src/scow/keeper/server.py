@@ -290,6 +290,7 @@ class Keeper:
                 record = protocol.write_record(self._exits, name, record)
         process.drain()
         self._tell({"ev": "exit", "id": process.container_id, "exec": process.exec_id, **record})
+        process.told = True
         key = (process.container_id, process.exec_id)
         if process.silent:
             self._drop(key, process)
