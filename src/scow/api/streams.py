@@ -79,9 +79,9 @@ async def _close(iterator: AsyncIterator[Any]) -> None:
 
 
 async def hijack(call: Call, content_type: str, copied: Headers = ()) -> tuple[socket.socket, bytes]:
-    """Turn the connection into a raw stream: 101 where an upgrade was asked for, 200 otherwise."""
-    headers = [("Content-Type", content_type)]
+    """Turn the connection into a raw stream: 101 where an upgrade was asked for, 200 (and always called raw, as in Docker) otherwise."""
     if call.request.head.upgrade:
+        headers = [("Content-Type", content_type)]
         headers += [("Connection", "Upgrade"), ("Upgrade", "tcp"), *copied]
         return await call.request.hijack(101, headers, "UPGRADED")
-    return await call.request.hijack(200, [*headers, *copied], "OK")
+    return await call.request.hijack(200, [("Content-Type", RAW), *copied], "OK")
