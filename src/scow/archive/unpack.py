@@ -19,6 +19,7 @@ from scow.kernel import xattr
 _MAX_ENTRIES = 20_000_000
 _WH = b".wh."
 _OPAQUE = b".wh..wh..opq"
+_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -62,30 +63,54 @@ def clean(name: bytes) -> bytes:
     return name
 
 
+_DEPTH = 100
+
+
 def remove_tree(path: bytes) -> None:
-    """Remove whatever is at `path`, links never followed; absent is fine."""
+    """Remove whatever is at `path`, links never followed; absent is fine. A deep tree takes neither descriptors nor long paths."""
     try:
         os.unlink(path)
+        return
     except FileNotFoundError:
         return
     except (IsADirectoryError, PermissionError):
-        pass
-    else:
-        return
+        if not stat.S_ISDIR(os.lstat(path).st_mode):
+            raise
+    top = os.open(path, _DIRECTORY)
     try:
-        with os.scandir(path) as found:
-            children = [(child.path, child.is_dir(follow_symlinks=False)) for child in found]
-        for child, is_dir in children:
-            if is_dir:
-                remove_tree(child)
-            else:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(child)
+        _empty(top, top, 0)
+        while left := [name for name in os.listdir(top) if name.startswith(".scow-deep-")]:
+            for name in left:
+                _remove_at(top, os.fsencode(name), top, 0)
+    finally:
+        os.close(top)
+    with contextlib.suppress(FileNotFoundError):
         os.rmdir(path)
-    except RecursionError:
-        raise OSError(errno.ELOOP, "directory tree is too deep") from None
-    except FileNotFoundError:
-        pass
+
+
+def _remove_at(parent: int, name: bytes, top: int, depth: int) -> None:
+    fd = os.open(name, _DIRECTORY, dir_fd=parent)
+    try:
+        _empty(fd, top, depth)
+    finally:
+        os.close(fd)
+    os.rmdir(name, dir_fd=parent)
+
+
+def _empty(fd: int, top: int, depth: int) -> None:
+    """Empty a directory; what lies too deep is moved up to `top`, to be removed from there."""
+    with os.scandir(fd) as found:
+        children = [(os.fsencode(child.name), child.is_dir(follow_symlinks=False), child.inode()) for child in found]
+    for name, is_dir, inode in children:
+        with contextlib.suppress(FileNotFoundError):
+            if not is_dir:
+                os.unlink(name, dir_fd=fd)
+            elif depth < _DEPTH:
+                if fd == top and name.startswith(b".scow-deep-"):
+                    continue
+                _remove_at(fd, name, top, depth + 1)
+            else:
+                os.rename(name, b".scow-deep-%d" % inode, src_dir_fd=fd, dst_dir_fd=top)
 
 
 class Unpacker:
@@ -127,11 +152,19 @@ class Unpacker:
         try:
             self._make(e, path)
         except FileNotFoundError:
-            if not self._parents(path):
-                raise
-            self._make(e, path)
+            try:
+                self._parents(path)
+                self._make(e, path)
+            except (FileNotFoundError, NotADirectoryError) as error:
+                raise self._unmakable(path, error) from None
+        except NotADirectoryError as error:
+            raise self._unmakable(path, error) from None
         if e.type != tar.FILE and padded:
             self._source.skip(padded)
+
+    @staticmethod
+    def _unmakable(path: bytes, error: OSError) -> Malformed:
+        return Malformed(f"cannot unpack {os.fsdecode(path)[:200]!r}: {(error.strerror or str(error)).lower()}")
 
     def _make(self, e: Entry, path: bytes) -> None:
         match e.type:
@@ -240,9 +273,8 @@ class Unpacker:
             for known in [d for d in self._dirs if d == path or d.startswith(path + b"/")]:
                 del self._dirs[known]
 
-    def _parents(self, path: bytes) -> bool:
-        """Make the directories above `path` that are missing, as the layers below have them, else 0755 root:root. False if none was."""
-        made = False
+    def _parents(self, path: bytes) -> None:
+        """Make the directories above `path` that are missing, as the layers below have them, else 0755 root:root."""
         at = path.find(b"/")
         while at > 0:
             parent = path[:at]
@@ -251,7 +283,6 @@ class Unpacker:
             except FileExistsError:
                 pass
             else:
-                made = True
                 known = self._options.lower(parent) if self._options.lower else None
                 if known:
                     os.chown(parent, known[1], known[2], follow_symlinks=False)
@@ -260,7 +291,6 @@ class Unpacker:
                     above, _, base = parent.rpartition(b"/")
                     self._made.setdefault(above, set()).add(base)
             at = path.find(b"/", at + 1)
-        return made
 
     def _whiteout(self, parent: bytes, base: bytes) -> None:
         if base == _OPAQUE:

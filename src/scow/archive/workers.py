@@ -39,6 +39,7 @@ Report = dict[str, Any]
 _PIPE = 1 << 20
 _READ = 256 << 10
 _LIMIT = 64
+_SO_SNDBUFFORCE = 32
 _ANSWER_MAX = 256 << 20
 
 
@@ -147,6 +148,15 @@ class _Helper:
             data += more
         return bytes(data)
 
+    def alive(self) -> bool:
+        """Whether the process still listens."""
+        try:
+            return bool(self._sock.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+        except BlockingIOError:
+            return True
+        except OSError:
+            return False
+
     def end(self) -> None:
         """Kill and reap it."""
         self._sock.close()
@@ -174,10 +184,18 @@ class Workers:
         while self._idle:
             self._idle.pop().end()
 
+    def _take(self) -> _Helper:
+        while self._idle:
+            helper = self._idle.pop()
+            if helper.alive():
+                return helper
+            helper.end()
+        return _Helper()
+
     async def run(self, job: Report, fds: Sequence[int] = ()) -> Report:
         """Do a job of worker.py. The descriptors stay the caller's. Raises as the module says; a cancelled call kills the helper."""
         async with self._limit:
-            helper = self._idle.pop() if self._idle else _Helper()
+            helper = self._take()
             keep = False
             try:
                 answer = await helper.run(job, fds)
@@ -197,10 +215,10 @@ class Workers:
 
     async def run_from(self, job: Report, chunks: AsyncIterable[bytes], fds: Sequence[int] = ()) -> Report:
         """Do a job that reads `chunks` as its first descriptor. A stream that fails fails the job, whatever it made of the beginning."""
-        read, write = pipe()
-        feeder = self._tasks.start(_quiet(feed(chunks, write)), "feed")
+        ours, theirs = channel()
+        feeder = self._tasks.start(_quiet(feed(chunks, ours)), "feed")
         try:
-            report = await self.run(job, [read, *fds])
+            report = await self.run(job, [theirs.fileno(), *fds])
             if feeder.done() and (error := feeder.result()) is not None:
                 raise error
             return report
@@ -209,7 +227,7 @@ class Workers:
                 raise error from None
             raise
         finally:
-            os.close(read)
+            theirs.close()
             feeder.cancel()
             await asyncio.wait([feeder])
 
@@ -272,35 +290,37 @@ def pipe() -> tuple[int, int]:
     return read, write
 
 
-async def _ready(fd: int, write: bool) -> None:
+async def _readable(fd: int) -> None:
     loop = asyncio.get_running_loop()
     done: asyncio.Future[None] = loop.create_future()
-    add, remove = (loop.add_writer, loop.remove_writer) if write else (loop.add_reader, loop.remove_reader)
-    add(fd, lambda: None if done.done() else done.set_result(None))
+    loop.add_reader(fd, lambda: None if done.done() else done.set_result(None))
     try:
         await done
     finally:
-        remove(fd)
+        loop.remove_reader(fd)
 
 
-async def feed(chunks: AsyncIterable[bytes], fd: int) -> int:
-    """Write an async byte stream to the write end of a pipe, then close it. Returns the bytes taken; stops quietly when the reader goes."""
+async def feed(chunks: AsyncIterable[bytes], sock: socket.socket) -> int:
+    """Write an async byte stream to a socket, then close it. Returns the bytes taken; stops quietly when the reader goes."""
+    loop = asyncio.get_running_loop()
     total = 0
-    try:
-        os.set_blocking(fd, False)
+    with sock:
+        sock.setblocking(False)
         async for chunk in chunks:
             total += len(chunk)
-            view = memoryview(chunk)
-            while view:
-                try:
-                    view = view[os.write(fd, view) :]
-                except BlockingIOError:
-                    await _ready(fd, True)
-                except BrokenPipeError:
-                    return total
-    finally:
-        os.close(fd)
+            try:
+                await loop.sock_sendall(sock, chunk)
+            except (BrokenPipeError, ConnectionResetError):
+                break
     return total
+
+
+def channel() -> tuple[socket.socket, socket.socket]:
+    """A roomy stream socket pair. Unlike a pipe it does not call the writer for every page that is free again."""
+    one, two = socket.socketpair()
+    with contextlib.suppress(OSError):
+        one.setsockopt(socket.SOL_SOCKET, _SO_SNDBUFFORCE, _PIPE)
+    return one, two
 
 
 async def drain(fd: int) -> AsyncIterator[bytes]:
@@ -311,7 +331,7 @@ async def drain(fd: int) -> AsyncIterator[bytes]:
             try:
                 data = os.read(fd, _READ)
             except BlockingIOError:
-                await _ready(fd, False)
+                await _readable(fd)
                 continue
             if not data:
                 return

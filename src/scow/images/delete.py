@@ -36,8 +36,8 @@ class Remover:
         live = [user for user in users if user in running]
         names = self._store.names(image.id)
         if self._by_id(image, ref):
-            repositories = {name.name for name in names}
-            if not force and len(repositories) > 1:
+            tags = [name for name in names if not name.digest]
+            if not force and (len({name.name for name in names}) > 1 or len(tags) > 1):
                 raise Conflict(
                     f"conflict: unable to delete {ids.short(image.id)} (must be forced) - image is referenced in multiple repositories"
                 )
@@ -53,12 +53,11 @@ class Remover:
             if others and any(not name.digest or name.name != target.name for name in others):
                 self._untag(image.id, target, done)
                 return done
-            if users and (live or not force):
+            if users and not force:
                 user = ids.short((live or users)[0])
-                what = "running container" if live else "container"
                 raise Conflict(
                     f'conflict: unable to remove repository reference "{ref}" (must force)'
-                    f" - {what} {user} is using its referenced image {ids.short(image.id)}"
+                    f" - container {user} is using its referenced image {ids.short(image.id)}"
                 )
             self._untag(image.id, target, done)
             for name in others:
@@ -137,6 +136,8 @@ class Remover:
 
     async def sweep(self) -> None:
         """Remove layers and blobs that no image names: what a crash left between a layer and its image."""
+        if self._store.rows() != {image.id for image in self._store.all()}:
+            return  # a config is damaged: which layers it names is not known
         kept = {name for image in self._store.all() for name in image.layers}
         removed = await self._layers.sweep(kept)
         needed = {image.id for image in self._store.all()} | self._layers.blobs() | self._store.rows()

@@ -64,6 +64,8 @@ class Layers:
                     size = os.fstat(fd).st_size
                 finally:
                     os.close(fd)
+                if digest == diff_id and report["compression"]:
+                    raise InvalidArgument(f"layer {diff_id} is compressed, and its diff id is that of the compressed bytes")
                 if digest != diff_id and report["digest"] != diff_id:
                     raise InvalidArgument(f"layer {diff_id} holds something else: its content is {report['digest']}")
                 if not self._content.has(digest):

@@ -7,8 +7,6 @@ objects Docker streams; its first item raises what is wrong with the request.
 import asyncio
 import contextlib
 import time
-import urllib.error
-import urllib.request
 from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -326,6 +324,9 @@ class ImageService:
 
 
 async def _download(url: str) -> AsyncIterable[bytes]:
+    import urllib.error  # costly, and rarely needed
+    import urllib.request
+
     if not url.lower().startswith(("http://", "https://")):
         raise InvalidArgument(f"cannot import from {url!r}: only http and https addresses, or - for the request's body")
     try:

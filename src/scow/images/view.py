@@ -125,7 +125,10 @@ def _matches(pattern: str, text: str) -> bool:
     ours, theirs = pattern.split("/"), text.split("/")
     if len(ours) != len(theirs):
         return False
-    return all(len(one) < 200 and one.count("*") <= 8 and fnmatch.fnmatchcase(two, one) for one, two in zip(ours, theirs, strict=True))
+    return all(
+        len(one) < 200 and one.count("*") <= 8 and fnmatch.fnmatchcase(two, one.replace("[^", "[!"))
+        for one, two in zip(ours, theirs, strict=True)
+    )
 
 
 def listed(store: ImageStore, filters: Filters, all: bool) -> list[tuple[Image, list[str], list[str]]]:

@@ -149,11 +149,10 @@ class Overlay:
         self._table.delete(key)
         self._tasks.start(self._clear([self._root / str(doc["n"])]), "remove")
 
-    async def _clear(self, trees: list[Path]) -> None:
-        for tree in trees:
+    async def _clear(self, trees: list[Path], mounted: bool = False) -> None:
+        for tree in trees if mounted else ():
             await aio.in_pool(self._unmount_below, tree)
-        if trees:
-            await self._workers.run({"job": "remove", "paths": [str(tree) for tree in trees]})
+        await self._workers.run({"job": "remove", "paths": [str(tree) for tree in trees]})
 
     @staticmethod
     def _unmount_below(tree: Path) -> None:
@@ -239,7 +238,7 @@ class Overlay:
         left = [entry for entry in self._root.iterdir() if entry.name not in known]
         if left:
             logger.info("removing %d left-over snapshot directories", len(left))
-            self._tasks.start(self._clear(left), "recover")
+            self._tasks.start(self._clear(left, mounted=True), "recover")
         await asyncio.sleep(0)
 
     async def close(self) -> None:
