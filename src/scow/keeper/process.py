@@ -20,7 +20,6 @@ _TURN = 0.004  # seconds one stream may take of a turn of the loop
 _READ = 128 * 1024
 _DRAIN = 4 << 20  # most that is taken of a stream after the process has ended, before the exit is told
 _CALM = 0.001  # pause for a writer of many small pieces: fewer, larger reads
-_EOT = b"\x04"
 
 
 class Stream:
@@ -253,15 +252,12 @@ class Process:
         return not self._input
 
     def _on_input_end(self, client: Client) -> None:
-        once = bool(self.meta["once"])
-        if once and self.master < 0:
+        if self.meta["once"] and self.master < 0:
             self._input_ends = True
             self._write_input()
-        elif once and self._stdin >= 0:
-            self._input.append((None, _EOT))
-            self._write_input()
         elif not self.exec_id or self.master >= 0:
-            # Docker ends an attachment whose input has ended when the process's own input stays open
+            # Docker ends an attachment whose input has ended when the process's own input stays open. A terminal's always does: clients
+            # that recognise the detach keys themselves end their input too
             client.finish()
 
     def _write_input(self, _events: int = 0) -> None:
