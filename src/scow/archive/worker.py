@@ -4,6 +4,7 @@ Started by `workers.py` as `python -IS`; imports the standard library, `kernel` 
 descriptors attached; the answer one JSON object. It dies with the daemon's main thread (PDEATHSIG), and is killed to break a job off.
 """
 
+import contextlib
 import ctypes
 import errno
 import json
@@ -32,6 +33,26 @@ _MAX_FILES = 100_000
 
 class Once(Exception):
     """The job changed the process for good: answer, then end."""
+
+
+def _place(top: int, target: str, directory: bool) -> int:
+    """A descriptor of the place of a mount below `top`, made as the start of the container would where it is missing. Raises OSError."""
+    with contextlib.suppress(FileNotFoundError):
+        return paths.open_in_root(top, target)
+    at = "/"
+    parts = [part for part in target.split("/") if part not in ("", ".")]
+    for number, part in enumerate(parts, 1):
+        parent = paths.open_in_root(top, at, os.O_PATH | os.O_DIRECTORY)
+        try:
+            with contextlib.suppress(FileExistsError):
+                if directory or number < len(parts):
+                    os.mkdir(part, 0o755, dir_fd=parent)
+                else:
+                    os.close(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644, dir_fd=parent))
+        finally:
+            os.close(parent)
+        at += part + "/"
+    return paths.open_in_root(top, target)
 
 
 class Root:
@@ -70,15 +91,15 @@ class Root:
         mounts.set_propagation("/", "rslave")
         mounts.bind(root, root, recursive=True)
         top = os.open(root, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        if read_only:
-            mounts.mount("", root, flags=mounts.MS_BIND | mounts.MS_REMOUNT | mounts.MS_RDONLY)
         for source, target, bind_read_only in sorted(binds, key=lambda bind: bind[1].count("/")):
             try:
-                fd = paths.open_in_root(top, target)
+                fd = _place(top, target, os.path.isdir(source))
             except OSError:
-                continue  # no such place in this tree: the start of the container would make it
+                continue  # something else is in its place: the start of the container would fail, too
             mounts.bind(source, f"/proc/self/fd/{fd}", recursive=True, read_only=bind_read_only)
             os.close(fd)
+        if read_only:
+            mounts.mount("", root, flags=mounts.MS_BIND | mounts.MS_REMOUNT | mounts.MS_RDONLY)
         os.fchdir(top)
         os.chroot(".")
 

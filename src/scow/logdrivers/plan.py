@@ -138,6 +138,8 @@ def validate(config: LogConfig, default: LogConfig | None = None) -> LogConfig:
             raise InvalidArgument("max-size must be a positive number")
         if "max-file" in options:
             _count(options["max-file"])
+            if size == -1:
+                raise InvalidArgument("max-file cannot be set when max-size is -1: a file without bound is never followed by another")
         if "compress" in options:
             _boolean(options["compress"], "compress")
     for key in ("labels-regex", "env-regex"):
