@@ -1,7 +1,9 @@
 """Go's text/template over JSON-like values: `--format`, log tags, placeholders. Pure.
 
-Supported: fields, variables, pipelines, literals, comments, trim markers, if/else if/else, range (with else, variables, break, continue), with,
-define, template, block, and Go's and docker's functions. Text comes from clients, so size, depth and steps are bounded. Called by `cli/format`,
+Supported: fields, variables, pipelines, literals, comments, trim markers, if/else if/else, range (with else, variables, break,
+continue), with,
+define, template, block, and Go's and docker's functions. Text comes from clients, so size, depth and steps are bounded. Called by
+`cli/format`,
 `logdrivers` and swarm.
 """
 
@@ -367,18 +369,20 @@ class Template:
         self._nodes, _, _ = parser.block(())
         self._defined = parser.defined
 
-    def render(self, data: Any, missing: str = "no value") -> str:
-        """The text for `data`. `missing="error"` makes a missing key a TemplateError, as docker's inspect does."""
-        run = _Run(self._functions, self._defined, data, missing)
+    def render(self, data: Any, missing: str = "no value", optional: Mapping[str, Any] | None = None) -> str:
+        """The text for `data`. `missing="error"` makes a missing key a TemplateError, as docker's inspect does, unless `optional` has
+        its value."""
+        run = _Run(self._functions, self._defined, missing, optional or {})
         run.nodes(self._nodes, data, [{"$": data}])
         return "".join(run.out)
 
 
 class _Run:
-    def __init__(self, functions: Functions, defined: dict[str, list[Node]], root: Any, missing: str) -> None:
+    def __init__(self, functions: Functions, defined: dict[str, list[Node]], missing: str, optional: Mapping[str, Any]) -> None:
         self.functions = functions
         self.defined = defined
         self.missing = missing
+        self.optional = optional
         self.out: list[str] = []
         self.size = 0
         self.steps = 0
@@ -532,6 +536,9 @@ class _Run:
             last = index == len(path) - 1
             if isinstance(value, dict):
                 if name not in value:
+                    if name in self.optional:
+                        value = self.optional[name]
+                        continue
                     if self.missing == "error":
                         raise TemplateError(f'template: :1:2: executing "" at <.{".".join(path)}>: map has no entry for key "{name}"')
                     value = NO_VALUE
@@ -539,11 +546,13 @@ class _Run:
                 value = value[name]
             elif value is None or value is NO_VALUE:
                 if value is None and self.missing == "error":
-                    raise TemplateError(f'template: :1:2: executing "" at <.{".".join(path)}>: nil pointer evaluating interface {{}}.{name}')
+                    raise TemplateError(f'template: :1:2: executing "" at <.{".".join(path)}>: nil pointer evaluating interface
+                    {{}}.{name}')
                 value = NO_VALUE
                 continue
             else:
-                raise TemplateError(f'template: :1:2: executing "" at <.{".".join(path)}>: can\'t evaluate field {name} in type {_type(value)}')
+                raise TemplateError(f'template: :1:2: executing "" at <.{".".join(path)}>: can\'t evaluate field {name} in type
+                {_type(value)}')
             if callable(value):
                 try:
                     value = value(*(args or [])) if last else value()
@@ -728,7 +737,7 @@ def _verb(verb: str, value: Any, precision: int | None, flags: str) -> str:
 def _index(value: Any, *keys: Any) -> Any:
     for key in keys:
         if isinstance(value, dict):
-            value = value.get(key, "" if value and all(isinstance(one, str) for one in value.values()) else NO_VALUE)
+            value = value.get(key, "" if all(isinstance(one, str) for one in value.values()) else NO_VALUE)
         elif isinstance(value, (list, tuple, str)):
             if not isinstance(key, int):
                 raise TemplateError(f"cannot index slice/array with type {_type(key)}")

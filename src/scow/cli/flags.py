@@ -1,6 +1,8 @@
-"""The command line's grammar, as docker's: `-it` clusters, `-n5`, `--flag=value`, bool flags without value, repeatable flags, `--` ends the flags.
+"""The command line's grammar, as docker's: `-it` clusters, `-n5`, `--flag=value`, bool flags without value, repeatable flags, `--`
+ends the flags.
 
-A command's flags are a tuple of `(name, short, kind, default, help)`; kinds are the keys of `_CONVERT` plus bool and the list kinds. Called by `cli/main.py`.
+A command's flags are a tuple of `(name, short, kind, default, help)`; kinds are the keys of `_CONVERT` plus bool and the list kinds.
+Called by `cli/main.py`.
 """
 
 from __future__ import annotations
@@ -125,7 +127,7 @@ def label_of(flag: Flag) -> str:
 
 
 def _convert(flag: Flag, text: str) -> object:
-    name, _, kind, _, _ = flag
+    _name, _, kind, _, _ = flag
     try:
         if kind == "bool":
             if text not in _BOOL:

@@ -1,4 +1,5 @@
-"""`scow`: finds the command, parses its flags, runs it, turns errors into sentences and exit codes. The only part of the client that reads the environment.
+"""`scow`: finds the command, parses its flags, runs it, turns errors into sentences and exit codes. The only part of the client that
+reads the environment.
 
 Start-up cost is a feature: nothing is imported that the command at hand does not use (no os, re, json, argparse).
 """

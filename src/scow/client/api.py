@@ -1,4 +1,5 @@
-"""The Engine API as a client sees it: paths, parameters, JSON. Synchronous; used by `cli` (and compose). The daemon's newest version is spoken
+"""The Engine API as a client sees it: paths, parameters, JSON. Synchronous; used by `cli` (and compose). The daemon's newest version
+is spoken
 unless a version is asked for, so a one-shot command costs one request."""
 
 from __future__ import annotations
@@ -134,7 +135,7 @@ def json_values(pieces: Iterable[bytes]) -> Iterator[Any]:
         held += decoder.decode(piece)
         while held := held.lstrip():
             if held[0] not in "{[":
-                line, sep, rest = held.partition("\n")
+                _line, sep, rest = held.partition("\n")
                 if not sep:
                     break
                 held = rest

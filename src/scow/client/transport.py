@@ -1,6 +1,8 @@
-"""HTTP/1.1 to an engine: unix, tcp, tcp+tls and ssh endpoints, streaming bodies, hijacked connections. Synchronous, made for short-lived programs.
+"""HTTP/1.1 to an engine: unix, tcp, tcp+tls and ssh endpoints, streaming bodies, hijacked connections. Synchronous, made for
+short-lived programs.
 
-Nothing is stored. Called by `client/api.py`. Knows no nouns; statuses of 400 and more become `ApiError` (a ScowError with the status and the daemon's sentence).
+Nothing is stored. Called by `client/api.py`. Knows no nouns; statuses of 400 and more become `ApiError` (a ScowError with the status
+and the daemon's sentence).
 """
 
 from __future__ import annotations
@@ -344,7 +346,8 @@ class Response:
                 except ValueError:
                     message = body.decode("utf-8", "replace").strip()
             self.close()
-            raise ApiError(self.status, message or f"request returned status {self.status}; check if the server supports the requested API version")
+            raise ApiError(self.status, message or f"request returned status {self.status}; check if the server supports the requested
+            API version")
         return self
 
     def hijack(self) -> Connection:

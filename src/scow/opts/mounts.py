@@ -135,6 +135,6 @@ def parse_volume(text: str) -> tuple[str, bool]:
     source, sep, rest = text.partition(":")
     if not sep:
         return text, False
-    if source.startswith("./") or source in (".", "..") or source.startswith("../") or source.startswith("~/"):
+    if source.startswith(("./", "../", "~/")) or source in (".", ".."):
         source = os.path.abspath(os.path.expanduser(source) if source.startswith("~/") else source)
     return f"{source}:{rest}", True

@@ -1,4 +1,5 @@
-"""`--publish` and `--expose`: `[ip:][host[-range]]:container[-range][/proto]`, and the long form `target=80,published=8080,protocol=tcp`."""
+"""`--publish` and `--expose`: `[ip:][host[-range]]:container[-range][/proto]`, and the long form
+`target=80,published=8080,protocol=tcp`."""
 
 from __future__ import annotations
 

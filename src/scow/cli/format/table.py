@@ -20,7 +20,7 @@ PADDING = 3
 MINIMUM = 10
 
 
-def layout(rows: Sequence[Sequence[str]]) -> str:
+def layout(rows: Sequence[Sequence[str]], minimum: int = MINIMUM) -> str:
     """Aligned columns as docker prints them; the last cell of a line is not padded. Lines with fewer cells end a column."""
     widths: dict[tuple[int, int], int] = {}
     blocks: list[list[int]] = []
@@ -36,7 +36,7 @@ def layout(rows: Sequence[Sequence[str]]) -> str:
                 block = ident
             current.append(block)
             key = (column, block)
-            widths[key] = max(widths.get(key, MINIMUM), len(cells[column]) + PADDING)
+            widths[key] = max(widths.get(key, minimum), len(cells[column]) + PADDING)
         blocks.append(current)
         previous = current
     lines = []

@@ -267,7 +267,8 @@ def _modes(options: Options, host: dict[str, Any]) -> None:
     from scow.opts.env import mapping
     from scow.opts.shellwords import parse_restart, parse_security
 
-    for flag, key in (("privileged", "Privileged"), ("read-only", "ReadonlyRootfs"), ("rm", "AutoRemove"), ("oom-kill-disable", "OomKillDisable")):
+    for flag, key in (("privileged", "Privileged"), ("read-only", "ReadonlyRootfs"), ("rm", "AutoRemove"), ("oom-kill-disable",
+    "OomKillDisable")):
         if options.flag(flag):
             host[key] = True
     if options.given("init"):

@@ -1,0 +1,113 @@
+"""`scow stop`, `kill`, `restart`, `pause`, `unpause`, `rename`, `rm` and `wait`."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    from typing import Any
+
+    from scow.cli.command import Cli
+    from scow.cli.flags import Options
+
+from scow.cli.command import Command, each
+from scow.client.api import container_path
+from scow.errors import ScowError
+
+
+def _each(cli: Cli, args: list[str], verb: str, params: dict[str, Any] | None = None) -> int:
+    def act(name: str) -> None:
+        cli.client.post(container_path(name, verb), params)
+
+    return each(cli, args, act)
+
+
+def _grace(options: Options) -> dict[str, Any]:
+    return {"t": options.number("timeout") if options.given("timeout") else None, "signal": options.text("signal") or None}
+
+
+def stop(cli: Cli, options: Options, args: list[str]) -> int:
+    """Stops containers, in the given order."""
+    return _each(cli, args, "stop", _grace(options))
+
+
+def restart(cli: Cli, options: Options, args: list[str]) -> int:
+    """Stops and starts containers."""
+    return _each(cli, args, "restart", _grace(options))
+
+
+def kill(cli: Cli, options: Options, args: list[str]) -> int:
+    """Sends a signal."""
+    return _each(cli, args, "kill", {"signal": options.text("signal") or None})
+
+
+def pause(cli: Cli, options: Options, args: list[str]) -> int:
+    """Freezes containers."""
+    return _each(cli, args, "pause")
+
+
+def unpause(cli: Cli, options: Options, args: list[str]) -> int:
+    """Thaws containers."""
+    return _each(cli, args, "unpause")
+
+
+def rename(cli: Cli, options: Options, args: list[str]) -> int:
+    """Renames a container."""
+    old, new = args[0].strip(), args[1].strip()
+    if not old or not new:
+        raise ScowError("Error: Neither old nor new names may be empty")
+    cli.client.post(container_path(old, "rename"), {"name": new})
+    return 0
+
+
+def remove(cli: Cli, options: Options, args: list[str]) -> int:
+    """Removes containers."""
+    params = {"force": options.flag("force"), "link": options.flag("link"), "v": options.flag("volumes")}
+
+    def act(name: str) -> str | None:
+        name = name.strip("/") or name
+        try:
+            cli.client.delete(container_path(name), params)
+        except ScowError as exc:
+            if options.flag("force") and getattr(exc, "status", 0) == 404:
+                cli.err(f"Error response from daemon: {exc.message}\n")
+                return ""
+            raise
+        return name
+
+    return each(cli, args, act)
+
+
+def wait(cli: Cli, options: Options, args: list[str]) -> int:
+    """Waits, and prints the exit codes."""
+
+    def act(name: str) -> str:
+        answer = cli.client.post(container_path(name, "wait"))
+        if not isinstance(answer, dict):
+            raise ScowError(f"error waiting for container {name}: unexpected EOF")
+        error = (answer.get("Error") or {}).get("Message")
+        if error:
+            raise ScowError(error)
+        return str(answer.get("StatusCode"))
+
+    return each(cli, args, act)
+
+
+_SIGNAL = ("signal", "s", "string", "", "Signal to send")
+_TIMEOUT = ("timeout", "t", "int", 0, "Seconds to wait before killing")
+_MANY = " CONTAINER [CONTAINER...]"
+STOP = Command(" [OPTIONS]" + _MANY, "Stop one or more running containers", (_SIGNAL, _TIMEOUT, ("time", "", "int", 0, "")), stop, 1)
+RESTART = Command(" [OPTIONS]" + _MANY, "Restart one or more containers", (_SIGNAL, _TIMEOUT), restart, 1)
+KILL = Command(" [OPTIONS]" + _MANY, "Kill one or more running containers", (_SIGNAL,), kill, 1)
+PAUSE = Command(_MANY, "Pause all processes within one or more containers", (), pause, 1)
+UNPAUSE = Command(_MANY, "Unpause all processes within one or more containers", (), unpause, 1)
+RENAME = Command(" CONTAINER NEW_NAME", "Rename a container", (), rename, 2, 2)
+WAIT = Command(_MANY, "Block until one or more containers stop, then print their exit codes", (), wait, 1)
+RM = Command(
+    " [OPTIONS]" + _MANY, "Remove one or more containers",
+    (
+        ("force", "f", "bool", False, "Remove running containers too, by killing them"),
+        ("link", "l", "bool", False, "Remove the given link"),
+        ("volumes", "v", "bool", False, "Remove the container's anonymous volumes"),
+    ),
+    remove, 1,
+)
