@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scow.containers.container import Container
-from scow.containers.parts import Parts
-from scow.errors import Conflict
+from scow.containers.parts import Defaults, Parts
+from scow.errors import Conflict, InvalidArgument
+from scow.model.container import HostConfig
 from scow.model.oci import SpecMount
 from scow.network import links
 from scow.runtime import shm
@@ -107,9 +108,27 @@ def link_environment(parts: Parts, container: Container) -> list[str]:
     return found
 
 
+def with_engine_security(host: HostConfig, defaults: Defaults) -> HostConfig:
+    """The daemon's own `no-new-privileges` and seccomp profile where the container says nothing. Raises InvalidArgument (profile unreadable)."""
+    added = []
+    keys = {option.replace(":", "=", 1).partition("=")[0] for option in host.security_opt}
+    if defaults.no_new_privileges and "no-new-privileges" not in keys:
+        added.append("no-new-privileges")
+    if defaults.seccomp_profile not in ("", "builtin") and "seccomp" not in keys and not host.privileged:
+        text = defaults.seccomp_profile
+        if text != "unconfined":
+            try:
+                text = Path(text).read_text()
+            except (OSError, UnicodeDecodeError) as exc:
+                raise InvalidArgument(f"opening seccomp profile ({text}) failed: {exc}") from None
+        added.append(f"seccomp={text}")
+    return dataclasses.replace(host, security_opt=[*host.security_opt, *added]) if added else host
+
+
 def document(parts: Parts, container: Container, netns: str | None, mounted: Sequence[SpecMount], spaces: dict[str, str]) -> bytes:
     """config.json. Raises InvalidArgument (user, devices, limits) as `runtime.spec.build`. Blocking."""
-    host, config, defaults = container.host, container.config, parts.defaults
+    config, defaults = container.config, parts.defaults
+    host = with_engine_security(container.host, defaults)
     taken = {mount.destination for mount in mounted}
     shared = shm_path(parts, container)
     extra = link_environment(parts, container)
@@ -131,8 +150,6 @@ def document(parts: Parts, container: Container, netns: str | None, mounted: Seq
         shm=str(shared) if shared is not None else None,
         init_program=str(defaults.init_path) if defaults.init_path else None,
     )
-    if defaults.no_new_privileges and not any(option.startswith("no-new-privileges") for option in host.security_opt):
-        spec = dataclasses.replace(spec, host=dataclasses.replace(host, security_opt=[*host.security_opt, "no-new-privileges"]))
     return json.dumps(oci.build(spec)).encode()
 
 

@@ -108,13 +108,17 @@ class Creator:
         for attribute in ("network_mode", "ipc_mode", "pid_mode"):
             mode: str = getattr(host, attribute)
             if mode.startswith("container:"):
-                changes[attribute] = "container:" + self.parts.store.get(mode.removeprefix("container:")).id
+                try:
+                    changes[attribute] = "container:" + self.parts.store.get(mode.removeprefix("container:")).id
+                except NotFound as error:
+                    raise InvalidArgument(error.message) from None
         links: dict[str, str] = {}
         for link in host.links:
             target, _, alias = link.partition(":")
             other = self.parts.store.find(target) if target else None
             if other is None:
-                raise NotFound(f"could not get container for {target}: No such container: {target}")
+                # "not found" would make a client look for the image
+                raise InvalidArgument(f"could not get container for {target}: No such container: {target}")
             if other.host.network_mode == "host":
                 raise InvalidArgument(
                     "conflicting options: host type networking can't be used with links. This would result in undefined behavior"

@@ -147,11 +147,15 @@ class Listing:
             "label": lambda given: lambda found: given.match_labels(found.config.labels),
             "name": self._name,
             "network": _network,
-            "publish": _publish,
+            "publish": self._publish,
             "status": _status,
             "volume": _volume,
         }
         return [maker(filters) for key, maker in makers.items() if key in filters]
+
+    def _publish(self, filters: Filters) -> Test:
+        wanted = _ports(filters, "publish")
+        return lambda found: not wanted.isdisjoint(self._view.published(found))
 
     def _name(self, filters: Filters) -> Test:
         filters.match_regex("name", "")  # a bad pattern is refused even where no container is
@@ -254,11 +258,6 @@ def _ports(filters: Filters, key: str) -> frozenset[str]:
 def _expose(filters: Filters) -> Test:
     wanted = _ports(filters, "expose")
     return lambda found: not wanted.isdisjoint(found.config.exposed_ports)
-
-
-def _publish(filters: Filters) -> Test:
-    wanted = _ports(filters, "publish")
-    return lambda found: not wanted.isdisjoint(found.host.port_bindings)
 
 
 def _volume(filters: Filters) -> Test:

@@ -15,9 +15,9 @@ from scow.aio import Unwind, in_pool
 from scow.containers import bundle
 from scow.containers.container import Container
 from scow.containers.lifecycle import Health, Status, Transition
+from scow.containers.logs import plan_of
 from scow.containers.parts import Parts
 from scow.errors import Conflict, NotModified, ScowError
-from scow.logdrivers.plan import Facts, plan
 from scow.model.oci import SpecMount
 from scow.network.endpoint import Sandbox, SandboxRequest
 from scow.runtime import shm
@@ -125,12 +125,7 @@ class Starter:
 
     def plan_log(self, container: Container) -> None:
         """Settle where the output goes; again after a change of name or a restart of the daemon. Raises InvalidArgument."""
-        if container.log is None:
-            config = container.config
-            facts = Facts(
-                container.id, container.name, container.image_id, container.image_ref, config.labels, tuple(config.env), container.path
-            )
-            container.log = plan(container.host.log_config, facts, container.dir)
+        plan_of(container)
 
     @staticmethod
     def health(container: Container) -> Health | None:

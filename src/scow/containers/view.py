@@ -207,6 +207,12 @@ class View:
         except NotFound:
             return None
 
+    def published(self, container: Container) -> set[str]:
+        """The host ports that lead to a container now, as `8080/tcp`."""
+        live = self._live(container)
+        ports = live.ports if live else {}
+        return {f"{one['HostPort']}/{port.rpartition('/')[2]}" for port, found in ports.items() for one in found or ()}
+
     def network_settings(self, container: Container) -> dict[str, Any]:
         """NetworkSettings of inspect, with the old fields that mirror the default bridge."""
         live = self._live(container)
