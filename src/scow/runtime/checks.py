@@ -35,6 +35,8 @@ def validate(host: HostConfig, config: ContainerConfig, version: object = None) 
     _config(config)
     _restart_policy(host)
     _modes(host, config)
+    if host.network_mode == "host" and any(host.port_bindings.values()):
+        warnings.append("Published ports are discarded when using host network mode")
     warnings += validate_resources(host)
     _limits(host)
     security.parse(host.security_opt, host.privileged)

@@ -1,4 +1,4 @@
-"""Networks on the real kernel, in a network and mount namespace of the test's own: a child process does the work (`scenario.py`), this file reads what it saw."""
+"""Networks on the real kernel, in namespaces of the test's own: `scenario.py` does the work, this file reads what it saw."""
 
 import json
 import os

@@ -12,7 +12,7 @@ from scow.containers.listing import ACCEPTED, Listing, ListQuery
 from scow.containers.view import View
 from scow.errors import InvalidArgument, NotFound
 from scow.filters import Filters
-from scow.model.container import ContainerConfig, HostConfig
+from scow.model.container import ContainerConfig
 from scow.model.network import EndpointSettings
 from scow.volumes.mounts import MountPoint
 
@@ -55,14 +55,15 @@ def listing() -> Listing:
         "two", State(status=Status.PAUSED, pid=4, started_ns=5), mounts=(MountPoint(type="volume", name="vol", destination="/data"),)
     )
     two.config = ContainerConfig(labels={"role": "db"})
-    two.host = HostConfig(port_bindings={"53/udp": []})
     done = made("done", State(status=Status.EXITED, exit_code=3, started_ns=5, finished_ns=6), networks={"host": EndpointSettings()})
     done.image_id = "sha256:" + "2" * 64
     new = made("new")
     containers = [one, two, done, new]
     for number, box in enumerate(containers):
         box.created_ns = number + 1
-    return Listing(Store(containers), ImageStore(), View(Networks(), Images(), clock=lambda: 10))
+    networks = Networks()
+    networks.views[two.id] = SimpleNamespace(ports={"53/udp": [{"HostIp": "0.0.0.0", "HostPort": "5353"}], "80/tcp": None})
+    return Listing(Store(containers), ImageStore(), View(networks, Images(), clock=lambda: 10))
 
 
 def chosen(listing: Listing, all: bool = True, limit: int = 0, **filters: list[str]) -> str:
@@ -88,7 +89,8 @@ def chosen(listing: Listing, all: bool = True, limit: int = 0, **filters: list[s
         ({"volume": ["/data"]}, "two"),
         ({"volume": ["vol"]}, "two"),
         ({"expose": ["90"]}, "one"),
-        ({"publish": ["50-60/udp"]}, "two"),
+        ({"publish": ["5350-5360/udp"]}, "two"),
+        ({"publish": ["53/udp"]}, ""),
         ({"network": ["host"]}, "done"),
         ({"network": ["nnnn"]}, "new two one"),
         ({"is_task": ["true"]}, ""),
