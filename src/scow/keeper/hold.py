@@ -1,26 +1,34 @@
 """Output between pipe and log, in memory shared with the daemon: what a dead keeper had read but not written is not lost.
 
-Layout of a region: `start`, `end` (unlogged bytes), `size` (log size before a write in progress, else -1) as 64-bit numbers, then the
-buffer at 64. Stored: one memfd per process, two regions; the daemon holds a duplicate and hands it to the next keeper.
+Layout of a region: `start`, `end` (unlogged bytes), `size` (log size before a write in progress, else -1), `pending` (bytes a read in
+progress will bring) as 64-bit numbers, then the buffer at 64. A read asks for no more than waits, so it brings all or nothing; which of
+the two, a mark put where its last bytes go tells the next keeper.
+Stored: one memfd per process, two regions; the daemon holds a duplicate and hands it to the next keeper.
 """
 
+import fcntl
 import mmap
 import os
 import struct
+import sys
+import termios
 
 CAPACITY = 128 * 1024
 _BASE = 64
 _REGION = _BASE + CAPACITY
-_HEADER = struct.Struct("qqq")
+_HEADER = struct.Struct("qqqq")
+_MARK = b"\xff\xfe\xc0\xf5\xff\xc1\xfe\xff"  # nothing that UTF-8 text could hold
+
+_waiting = bytearray(4)
 
 
 def create() -> int:
     """A new descriptor for the regions of one process."""
     fd = os.memfd_create("scow-hold", os.MFD_CLOEXEC)
     os.ftruncate(fd, 2 * _REGION)
-    _first = _HEADER.pack(0, 0, -1)
-    os.pwrite(fd, _first, 0)
-    os.pwrite(fd, _first, _REGION)
+    empty = _HEADER.pack(0, 0, -1, 0)
+    os.pwrite(fd, empty, 0)
+    os.pwrite(fd, empty, _REGION)
     return fd
 
 
@@ -30,19 +38,32 @@ class Region:
     def __init__(self, memory: mmap.mmap, index: int) -> None:
         self._memory = memory
         self._at = index * _REGION
-        start, end, size = _HEADER.unpack_from(memory, self._at)
-        if not 0 <= start <= end <= CAPACITY:
-            start = end = 0
+        start, end, size, pending = _HEADER.unpack_from(memory, self._at)
+        if not 0 <= start <= end <= end + pending <= CAPACITY:
+            start = end = pending = 0
+        last = self._at + _BASE + end + pending
+        marked = min(pending, len(_MARK))
+        if pending and memory[last - marked : last] != _MARK[:marked]:
+            end += pending
         self.start, self.end, self.torn = start, end, size
+        self._note(size)
 
-    def _note(self, size: int = -1) -> None:
-        _HEADER.pack_into(self._memory, self._at, self.start, self.end, size)
+    def _note(self, size: int = -1, pending: int = 0) -> None:
+        _HEADER.pack_into(self._memory, self._at, self.start, self.end, size, pending)
 
     def read_from(self, fd: int) -> int:
         """Read what fits: how much, 0 at the end of the stream; BlockingIOError when nothing waits."""
         base = self._at + _BASE
-        with memoryview(self._memory) as view, view[base + self.end : base + CAPACITY] as room:
-            count = os.readv(fd, [room])
+        room = CAPACITY - self.end
+        fcntl.ioctl(fd, termios.FIONREAD, _waiting)
+        waits = min(int.from_bytes(_waiting, sys.byteorder), room)
+        if waits:
+            marked = min(waits, len(_MARK))
+            last = base + self.end + waits
+            self._memory[last - marked : last] = _MARK[:marked]
+            self._note(pending=waits)
+        with memoryview(self._memory) as view, view[base + self.end : base + self.end + (waits or room)] as target:
+            count = os.readv(fd, [target])
         self.end += count
         self._note()
         return count

@@ -242,7 +242,10 @@ class Keeper:
             process.attach(socket.socket(fileno=fd), options, early)
 
     def _op_adopt(self, connection: Connection, message: dict[str, Any], named: dict[str, int], left: set[int]) -> None:
-        """Take over a process of a keeper that died."""
+        """Take over a process of a keeper that died; one we have already stays as it is."""
+        if (message["meta"]["id"], message["meta"]["exec"]) in self._processes:
+            connection.send({"re": message["n"]})
+            return
         held: dict[str, int] = {name: named[name] for name in ("in", "out", "err", "hold", "master", "pidfd") if name in named}
         left -= set(held.values())
         process = self._hold(message["meta"], held)

@@ -1,5 +1,6 @@
 """Processes by descriptor: open, signal, and learn how one ended, as its parent or not. Nothing is stored."""
 
+import contextlib
 import fcntl
 import os
 import signal
@@ -52,3 +53,20 @@ def collect(fd: int) -> int | None:
     """Exit code by whichever way the kernel offers now; None: still running, or not to be learned (yet)."""
     code = reap(fd)
     return exit_info(fd) if code is None else code
+
+
+def reap_orphans(names: frozenset[str], ours: frozenset[int]) -> int:
+    """Reap ended children named as in `names` that came to us when their parent died, but not the pids of `ours`; how many."""
+    count = 0
+    with contextlib.suppress(OSError):
+        for thread in os.listdir("/proc/self/task"):
+            with open(f"/proc/self/task/{thread}/children") as file:
+                children = [int(word) for word in file.read().split()]
+            for pid in children:
+                with contextlib.suppress(OSError, ValueError, IndexError):
+                    with open(f"/proc/{pid}/stat") as file:
+                        head, _, tail = file.read().rpartition(")")
+                    if tail.split()[0] == "Z" and pid not in ours and head.partition("(")[2] in names:
+                        os.waitpid(pid, os.WNOHANG)
+                        count += 1
+    return count

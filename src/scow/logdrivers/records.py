@@ -67,18 +67,20 @@ def _single(line: bytes) -> Batch | None:
         return None
 
 
-def _extent(chunk: bytes, start: int, border: bytes) -> int:
-    """End of the last record from `start` on that closes with `border`, looking ahead in growing steps."""
-    step = 4096
-    while True:
-        found = chunk.rfind(border, start, start + step)
-        if found < 0:
-            return start
-        end = found + len(border)
-        if end < start + step // 2 or end == len(chunk):
-            return end
-        start = end
-        step = min(step * 4, 1 << 20)
+def _extent(chunk: bytes, start: int, length: int, border: bytes) -> int:
+    """End of the last record from `start` on that closes with `border`; by probing, neighbours share their time. `length`: a record's."""
+    size = len(chunk)
+    step = smallest = max(256, 2 * length)
+    growing = True
+    while step >= smallest and start < size:
+        end = chunk.rfind(b"\n", start, min(start + step, size)) + 1
+        if end and chunk.endswith(border, start, end):
+            start = end
+            step = step * 4 if growing else step
+        else:
+            growing = False
+            step //= 2
+    return start
 
 
 def _many(segment: bytes, tail: bytes) -> tuple[bytes | None, int]:
@@ -127,7 +129,7 @@ def batches(chunk: bytes) -> Iterator[Batch]:
                 position = end
                 continue
             attrs = whole.attrs
-        last = _extent(chunk, end, tail)
+        last = _extent(chunk, end, end - position, tail)
         text, pieces = _many(chunk[position:last], tail) if last > end else (None, 1)
         if text is None:
             # one record: also when the streams alternate within one time

@@ -45,7 +45,7 @@ class Link:
         return self._sock is not None
 
     async def open(self) -> bool:
-        """Connect to the living keeper, else start one; True if it was living. Its processes come as events first."""
+        """Connect to the living keeper, else start one; True if it was living. Its processes come first."""
         path = str(self._run / "keeper.sock")
         sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_CLOEXEC)
         found = True
@@ -63,7 +63,7 @@ class Link:
         async with asyncio.timeout(_HELLO):
             hello, _ = await self.request({"op": "hello", "version": protocol.VERSION})
         if hello["version"] != protocol.VERSION:
-            raise Internal(f"the running keeper speaks version {hello['version']}, this daemon {protocol.VERSION}: stop its containers first")
+            raise Internal(f"the running keeper speaks version {hello['version']}, not {protocol.VERSION}: stop its containers first")
         self._pid = int(hello["pid"])
         return found
 

@@ -21,6 +21,13 @@ from scow.runtime.types import Runtime, StartFailed
 logger = log.get(__name__)
 _COMMAND_TIMEOUT = 60.0
 _MAX_OUTPUT = 1 << 20
+_commands: set[int] = set()  # our own runtime commands under way
+
+
+def reap_orphans(runtimes: Sequence[Runtime]) -> None:
+    """Reap what a dead keeper was running: runtime commands and compressors."""
+    names = {os.path.basename(runtime.path)[:15] for runtime in runtimes} | {"crun", "runc", "exe", "nice", "gzip", "scow-keeper"}
+    pidfd.reap_orphans(frozenset(names), frozenset(_commands))
 
 
 def command(runtime: Runtime, root: Path, log_file: Path | None, *words: str) -> list[str]:
@@ -51,9 +58,11 @@ async def run(argv: Sequence[str], timeout: float = _COMMAND_TIMEOUT) -> tuple[i
     err = os.memfd_create("err", os.MFD_CLOEXEC)
     try:
         try:
-            process = pidfd.open_pid(spawn.spawn(argv, {1: out, 2: err}))
+            pid = spawn.spawn(argv, {1: out, 2: err})
+            process = pidfd.open_pid(pid)
         except OSError as error:
             raise Internal(f"{argv[0]}: {error.strerror}") from error
+        _commands.add(pid)
         try:
             async with asyncio.timeout(timeout):
                 await ended(process)
@@ -67,6 +76,7 @@ async def run(argv: Sequence[str], timeout: float = _COMMAND_TIMEOUT) -> tuple[i
                 with contextlib.suppress(ChildProcessError):
                     os.waitid(os.P_PIDFD, process, os.WEXITED)  # noqa: ASYNC222  it has just been killed
                 code = 137
+            _commands.discard(pid)
             os.close(process)
         texts = [os.pread(fd, _MAX_OUTPUT, 0).decode(errors="replace") for fd in (out, err)]
         return code, texts[0], texts[1].strip()

@@ -1,6 +1,6 @@
 """Every live process: started through the keeper, watched by pidfd here, ended exactly once. For `runtime.task`.
 
-The one owner of "who awaits this exit" is this daemon: it watches the pidfd of each process itself, so no death of a keeper can lose an exit.
+The one owner of "who awaits this exit" is this daemon: it watches the pidfd of each process, so no death of a keeper loses an exit.
 The keeper's record is waited for first (it comes after the last output is in the log); what the kernel says is the fallback.
 Stored: exit records in run/exits (also written here when the keeper did not). See docs/design/runtime.md.
 """
@@ -30,7 +30,7 @@ _MISSED = 1000
 _OWN_RECORD = 1.0  # a known exit is recorded by us when the keeper has not done it by then
 _UNKNOWN = 5.0
 _LEASE = 60.0
-_ATTEMPTS = 3
+_ATTEMPTS = 5
 
 
 class RunFailed(ScowError):
@@ -45,9 +45,15 @@ def to_exit(record: dict[str, Any]) -> Exit:
 class Supervision:
     """The table of live processes and the keeper's link."""
 
-    def __init__(self, run_dir: Path, on_settled: Callable[[Live], None], on_detach: Callable[[str, str], None]) -> None:
+    def __init__(
+        self,
+        run_dir: Path,
+        on_settled: Callable[[Live], None],
+        on_detach: Callable[[str, str], None],
+        reap_orphans: Callable[[], None],
+    ) -> None:
         self.exits_dir = run_dir / "exits"
-        self._on_settled, self._on_detach = on_settled, on_detach
+        self._on_settled, self._on_detach, self._reap_orphans = on_settled, on_detach, reap_orphans
         self.live: dict[Key, Live] = {}
         self._missed: dict[Key, dict[str, Any]] = {}  # exits told before the answer of their start was read
         self._link = Link(run_dir, self._event, self._lost)
@@ -115,7 +121,9 @@ class Supervision:
                 if orphan is not None:
                     await self._keeper()
                     self._watch(orphan)
-                    await self._adopt(orphan, kit)
+                    # from here on a revival adopts it like the others, only its clients would be lost
+                    with contextlib.suppress(KeeperGone):
+                        await self._adopt(orphan, kit)
                     return orphan
                 await undo()
                 continue
@@ -128,7 +136,7 @@ class Supervision:
             if (early := self._missed.pop((process.container_id, process.exec_id), None)) is not None:
                 self._finish(process, early)
             return process
-        raise Internal("the keeper ended three times while the process was started")
+        raise Internal("the keeper ended again and again while the process was started")
 
     def _aftermath(self, meta: dict[str, Any], pid_file: Path, kit: Kit) -> Live | None:
         """The process a runtime left behind whose keeper died before it could tell."""
@@ -220,7 +228,13 @@ class Supervision:
                 delay = min(2.0, delay * 2 + 0.05)
         logger.info("a new keeper holds the containers")
         self._reviving = False
+        self._tasks.start(self._sweep(), "sweep")
         self._ready.set()
+
+    async def _sweep(self) -> None:
+        for delay in (0.5, 2.0, 10.0):
+            await asyncio.sleep(delay)
+            self._reap_orphans()
 
     # exits
 

@@ -38,7 +38,12 @@ class TaskManager:
         self._consoles = run_dir / "con"
         self._bundles = run_dir / "bundles"
         self._runtimes, self._default = runtimes, default
-        self._super = Supervision(run_dir, self._settled, lambda container, execution: self.on_detach(container, execution))
+        self._super = Supervision(
+            run_dir,
+            self._settled,
+            on_detach=lambda container, execution: self.on_detach(container, execution),
+            reap_orphans=lambda: oci.reap_orphans(tuple(self._runtimes.values())),
+        )
         self._tasks = aio.Supervisor("tasks")
         self._early: dict[tuple[str, str], Live] | None = {}  # exits before `recover` has told what it found
         self._counter = 0

@@ -6,9 +6,9 @@ import signal
 import socket
 
 import pytest
+from tests.integration.runtime.conftest import Bench, read_all, read_until, until, use
 
 from scow.runtime.task import Attachment, Exit, StartFailed, Stdio, Task
-from tests.integration.runtime.conftest import Bench, read_all, read_until, until, use
 
 
 def pair(**options: object) -> tuple[socket.socket, Attachment]:
@@ -34,10 +34,10 @@ def test_exit_code_and_log(bench: Bench) -> None:
 
 def test_missing_program_is_127(bench: Bench) -> None:
     async def scenario(bench: Bench) -> None:
-        with pytest.raises(StartFailed, match="executable file not found in \\$PATH: unknown") as caught:
+        with pytest.raises(StartFailed, match=r"executable file not found in \$PATH: unknown") as caught:
             await bench.manager.run(bench.spec("nope"))
         assert caught.value.exit_code == 127
-        with pytest.raises(StartFailed, match="is a directory|permission denied") as caught:
+        with pytest.raises(StartFailed, match=r"is a directory|permission denied") as caught:
             await bench.manager.run(bench.spec("/bin"))
         assert caught.value.exit_code == 126
         with pytest.raises(StartFailed, match="stat /bin/nope: no such file or directory"):
@@ -59,7 +59,7 @@ def test_attach_with_stdin_half_close(bench: Bench) -> None:
             await sending.sock_sendall(ours, payload)
             ours.shutdown(socket.SHUT_WR)
 
-        task = asyncio.ensure_future(send())
+        task = sending.create_task(send())
         data = await read_all(ours)
         await task
         out = b""
@@ -105,7 +105,8 @@ def test_exec(bench: Bench) -> None:
     async def scenario(bench: Bench) -> None:
         spec = bench.spec("sleep", "1000")
         await bench.manager.run(spec)
-        process = {"user": {"uid": 0, "gid": 0}, "args": ["sh", "-c", "echo hi; ls /proc/self/fd; exit 3"], "env": ["PATH=/bin"], "cwd": "/"}
+        args = ["sh", "-c", "echo hi; exit 3"]
+        process = {"user": {"uid": 0, "gid": 0}, "args": args, "env": ["PATH=/bin"], "cwd": "/"}
         ours, attachment = pair(mux=True)
         await bench.manager.exec(spec.container_id, "e1", process, Stdio(), [attachment])
         data = await read_all(ours)
