@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from scow import ids
-from scow.errors import Conflict, InvalidArgument, ScowError
+from scow.errors import Conflict, Internal, InvalidArgument
 from scow.kernel import mounts
 
 OPTIONS = frozenset({"type", "o", "device", "size"})
@@ -25,7 +25,7 @@ _CLEARS = {"rw": mounts.MS_RDONLY, "suid": mounts.MS_NOSUID, "dev": mounts.MS_NO
            "diratime": 2048, "norelatime": 1 << 21, "nostrictatime": 1 << 24, "nomand": 64, "defaults": 0}  # fmt: skip
 
 
-class MountFailed(ScowError):
+class MountFailed(Internal):
     """A volume could not be mounted."""
 
 

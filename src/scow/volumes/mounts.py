@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from scow import aio
-from scow.errors import InvalidArgument, ScowError, Unsupported
+from scow.errors import Internal, InvalidArgument, NotFound, Unsupported
 from scow.kernel import inroot
 from scow.kernel import mounts as kernel
 from scow.model.container import ContainerConfig, HostConfig, Mount
@@ -29,7 +29,7 @@ __all__ = ["MountFailed", "MountPoint", "activate", "deactivate", "engine_file",
 _MAX_MOUNTS = 1000
 
 
-class MountFailed(ScowError):
+class MountFailed(Internal):
     """A mount could not be made ready at start."""
 
 
@@ -80,14 +80,19 @@ def resolve(
 ) -> list[MountPoint]:
     """The mount points of a new container; missing volumes are made last, when everything else was found right.
 
-    `config.volumes` holds the image's volumes too. `find(container)` gives another container's mounts (raises NotFound). `use(name)` is
+    `config.volumes` holds the image's volumes too. `find(container)` gives another container's mounts (may raise NotFound). `use(name)` is
     told of each volume before it is needed further (to record the reference). Raises InvalidArgument with dockerd's texts.
     """
     points: dict[str, MountPoint] = {}
     for text in host.volumes_from:
         name, mode = binds.parse_volumes_from(text)
         writable = binds.parse_mode(mode, True, mode).rw
-        for mount in find(name):
+        try:
+            found = list(find(name))
+        except NotFound as error:
+            # A 404 of create means to clients that the image is missing: they would pull it and ask again.
+            raise InvalidArgument(error.message) from None
+        for mount in found:
             points[mount.destination] = replace(mount, rw=mount.rw and writable, copy=False)
     taken = set()
     wanted: dict[str, tuple[MountPoint, Mount | None]] = {}
