@@ -96,8 +96,12 @@ class Root:
                 fd = _place(top, target, os.path.isdir(source))
             except OSError:
                 continue  # something else is in its place: the start of the container would fail, too
-            mounts.bind(source, f"/proc/self/fd/{fd}", recursive=True, read_only=bind_read_only)
+            mounts.bind(source, f"/proc/self/fd/{fd}", recursive=True)
             os.close(fd)
+            if bind_read_only:  # the descriptor is of what the bind covers: look again
+                fd = paths.open_in_root(top, target)
+                mounts.mount("", f"/proc/self/fd/{fd}", flags=mounts.MS_BIND | mounts.MS_REMOUNT | mounts.MS_RDONLY)
+                os.close(fd)
         if read_only:
             mounts.mount("", root, flags=mounts.MS_BIND | mounts.MS_REMOUNT | mounts.MS_RDONLY)
         os.fchdir(top)
