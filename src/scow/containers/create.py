@@ -109,12 +109,9 @@ class Creator:
             mode: str = getattr(host, attribute)
             if mode.startswith("container:"):
                 try:
-                    try:
                     changes[attribute] = "container:" + self.parts.store.get(mode.removeprefix("container:")).id
                 except NotFound as error:
                     # A 404 of create means to clients that the image is missing: they would pull it and ask again.
-                    raise InvalidArgument(error.message) from None
-                except NotFound as error:
                     raise InvalidArgument(error.message) from None
         links: dict[str, str] = {}
         for link in host.links:
