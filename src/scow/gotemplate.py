@@ -546,13 +546,11 @@ class _Run:
                 value = value[name]
             elif value is None or value is NO_VALUE:
                 if value is None and self.missing == "error":
-                    raise TemplateError(f'template: :1:2: executing "" at <.{".".join(path)}>: nil pointer evaluating interface
-                    {{}}.{name}')
+                    raise TemplateError(f'template: :1:2: executing "" at <.{".".join(path)}>: nil pointer evaluating interface {{}}.{name}')
                 value = NO_VALUE
                 continue
             else:
-                raise TemplateError(f'template: :1:2: executing "" at <.{".".join(path)}>: can\'t evaluate field {name} in type
-                {_type(value)}')
+                raise TemplateError(f'template: :1:2: executing "" at <.{".".join(path)}>: can\'t evaluate field {name} in type {_type(value)}')
             if callable(value):
                 try:
                     value = value(*(args or [])) if last else value()

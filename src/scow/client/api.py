@@ -33,8 +33,8 @@ def query(params: Params | None) -> str:
     for key, value in (params or {}).items():
         if value is None or value is False:
             continue
-        for one in value if isinstance(value, (list, tuple)) else (value,):
-            pairs.append(f"{key}={quote('1' if one is True else str(one))}")
+        many = value if isinstance(value, (list, tuple)) else (value,)
+        pairs += [f"{key}={quote('1' if one is True else str(one))}" for one in many]
     return "?" + "&".join(pairs) if pairs else ""
 
 

@@ -346,8 +346,7 @@ class Response:
                 except ValueError:
                     message = body.decode("utf-8", "replace").strip()
             self.close()
-            raise ApiError(self.status, message or f"request returned status {self.status}; check if the server supports the requested
-            API version")
+            raise ApiError(self.status, message or f"request returned status {self.status}; check if the server supports the requested API version")
         return self
 
     def hijack(self) -> Connection:

@@ -83,8 +83,7 @@ def parse_rate(text: str, sized: bool) -> dict[str, Any]:
             raise ValueError
     except (InvalidArgument, ValueError):
         form = "<number>[<unit>]" if sized else "<number>"
-        raise InvalidArgument(f"invalid rate for device: {text}. The correct format is <device-path>:{form}. Number must be a positive
-        integer") from None
+        raise InvalidArgument(f"invalid rate for device: {text}. The correct format is <device-path>:{form}. Number must be a positive integer") from None
     return {"Path": path, "Rate": value}
 
 

@@ -101,14 +101,13 @@ def parse_mount(text: str) -> dict[str, Any]:
         raise InvalidArgument("type is required")
     if not mount.get("Target"):
         raise InvalidArgument("target is required")
-    for other, key in used.items():
+    for other in used:
         if other != kind and not (other == "volume" and kind == "cluster"):
             raise InvalidArgument(f"cannot mix '{other}-*' options with mount type '{kind}'")
     if driver:
         volume["DriverConfig"] = driver
-    for name, options in (("BindOptions", bind), ("VolumeOptions", volume), ("TmpfsOptions", tmpfs), ("ImageOptions", image)):
-        if options:
-            mount[name] = options
+    groups = {"BindOptions": bind, "VolumeOptions": volume, "TmpfsOptions": tmpfs, "ImageOptions": image}
+    mount.update({name: options for name, options in groups.items() if options})
     if bind.get("ReadOnlyForceRecursive") and not mount.get("ReadOnly"):
         raise InvalidArgument("option 'bind-recursive=readonly' requires 'readonly' to be specified in conjunction")
     return mount

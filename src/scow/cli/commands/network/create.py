@@ -45,14 +45,12 @@ def pools(subnets: list[str], ranges: list[str], gateways: list[str], auxiliary:
         for text in ranges:
             config = home(ipaddress.ip_network(text, strict=False).network_address, f"range {text}")
             if "IPRange" in config:
-                raise InvalidArgument(f"cannot configure multiple ranges ({text}, {config['IPRange']}) on the same subnet
-                ({config['Subnet']})")
+                raise InvalidArgument(f"cannot configure multiple ranges ({text}, {config['IPRange']}) on the same subnet ({config['Subnet']})")
             config["IPRange"] = text
         for text in gateways:
             config = home(ipaddress.ip_address(text), f"gateway {text}")
             if "Gateway" in config:
-                raise InvalidArgument(f"cannot configure multiple gateways ({text}, {config['Gateway']}) for the same subnet
-                ({config['Subnet']})")
+                raise InvalidArgument(f"cannot configure multiple gateways ({text}, {config['Gateway']}) for the same subnet ({config['Subnet']})")
             config["Gateway"] = text
         for name, text in auxiliary.items():
             home(ipaddress.ip_address(text), f"aux-address {text}").setdefault("AuxiliaryAddresses", {})[name] = text

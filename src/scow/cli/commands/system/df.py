@@ -71,9 +71,9 @@ def verbose(usage: dict[str, Any]) -> str:
         cache.append([short_id(one.get("ID") or ""), one.get("Type") or "", human_size(one.get("Size") or 0, 3), "", "", str(one.get("UsageCount") or 0),
                       "true" if one.get("Shared") else "false"])
     total = human_size(sum(one.get("Size") or 0 for one in cached))
-    return (f"Images space usage:\n\n{layout(images)}\nContainers space usage:\n\n{layout(containers)}\nLocal Volumes space
-    usage:\n\n{layout(volumes)}\n"
-            f"Build cache usage: {total}\n\n{layout(cache)}")
+    parts = (("Images space usage", images), ("Containers space usage", containers), ("Local Volumes space usage", volumes))
+    text = "\n".join(f"{title}:\n\n{layout(lines)}" for title, lines in parts)
+    return f"{text}\nBuild cache usage: {total}\n\n{layout(cache)}"
 
 
 def run(cli: Cli, options: Options, args: list[str]) -> int:

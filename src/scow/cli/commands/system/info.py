@@ -76,8 +76,7 @@ def _lines(info: dict[str, Any]) -> list[str]:
         f"Containers: {info.get('Containers')}", f" Running: {info.get('ContainersRunning')}", f" Paused: {info.get('ContainersPaused')}",
         f" Stopped: {info.get('ContainersStopped')}", f"Images: {info.get('Images')}", f"Server Version: {info.get('ServerVersion')}",
         f"Storage Driver: {info.get('Driver')}", *(f" {pair[0]}: {pair[1]}" for pair in info.get("DriverStatus") or []),
-        f"Logging Driver: {info.get('LoggingDriver')}", f"Cgroup Driver: {info.get('CgroupDriver')}", f"Cgroup Version:
-        {info.get('CgroupVersion')}",
+        f"Logging Driver: {info.get('LoggingDriver')}", f"Cgroup Driver: {info.get('CgroupDriver')}", f"Cgroup Version: {info.get('CgroupVersion')}",
         "Plugins:", *(f" {kind}: {' '.join(found or [])}" for kind, found in (info.get("Plugins") or {}).items() if found),
         f"Swarm: {swarm.get('LocalNodeState')}", f"Runtimes: {runtimes}", f"Default Runtime: {info.get('DefaultRuntime')}",
         f"Init Binary: {info.get('InitBinary')}", "Security Options:",
@@ -85,8 +84,7 @@ def _lines(info: dict[str, Any]) -> list[str]:
           for option in info.get("SecurityOptions") or []),
         f"Kernel Version: {info.get('KernelVersion')}", f"Operating System: {info.get('OperatingSystem')}", f"OSType: {info.get('OSType')}",
         f"Architecture: {info.get('Architecture')}", f"CPUs: {info.get('NCPU')}", f"Total Memory: {bytes_size(info.get('MemTotal') or 0)}",
-        f"Name: {info.get('Name')}", f"ID: {info.get('ID')}", f"Docker Root Dir: {info.get('DockerRootDir')}", f"Debug Mode:
-        {_yes(info.get('Debug'))}",
+        f"Name: {info.get('Name')}", f"ID: {info.get('ID')}", f"Docker Root Dir: {info.get('DockerRootDir')}", f"Debug Mode: {_yes(info.get('Debug'))}",
     ]
     for key, title in (("HttpProxy", "HTTP Proxy"), ("HttpsProxy", "HTTPS Proxy"), ("NoProxy", "No Proxy")):
         if info.get(key):

@@ -98,10 +98,8 @@ def any_kind(cli: Cli, options: Options, args: list[str]) -> int:
     """Looks for containers, then images, networks, volumes and the rest."""
     kind = options.text("type")
     if options.given("type") and kind not in _PATHS:
-        raise ScowError('type is empty: must be one of "config", "container", "image", "network", "node", "plugin", "secret",
-        "service", "task", "volume"'
-                        if not kind else f'unknown type: "{kind}": must be one of "config", "container", "image", "network", "node",
-                        "plugin", '
+        raise ScowError('type is empty: must be one of "config", "container", "image", "network", "node", "plugin", "secret", "service", "task", "volume"'
+                        if not kind else f'unknown type: "{kind}": must be one of "config", "container", "image", "network", "node", "plugin", '
                         '"secret", "service", "task", "volume"')
     return inspect(cli, options, args, (kind,) if kind else ("container", "image", "network", "volume", "service", "task", "node",
     "plugin", "secret"))
