@@ -29,6 +29,7 @@ _JOB_FD = 3
 _NEWNS = 0x20000
 _PDEATHSIG = 1
 _MAX_FILES = 100_000
+_TRIES = 5
 
 
 class Once(Exception):
@@ -68,11 +69,7 @@ class Root:
         self.old = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         if pid := job.get("pid"):
             self.spent = True
-            libc = ctypes.CDLL(None, use_errno=True)
-            fd = os.open(f"/proc/{int(pid)}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
-            if libc.setns(fd, _NEWNS):
-                raise OSError(ctypes.get_errno(), "cannot enter the container's mounts")
-            os.close(fd)
+            self._join(int(pid))
         elif job.get("private"):
             self.spent = True
             self._private(job["root"], job.get("binds", []), bool(job.get("read_only")))
@@ -81,6 +78,34 @@ class Root:
             os.chroot(".")
         os.chdir("/")
         return self
+
+    @staticmethod
+    def _join(pid: int) -> None:
+        """A container's mounts as it sees them, in a copy of its mount namespace without any /proc.
+
+        The links in there lead to the roots of other processes (of the host, in a container that shares its processes).
+        """
+        libc = ctypes.CDLL(None, use_errno=True)
+        proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fd = os.open(f"{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
+            if libc.setns(fd, _NEWNS):
+                raise OSError(ctypes.get_errno(), "cannot enter the container's mounts")
+            os.close(fd)
+            if libc.unshare(_NEWNS):
+                raise OSError(ctypes.get_errno(), "cannot unshare the mounts")
+            mounts.set_propagation("/", "rprivate")
+            for _ in range(_TRIES):
+                with open(os.open("self/mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc), errors="surrogateescape") as table:
+                    found = [row.target for row in mounts.parse_mountinfo(table.read()) if row.fstype == "proc"]
+                if not found:
+                    return
+                for target in reversed(found):
+                    with contextlib.suppress(OSError):
+                        mounts.umount(target, mounts.UMOUNT_NOFOLLOW | mounts.MNT_DETACH)
+            raise OSError(errno.EBUSY, "the container's /proc cannot be left out")
+        finally:
+            os.close(proc)
 
     @staticmethod
     def _private(root: str, binds: list[tuple[str, str, bool]], read_only: bool) -> None:
