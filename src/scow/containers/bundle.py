@@ -109,7 +109,7 @@ def link_environment(parts: Parts, container: Container) -> list[str]:
 
 
 def with_engine_security(host: HostConfig, defaults: Defaults) -> HostConfig:
-    """The daemon's own `no-new-privileges` and seccomp profile where the container says nothing. Raises InvalidArgument (profile unreadable)."""
+    """The daemon's own `no-new-privileges` and seccomp profile where a container says nothing. Raises InvalidArgument (no profile)."""
     added = []
     keys = {option.replace(":", "=", 1).partition("=")[0] for option in host.security_opt}
     if defaults.no_new_privileges and "no-new-privileges" not in keys:

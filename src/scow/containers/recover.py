@@ -18,7 +18,10 @@ from scow.containers.lifecycle import State, Status, Transition
 from scow.containers.parts import Parts
 from scow.containers.signals import SIGKILL
 from scow.errors import ScowError
+from scow.kernel import cgroups
 from scow.model.container import RestartPolicy
+from scow.runtime.spec import cgroup_path
+from scow.runtime.types import Exit, Task
 
 if TYPE_CHECKING:
     from scow.containers.delete import Remover
@@ -139,7 +142,10 @@ class Recovery:
         containers = {container.id: container for container in parts.store.load()}
         for container in containers.values():
             self.starter.plan_log(container)
-        observed = {key: observe(value) for key, value in (await parts.tasks.recover()).items()}
+        found = await parts.tasks.recover()
+        groups = cgroups.manager()
+        frozen = {key for key in found if key in containers and groups.frozen(cgroup_path(key, containers[key].host))}
+        observed = {key: observe(value, key in frozen) for key, value in found.items()}
         rows = [
             Stored(c.id, c.state, c.host.restart_policy, c.host.auto_remove, bool(c.hold))
             for c in sorted(containers.values(), key=lambda c: c.created_ns)
@@ -249,8 +255,8 @@ def _with_pid(state: State, pid: int) -> State:
     return dataclasses.replace(state, pid=pid)
 
 
-def observe(found: Any) -> Observed:
-    """What TaskManager.recover() says of a container, in recovery's own words."""
-    if hasattr(found, "code"):
-        return Ended(found.code, found.at_ns, found.oom, found.known, getattr(found, "started_ns", 0))
-    return Alive(found.pid, bool(getattr(found, "paused", False)), getattr(found, "started_ns", 0) or getattr(found, "at_ns", 0))
+def observe(found: Task | Exit, frozen: bool) -> Observed:
+    """What TaskManager.recover() and the freezer say of a container, in recovery's own words."""
+    if isinstance(found, Exit):
+        return Ended(found.code, found.at_ns, found.oom, found.known)
+    return Alive(found.pid, frozen, found.started_ns)

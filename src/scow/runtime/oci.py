@@ -9,6 +9,7 @@ import errno
 import json
 import os
 import re
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -216,6 +217,17 @@ async def prepare(run_dir: Path) -> None:
                     logger.warning("controller %s stays on cgroup v2: %s", name, error)
                     break
             await asyncio.sleep(0.02)
+
+
+def clear_plain_groups(path: str) -> None:
+    """Remove the plain directories that crun makes where a controller has no mount below /sys/fs/cgroup: its `delete` leaves them."""
+    relative = path.strip("/")
+    if not relative or ".." in relative.split("/"):
+        return
+    for name in _homeless():
+        group = _UNIFIED / name / relative
+        if group.is_dir() and not os.path.ismount(_UNIFIED / name):
+            shutil.rmtree(group, ignore_errors=True)
 
 
 async def unprepare(run_dir: Path) -> None:

@@ -274,6 +274,9 @@ class TaskManager:
         """Remove what an ended container left: runtime state, cgroup, bundle, exit record. A live one is killed, absent is fine."""
         await self._delete_state(container_id, runtime)
         bundle = self._bundles / container_id
+        with contextlib.suppress(Internal, OSError):
+            group = str(oci.read_config(bundle).get("linux", {}).get("cgroupsPath", ""))
+            await aio.in_pool(oci.clear_plain_groups, group)
         with contextlib.suppress(FileNotFoundError):
             for entry in os.scandir(bundle):
                 with contextlib.suppress(OSError):
