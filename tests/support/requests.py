@@ -48,7 +48,7 @@ NASTY_VALUES: list[Any] = [
     "\ud800",
 ]
 # what would end the engine's host, or hold a connection open by design, is not drawn
-LEFT_OUT = {"/session", "/events", "/containers/{id}/attach", "/containers/{id}/attach/ws", "/exec/{id}/start"}
+LEFT_OUT = {"/session", "/events", "/containers/{id}/attach", "/containers/{id}/attach/ws", "/exec/{id}/start", "/containers/{id}/wait"}
 
 
 @dataclass(frozen=True)

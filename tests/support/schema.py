@@ -14,6 +14,8 @@ FILE = Path(__file__).parents[1] / "conformance" / "engine-v1.51.json"
 def document() -> dict[str, Any]:
     """The definition: paths and definitions."""
     loaded: dict[str, Any] = json.loads(FILE.read_text())
+    # dockerd and its clients: null while the process runs, though the definition does not say so
+    loaded["paths"]["/exec/{id}/json"]["get"]["responses"]["200"]["schema"]["properties"]["ExitCode"]["x-nullable"] = True
     return loaded
 
 
@@ -29,8 +31,6 @@ def _nullable(schema: Any) -> Any:
         out["type"] = [kind, "null"]
         if "enum" in out:
             out["enum"] = [*out["enum"], None]
-    if "$ref" in out and isinstance(out["$ref"], str):
-        return {"anyOf": [{"type": "null"}, {"$ref": out["$ref"]}]}
     return out
 
 
@@ -40,10 +40,11 @@ def _lenient() -> dict[str, Any]:
 
 
 def check_reply(method: str, path: str, status: int, reply: Any) -> None:
-    """Raise jsonschema.ValidationError where `reply` is not what the definition says of `path` (its template) and `status`."""
+    """Fail where `reply` is not what the definition says of `path` (its template) and `status`."""
     operation = document()["paths"][path][method.lower()]
     assert str(status) in operation["responses"], f"{method} {path} may not answer {status}: {reply!r}"
     schema = operation["responses"][str(status)].get("schema")
     if schema is not None and reply is not None:
         whole = {**_nullable(schema), "definitions": _lenient()}
-        jsonschema.Draft4Validator(whole).validate(reply)
+        error = jsonschema.exceptions.best_match(jsonschema.Draft4Validator(whole).iter_errors(reply))
+        assert error is None, f"{method} {path} {status}: {error.json_path}: {error.message}"
