@@ -1,4 +1,5 @@
-"""JSON without the json package's import cost (it pulls in re: 10 ms on a slow machine): the standard library's own C scanner and encoder."""
+"""JSON without the json package's import cost (it pulls in re: 10 ms on a slow machine): the standard library's own C scanner and
+encoder."""
 
 from __future__ import annotations
 
@@ -97,7 +98,8 @@ def pretty(value: Any, indent: str = "    ", level: str = "", html: bool = False
     if isinstance(value, dict):
         if not value:
             return "{}"
-        return "{\n" + ",\n".join(f"{inner}{dumps(str(k), html)}: {pretty(v, indent, inner, html)}" for k, v in value.items()) + f"\n{level}}}"
+        items = ",\n".join(f"{inner}{dumps(str(k), html)}: {pretty(v, indent, inner, html)}" for k, v in value.items())
+        return "{\n" + items + f"\n{level}}}"
     if isinstance(value, (list, tuple)):
         if not value:
             return "[]"

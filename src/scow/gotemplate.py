@@ -546,11 +546,13 @@ class _Run:
                 value = value[name]
             elif value is None or value is NO_VALUE:
                 if value is None and self.missing == "error":
-                    raise TemplateError(f'template: :1:2: executing "" at <.{".".join(path)}>: nil pointer evaluating interface {{}}.{name}')
+                    where = ".".join(path)
+                    raise TemplateError(f'template: :1:2: executing "" at <.{where}>: nil pointer evaluating interface {{}}.{name}')
                 value = NO_VALUE
                 continue
             else:
-                raise TemplateError(f'template: :1:2: executing "" at <.{".".join(path)}>: can\'t evaluate field {name} in type {_type(value)}')
+                where = ".".join(path)
+                raise TemplateError(f'template: :1:2: executing "" at <.{where}>: can\'t evaluate field {name} in type {_type(value)}')
             if callable(value):
                 try:
                     value = value(*(args or [])) if last else value()
@@ -764,7 +766,7 @@ def _length(value: Any) -> int:
 
 
 def _equal(first: Any, *others: Any) -> bool:
-    return any(type(one) is type(first) and one == first or one is None and first is None for one in others)
+    return any((type(one) is type(first) and one == first) or (one is None and first is None) for one in others)
 
 
 def _order(check: Callable[[Any, Any], bool]) -> Callable[[Any, Any], bool]:
@@ -818,7 +820,8 @@ BUILTINS: dict[str, Callable[..., Any]] = {
     "html": _html, "js": lambda *a: _json(_print(*a))[1:-1], "urlquery": lambda *args: "".join(
         chr(b) if chr(b).isalnum() or chr(b) in "-_.~" else "+" if b == 32 else f"%{b:02X}" for b in _print(*args).encode()),
     "eq": _equal, "ne": lambda first, second: not _equal(first, second),
-    "lt": _order(lambda a, b: a < b), "le": _order(lambda a, b: a <= b), "gt": _order(lambda a, b: a > b), "ge": _order(lambda a, b: a >= b),
+    "lt": _order(lambda a, b: a < b), "le": _order(lambda a, b: a <= b), "gt": _order(lambda a, b: a > b),
+    "ge": _order(lambda a, b: a >= b),
     "json": _json, "split": lambda text, separator: text.split(separator) if separator else list(text), "join": _join,
     "title": _title, "lower": lambda text: text.lower(), "upper": lambda text: text.upper(), "pad": _pad, "truncate": _truncate,
     "table": lambda value: value,

@@ -39,7 +39,7 @@ class Endpoint:
 
     __slots__ = ("base", "host", "kind", "path", "port", "tls", "url")
 
-    def __init__(self, url: str, tls: "TLS | None" = None) -> None:
+    def __init__(self, url: str, tls: TLS | None = None) -> None:
         """Raises ScowError for an address of no known form."""
         self.url = url
         self.tls = tls
@@ -87,7 +87,7 @@ class TLS:
     def __init__(self, ca: str, cert: str, key: str, verify: bool) -> None:
         self.ca, self.cert, self.key, self.verify = ca, cert, key, verify
 
-    def context(self) -> "ssl.SSLContext":
+    def context(self) -> ssl.SSLContext:
         """Raises ScowError when a file can't be read."""
         import ssl
 
@@ -257,7 +257,7 @@ class Response:
         else:
             self._body = "close"
 
-    def __enter__(self) -> "Response":
+    def __enter__(self) -> Response:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -334,7 +334,7 @@ class Response:
                 yield data
             self._line()
 
-    def raise_for_status(self) -> "Response":
+    def raise_for_status(self) -> Response:
         """Raises ApiError for 400 and more."""
         if self.status >= 400:
             body = self.read(MAX_ERROR)
@@ -346,7 +346,7 @@ class Response:
                 except ValueError:
                     message = body.decode("utf-8", "replace").strip()
             self.close()
-            raise ApiError(self.status, message or f"request returned status {self.status}; check if the server supports the requested API version")
+            raise ApiError(self.status, message or f"request returned status {self.status}: is the API version right?")
         return self
 
     def hijack(self) -> Connection:

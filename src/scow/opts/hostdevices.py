@@ -83,7 +83,8 @@ def parse_rate(text: str, sized: bool) -> dict[str, Any]:
             raise ValueError
     except (InvalidArgument, ValueError):
         form = "<number>[<unit>]" if sized else "<number>"
-        raise InvalidArgument(f"invalid rate for device: {text}. The correct format is <device-path>:{form}. Number must be a positive integer") from None
+        detail = f"The correct format is <device-path>:{form}. Number must be a positive integer"
+        raise InvalidArgument(f"invalid rate for device: {text}. {detail}") from None
     return {"Path": path, "Rate": value}
 
 

@@ -119,7 +119,7 @@ def _copy_from(cli: Cli, options: Options, container: str, source: str, target: 
         is_dir = bool(found.get("mode", 0) & _GO_DIR)
         content_only = source.endswith("/.")
         root, rebase = _destination(target, name, is_dir, content_only)
-        with tarfile.open(fileobj=reader, mode="r|", errorlevel=0) as archive:
+        with tarfile.open(fileobj=reader, mode="r|", errorlevel=0) as archive:  # type: ignore[call-overload]
             extract(archive, root, rebase, options.flag("archive"))
         _report(options, reader.total, os.path.abspath(target) if not target.startswith("/") else target)
     return 0
@@ -224,7 +224,7 @@ class _Pieces:
 
 def pack(path: str, name: str, counter: _Pieces) -> Iterator[bytes]:
     """A tar of `path` under `name`, in pieces."""
-    archive = tarfile.open(fileobj=counter, mode="w|", format=tarfile.PAX_FORMAT, bufsize=CHUNK)
+    archive = tarfile.open(fileobj=counter, mode="w|", format=tarfile.PAX_FORMAT, bufsize=CHUNK)  # type: ignore[call-overload]  # noqa: SIM115  # a generator keeps it
     entries = [(path, name)]
     while entries:
         source, label = entries.pop()
@@ -264,9 +264,8 @@ def _copy_to(cli: Cli, options: Options, source: str, container: str, target: st
     if options.flag("follow-link"):
         source = _keep_end(source, os.path.realpath(source))
     bare = source.rstrip("/") or "/"
-    if source.endswith("/") or source.endswith("/."):
-        if not os.path.isdir(bare):
-            raise ScowError(f"lstat {source}: " + ("not a directory" if os.path.lexists(bare) else "no such file or directory"))
+    if source.endswith(("/", "/.")) and not os.path.isdir(bare):
+        raise ScowError(f"lstat {source}: " + ("not a directory" if os.path.lexists(bare) else "no such file or directory"))
     if not os.path.lexists(bare):
         raise ScowError(f"lstat {os.path.abspath(bare)}: no such file or directory")
     is_dir = os.path.isdir(bare) and (not os.path.islink(bare) or source.endswith(("/", "/.")))

@@ -67,9 +67,8 @@ def verbose(usage: dict[str, Any]) -> str:
         volumes.append([one["Name"], str(data["RefCount"]) if data else "N/A", human_size(data["Size"]) if data else "N/A"])
     cache = [["CACHE ID", "CACHE TYPE", "SIZE", "CREATED", "LAST USED", "USAGE", "SHARED"]]
     cached = usage.get("BuildCache") or []
-    for one in cached:
-        cache.append([short_id(one.get("ID") or ""), one.get("Type") or "", human_size(one.get("Size") or 0, 3), "", "", str(one.get("UsageCount") or 0),
-                      "true" if one.get("Shared") else "false"])
+    cache += [[short_id(one.get("ID") or ""), one.get("Type") or "", human_size(one.get("Size") or 0, 3), "", "",
+               str(one.get("UsageCount") or 0), "true" if one.get("Shared") else "false"] for one in cached]
     total = human_size(sum(one.get("Size") or 0 for one in cached))
     parts = (("Images space usage", images), ("Containers space usage", containers), ("Local Volumes space usage", volumes))
     text = "\n".join(f"{title}:\n\n{layout(lines)}" for title, lines in parts)

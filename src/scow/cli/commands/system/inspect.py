@@ -69,7 +69,7 @@ def _get(cli: Cli, name: str, kinds: tuple[str, ...], size: bool, options: Optio
             skipped = exc.status == 404 or (exc.status in (400, 503) and kind not in ("container", "image", "network", "volume"))
             if len(kinds) == 1 or not skipped:
                 raise
-    missing = Missing(f"error: no such object: {name}")
+    missing = Missing(f"Error: No such object: {name}")
     raise missing
 
 
