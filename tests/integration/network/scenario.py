@@ -111,6 +111,37 @@ def pins() -> list[str]:
     return sorted(path.name for path in (BASE / "netns").iterdir())
 
 
+async def datagrams(service: NetworkService) -> list[str]:
+    """One sender that keeps its port, while the container behind the published port changes."""
+    heard = []
+    asker = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    asker.setblocking(False)
+    asker.connect(("127.0.0.1", 15353))
+    loop = asyncio.get_running_loop()
+    for name in ("udp-one", "udp-two"):
+        udp = SandboxRequest(cid(name), name, name, port_bindings={"53/udp": [PortBinding("", "15353")]}, files=BASE / "files" / name)
+        box = await service.attach(udp)
+        server = inside_socket(box.key, socket.SOCK_DGRAM)
+        server.bind(("0.0.0.0", 53))
+        asker.send(b"ping")
+        try:
+            data, _ = await asyncio.wait_for(loop.sock_recvfrom(server, 100), 20)
+            heard.append(data.decode())
+        except TimeoutError:
+            heard.append("nothing")
+        if name == "udp-one":
+            # another address for the next one: the first stays taken
+            await service.disconnect(cid(name), "bridge")
+            await service.attach(request("in-the-way"))
+            await service.release(cid(name))
+        else:
+            await service.release(cid(name))
+            await service.release(cid("in-the-way"))
+        server.close()
+    asker.close()
+    return heard
+
+
 async def first(service: NetworkService) -> None:
     web = await service.attach(request("one", port=18080))
     settings = web.endpoints["bridge"]
@@ -126,6 +157,7 @@ async def first(service: NetworkService) -> None:
         "ipv6": await fetch("::1", 18080),
         "hairpin": await fetch("172.17.0.1", 18080, web.key),
     }
+    SEEN["udp"] = await datagrams(service)
     SEEN["pins before conflict"] = pins()
     try:
         await service.attach(request("taken", port=18080))

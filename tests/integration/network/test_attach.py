@@ -37,6 +37,10 @@ def test_published_ports_are_reached(seen: dict[str, Any]) -> None:
     assert seen["reached"] == {"loopback": "hello", "ipv6": "hello", "hairpin": "hello"}
 
 
+def test_datagrams_follow_the_port(seen: dict[str, Any]) -> None:
+    assert seen["udp"] == ["ping", "ping"]
+
+
 def test_a_taken_port_is_refused_and_leaves_nothing(seen: dict[str, Any]) -> None:
     assert "port is already allocated" in seen["conflict"] and seen["pins after conflict"] == seen["pins before conflict"]
 

@@ -14,6 +14,7 @@ from scow.errors import InvalidArgument, NotFound
 from scow.filters import Filters
 from scow.model.container import ContainerConfig
 from scow.model.network import EndpointSettings
+from scow.network.endpoint import NetworkView
 from scow.volumes.mounts import MountPoint
 
 
@@ -62,7 +63,7 @@ def listing() -> Listing:
     for number, box in enumerate(containers):
         box.created_ns = number + 1
     networks = Networks()
-    networks.views[two.id] = SimpleNamespace(ports={"53/udp": [{"HostIp": "0.0.0.0", "HostPort": "5353"}], "80/tcp": None})
+    networks.views[two.id] = NetworkView(ports={"53/udp": [{"HostIp": "0.0.0.0", "HostPort": "5353"}], "80/tcp": None})
     return Listing(Store(containers), ImageStore(), View(networks, Images(), clock=lambda: 10))
 
 

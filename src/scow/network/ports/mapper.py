@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from scow import log
+from scow import aio, log
+from scow.kernel.conntrack import forget_udp
 from scow.network.endpoint import Published
 from scow.network.firewall.nftables import Firewall
 from scow.network.firewall.render import PortRule
@@ -61,6 +62,7 @@ class PortMapper:
         every = list(published)
         if rules:
             await self._firewall.add_ports(rules_of(every))
+            await _forget(every)
         for one in every:
             held = self._allocator.socket(one.proto, one.host_ip, one.host_port) if one.rule is None else None
             if held is not None:
@@ -75,6 +77,7 @@ class PortMapper:
             if (relay := self._relays.pop(one, None)) is not None:
                 relay.close()
         await self._firewall.remove_ports(rules_of(every))
+        await _forget(every)
         self.unhold(every)
 
     async def shutdown(self) -> None:
@@ -83,6 +86,13 @@ class PortMapper:
             relay.close()
         self._relays.clear()
         await asyncio.sleep(0)
+
+
+async def _forget(published: Iterable[Published]) -> None:
+    """Datagrams of a sender that goes on would follow the old translation for as long as it does."""
+    ports = {one.host_port for one in published if one.proto == "udp" and one.rule is not None}
+    if ports:
+        await aio.in_pool(forget_udp, ports)
 
 
 def rules_of(published: Iterable[Published]) -> list[PortRule]:
