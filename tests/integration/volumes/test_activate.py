@@ -69,7 +69,7 @@ def test_what_cannot_be_mounted_says_why_and_leaves_nothing(service, tmp_path):
     async def go():
         good = service.ensure("good")
         bad = service.ensure("bad", options={"type": "nosuchfs", "device": "thing"})
-        with pytest.raises(MountFailed, match="bad.*no such device"):
+        with pytest.raises(MountFailed, match=r"bad.*no such device"):
             await mounts.activate(service, "c", [point(good), point(bad, "/w")], HostConfig(), tmp_path / "scratch")
         await service.remove("good")
         await service.remove("bad")
