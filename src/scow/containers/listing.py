@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import orjson
+
 from scow import ids
 from scow.containers.container import Container
 from scow.containers.lifecycle import Status
@@ -79,18 +81,17 @@ class Listing:
 
     async def entries(self, query: ListQuery) -> list[dict[str, Any]]:
         """The reply as dicts, with sizes if asked for. Raises as `encoded`."""
+        if not query.size:
+            rows: list[dict[str, Any]] = orjson.loads(self.encoded(query))
+            return rows
         extra = self._store.extra_names()
         shown: dict[tuple[str, str], str] = {}
         out = []
         for found in self.select(query):
-            image = self._shown_image(found, shown)
-            if query.size:
-                try:
-                    out.append(await self._view.summary_sized(found, image, extra.get(found.id)))
-                except NotFound:  # removed while the others were measured
-                    continue
-            else:
-                out.append(self._view.summary(found, image, extra.get(found.id)))
+            try:
+                out.append(await self._view.summary_sized(found, self._shown_image(found, shown), extra.get(found.id)))
+            except NotFound:  # removed while the others were measured
+                continue
         return out
 
     def _shown_image(self, container: Container, shown: dict[tuple[str, str], str]) -> str:
