@@ -48,7 +48,7 @@ def parse(text: str) -> dict[str, Any]:
 
 def _check(profile: dict[str, Any]) -> None:
     def action(value: object) -> None:
-        if value not in _ACTIONS:
+        if not isinstance(value, str) or value not in _ACTIONS:
             raise InvalidArgument(f"invalid seccomp action: {value!r}")
 
     action(profile.get("defaultAction"))
@@ -57,11 +57,19 @@ def _check(profile: dict[str, Any]) -> None:
             "both 'architectures' and 'archMap' are specified in the seccomp profile, use either 'architectures' or 'archMap'"
         )
     calls = profile.get("syscalls") or []
+    for key in ("defaultErrnoRet", "errnoRet"):
+        for holder in (profile, *(c for c in calls if isinstance(c, dict))) if isinstance(calls, list) else ():
+            value = holder.get(key)
+            if value is not None and (not isinstance(value, int) or not 0 <= value < 4096):
+                raise InvalidArgument(f"Decoding seccomp profile failed: bad {key}")
     for name in ("syscalls", "archMap", "architectures"):
         if not isinstance(profile.get(name) or [], list):
             raise InvalidArgument(f"Decoding seccomp profile failed: {name} must be a list")
     if not all(isinstance(entry, dict) for entry in [*calls, *(profile.get("archMap") or [])]):
         raise InvalidArgument("Decoding seccomp profile failed: objects expected in syscalls and archMap")
+    arches = profile.get("archMap") or []
+    if not _strings(profile.get("architectures")) or not all(_strings(entry.get("subArchitectures")) for entry in arches):
+        raise InvalidArgument("Decoding seccomp profile failed: bad architectures")
     total = 0
     for call in calls:
         if call.get("name") and call.get("names"):
@@ -72,12 +80,16 @@ def _check(profile: dict[str, Any]) -> None:
             raise InvalidArgument("Decoding seccomp profile failed: bad system call names")
         action(call.get("action"))
         args = call.get("args") or []
-        if not isinstance(args, list) or not all(isinstance(a, dict) and a.get("op") in _OPERATORS and _numbers(a) for a in args):
+        if not isinstance(args, list) or not all(isinstance(a, dict) and str(a.get("op")) in _OPERATORS and _numbers(a) for a in args):
             raise InvalidArgument(f"invalid arguments in the seccomp rule of {', '.join(names[:5])}")
         for key in ("includes", "excludes"):
             rule = call.get(key) or {}
-            if not isinstance(rule, dict) or not all(isinstance(rule.get(k) or [], list) for k in ("caps", "arches")):
+            if not isinstance(rule, dict) or not all(_strings(rule.get(k)) for k in ("caps", "arches")):
                 raise InvalidArgument(f"Decoding seccomp profile failed: bad {key}")
+
+
+def _strings(value: object) -> bool:
+    return value is None or (isinstance(value, list) and all(isinstance(entry, str) for entry in value))
 
 
 def _numbers(arg: dict[str, Any]) -> bool:

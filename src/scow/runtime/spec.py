@@ -215,7 +215,8 @@ def build(spec: SpecInput) -> dict[str, Any]:
         args, env, spec.cwd or spec.config.working_dir, spec.user, host, spec.config.tty,
         bounding=spec.bounding, size=host.console_size, ulimits=ulimits,
     )  # fmt: skip
-    if host.oom_score_adj or _own_oom_score() >= 0:
+    if host.oom_score_adj or _own_oom_score() <= 0:
+        # An engine that was itself given a higher score may be unable to lower it, so its containers keep that.
         proc["oomScoreAdj"] = _oom_score(host.oom_score_adj)
     made = devices.build(host.devices, host.device_cgroup_rules, host.privileged)
     limits = resources.build(host)

@@ -122,7 +122,7 @@ def test_ordinary_requests_pass():
         ipc_mode="container:x",
         pids_limit=-1,
         security_opt=["label=disable", "apparmor=unconfined", "no-new-privileges:true"],
-        cap_add=["net_admin"],
+        cap_add=["net_bind_service"],
         cap_drop=["ALL"],
         sysctls={"net.core.somaxconn": "777", "fs.mqueue.msg_max": "10"},
         port_bindings={"80/tcp": [PortBinding("", "8080-8090")]},

@@ -54,6 +54,11 @@ def test_own_profile():
         '{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["a"],"action":"SCMP_ACT_ALLOW","args":[{"op":"X"}]}]}',
         '{"defaultAction":"SCMP_ACT_ALLOW","architectures":["a"],"archMap":[{}]}',
         "[" * 100000,
+        '{"defaultAction":[]}',
+        '{"defaultAction":"SCMP_ACT_ALLOW","defaultErrnoRet":"x"}',
+        '{"defaultAction":"SCMP_ACT_ALLOW","archMap":[{"architecture":"SCMP_ARCH_X86_64","subArchitectures":5}]}',
+        '{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["a"],"action":"SCMP_ACT_ALLOW","includes":{"caps":[[]]}}]}',
+        '{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["a"],"action":{},"args":[{"op":[]}]}]}',
     ],
 )
 def test_broken_profiles(text):
