@@ -16,6 +16,8 @@ def document() -> dict[str, Any]:
     loaded: dict[str, Any] = json.loads(FILE.read_text())
     # dockerd and its clients: null while the process runs, though the definition does not say so
     loaded["paths"]["/exec/{id}/json"]["get"]["responses"]["200"]["schema"]["properties"]["ExitCode"]["x-nullable"] = True
+    for name in ("OomKillDisable", "MemorySwappiness"):
+        loaded["definitions"]["Resources"]["properties"][name]["x-nullable"] = True
     return loaded
 
 

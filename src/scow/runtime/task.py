@@ -188,6 +188,7 @@ class TaskManager:
         if kit.console is not None:
             words += ["--console-socket", str(kit.console)]
         argv = oci.command(runtime, self._root, files[1], *words, spec.container_id)
+        (spec.bundle / "runtime").write_text(spec.runtime)
 
         async def undo() -> None:
             await self._delete_state(spec.container_id, spec.runtime)
@@ -245,6 +246,8 @@ class TaskManager:
         argv = oci.command(self._runtime(process.meta.get("runtime", "")), self._root, None, verb, *words, container_id)
         code, _, text = await oci.run(argv)
         if code != 0:
+            if any(sign in text for sign in ("is not running", "No such process", "does not exist")):
+                raise NoTask(f"container {container_id} is not running")  # it ended meanwhile; its exit is on the way
             raise Internal(f"cannot {verb} container {container_id}: OCI runtime {verb} failed: {oci.log_text(text)}: unknown")
 
     async def pids(self, container_id: str) -> list[int]:
@@ -272,8 +275,10 @@ class TaskManager:
 
     async def delete(self, container_id: str, runtime: str = "") -> None:
         """Remove what an ended container left: runtime state, cgroup, bundle, exit record. A live one is killed, absent is fine."""
-        await self._delete_state(container_id, runtime)
         bundle = self._bundles / container_id
+        with contextlib.suppress(OSError):
+            runtime = (bundle / "runtime").read_text()
+        await self._delete_state(container_id, runtime)
         with contextlib.suppress(Internal, OSError):
             group = str(oci.read_config(bundle).get("linux", {}).get("cgroupsPath", ""))
             await aio.in_pool(oci.clear_plain_groups, group)

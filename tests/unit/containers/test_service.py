@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from tests.fakes.engine import FakeImages, FakeTasks, make_parts
@@ -27,13 +27,11 @@ class Engine:
 
     @property
     def tasks(self) -> FakeTasks:
-        found: Any = self.parts.tasks
-        return found
+        return cast(FakeTasks, self.parts.tasks)
 
     @property
     def images(self) -> FakeImages:
-        found: Any = self.parts.images
-        return found
+        return cast(FakeImages, self.parts.images)
 
     async def create(self, name: str = "", **body: Any) -> str:
         request = decode(CreateRequest, {"Image": "box", "HostConfig": {"NetworkMode": "none"}, **body})
@@ -52,6 +50,7 @@ class Engine:
 
     async def settle(self) -> None:
         await self.parts.supervisor.drain(10)
+        await self.parts.cleanups.drain(10)
 
 
 def scenario(test: Callable[[Engine], Awaitable[None]]) -> Callable[[Path], None]:
@@ -64,6 +63,7 @@ def scenario(test: Callable[[Engine], Awaitable[None]]) -> Callable[[Path], None
                 await test(engine)
             finally:
                 await engine.parts.supervisor.close()
+                await engine.parts.cleanups.close()
                 engine.parts.db.close()
 
         asyncio.run(main())
