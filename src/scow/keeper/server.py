@@ -294,12 +294,28 @@ class Keeper:
         process.drain()
         self._tell({"ev": "exit", "id": process.container_id, "exec": process.exec_id, **record})
         process.told = True
+        # the clients' end waits for the daemon: who sees the stream end must find the exit code in the daemon's answer
+        if self._daemon is None:
+            self._seen(process)
+        else:
+            self.loop.after(_LINGER, lambda: self._seen(process))
+        self._sweep_soon()
+
+    def _op_seen(self, _connection: Connection, message: dict[str, Any], _named: dict[str, int], _left: set[int]) -> None:
+        """The daemon knows of this exit."""
+        process = self._processes.get((message["id"], message["exec"]))
+        if process is not None and process.exited:
+            self._seen(process)
+
+    def _seen(self, process: Process) -> None:
         key = (process.container_id, process.exec_id)
+        if process.told or self._processes.get(key) is not process:
+            return
+        process.told = True
         if process.silent:
             self._drop(key, process)
         else:
             self.loop.after(_LINGER, lambda: self._drop(key, process))
-        self._sweep_soon()
 
     def _drop(self, key: Key, process: Process | None = None) -> None:
         current = self._processes.get(key)

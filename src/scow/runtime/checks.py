@@ -4,6 +4,7 @@ Called by containers at create (`validate`, on a configuration whose defaults ar
 Mounts are checked by `volumes/mounts.py`.
 """
 
+import ipaddress
 import os
 import re
 import resource
@@ -44,6 +45,7 @@ def validate(host: HostConfig, config: ContainerConfig, version: object = None) 
     _sysctls(host)
     _ports(host, config)
     _isolation(host)
+    _names(host)
     return warnings
 
 
@@ -314,12 +316,34 @@ def _ports(host: HostConfig, config: ContainerConfig) -> None:
                     raise _bad(f'invalid port specification: "{entry.host_port}"') from None
 
 
+def _names(host: HostConfig) -> None:
+    for entry in host.extra_hosts:
+        name, colon, address = entry.partition(":")
+        if not colon or not name:
+            raise _bad(f'bad format for add-host: "{entry}"')
+        if address != "host-gateway" and not _is_address(address.removeprefix("[").removesuffix("]")):
+            raise _bad(f'invalid IP address in add-host: "{address}"')
+    for server in host.dns:
+        if not _is_address(server):
+            raise _bad(f"invalid IP address: {server}")
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
 def _isolation(host: HostConfig) -> None:
     if host.isolation and host.isolation.lower() != "default":
         raise _bad(f"invalid isolation '{host.isolation}' on linux")
     parent = host.cgroup_parent
     if "\0" in parent or ".." in parent.split("/"):
         raise _bad(f"invalid cgroup parent: {parent}")
+    if host.storage_opt:
+        raise _bad("--storage-opt is supported only for overlay over xfs with 'pquota' mount option")
     for name in host.annotations:
         if not name:
             raise _bad("invalid Annotations: the empty string is not permitted as an annotation key")

@@ -195,8 +195,11 @@ class Supervision:
         for fd in fds.values():
             os.close(fd)
         process = self.live.get((message.get("id", ""), message.get("exec", "")))
-        if kind == "exit" and process is not None:
-            self._finish(process, message)
+        if kind == "exit":
+            if process is not None:
+                self._finish(process, message)
+            with contextlib.suppress(KeeperGone):
+                self._link.send({"op": "seen", "id": message["id"], "exec": message["exec"]})
         elif kind == "exit" and len(self._missed) < _MISSED:
             self._missed[message.get("id", ""), message.get("exec", "")] = message
         elif kind == "stdin" and process is not None:
