@@ -72,6 +72,10 @@ MB = 1 << 20
         ({"port_bindings": {"99999/tcp": [PortBinding()]}}, "invalid port"),
         ({"cgroup_parent": "/a/../b"}, "cgroup parent"),
         ({"isolation": "hyperv"}, "isolation"),
+        ({"extra_hosts": ["nocolon"]}, "add-host"),
+        ({"extra_hosts": ["host:notanip"]}, "invalid IP address in add-host"),
+        ({"dns": ["not-an-ip"]}, "invalid IP address"),
+        ({"storage_opt": {"size": "1g"}}, "storage-opt"),
     ],
 )
 def test_refused_hosts(host, gist):
@@ -126,6 +130,8 @@ def test_ordinary_requests_pass():
         cap_drop=["ALL"],
         sysctls={"net.core.somaxconn": "777", "fs.mqueue.msg_max": "10"},
         port_bindings={"80/tcp": [PortBinding("", "8080-8090")]},
+        extra_hosts=["a:1.2.3.4", "six:2001:db8::1", "b:[::1]", "gw:host-gateway"],
+        dns=["::1"],
     )
     assert checks.validate(host, ContainerConfig(env=["A"], healthcheck=HealthConfig(["CMD", "x"], 10**6), stop_signal="SIGRTMIN+3")) == []
     assert checks.validate_resources(HostConfig(oom_kill_disable=True))
