@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from scow import log
 from scow.aio import in_pool
+from scow.containers.attach import drop_pending
 from scow.containers.container import Container
 from scow.containers.lifecycle import Status, Transition
 from scow.containers.parts import Parts
@@ -58,7 +59,8 @@ class Remover:
             message = getattr(exc, "message", str(exc))
             container.commit(Transition.REMOVAL_FAILED, error=message, failure=message)
             raise
-        parts.supervisor.start(self._rest(container), f"remove {container.id[:12]}")
+        drop_pending(container)
+        parts.cleanups.start(self._rest(container), f"remove {container.id[:12]}")
 
     async def _rest(self, container: Container) -> None:
         try:
@@ -150,6 +152,7 @@ class Remover:
                 deleted.append(container.id)
         finally:
             self._pruning = False
+        self.parts.bus.publish("container", "prune", "", {"reclaimed": str(reclaimed)})
         return {"ContainersDeleted": deleted or None, "SpaceReclaimed": reclaimed}
 
     def _prunable(self, filters: Filters) -> list[Container]:
@@ -161,6 +164,7 @@ class Remover:
             and container.state.status is not Status.REMOVING
             and (until is None or container.created_ns < until)
             and filters.match_labels(container.config.labels)
+            and not filters.excluded_by_labels(container.config.labels)
         ]
 
 

@@ -58,6 +58,7 @@ class Parts:
     bus: "EventBus"
     defaults: Defaults
     supervisor: Supervisor = field(default_factory=lambda: Supervisor("containers"))
+    cleanups: Supervisor = field(default_factory=lambda: Supervisor("cleanups"))  # work behind an answer; a shutdown waits for it
     locks: KeyedLock = field(default_factory=KeyedLock)
     on_running: list[Callable[[Container], Any]] = field(default_factory=list)
     on_ended: list[Callable[[Container], Any]] = field(default_factory=list)

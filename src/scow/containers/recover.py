@@ -4,6 +4,7 @@ Kernel over database over memory: a process that lives is running whatever the r
 code and time.
 """
 
+import asyncio
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 logger = log.get(__name__)
 
 LOST_EXIT = 255
+_DONOR_SECONDS = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,9 +156,11 @@ class Recovery:
         await parts.network.recover(live)
         await parts.volumes.recover(live)
         plan = plan_recovery(rows, observed, parts.defaults.live_restore, time.time_ns())
+        starts: dict[str, asyncio.Task[None]] = {}
         for step in plan:
             if step.what == "start":
-                parts.supervisor.start(self._start(containers[step.id]), f"boot {step.id[:12]}")
+                container = containers[step.id]
+                starts[step.id] = parts.supervisor.start(self._start(container, starts), f"boot {step.id[:12]}")
                 continue
             try:
                 await self._execute(step, containers.get(step.id))
@@ -211,7 +215,11 @@ class Recovery:
         error = "" if facts["known"] else "the exit code is not known: neither engine nor keeper saw the end"
         container.commit(Transition.EXITED, exit_code=facts["code"], finished_ns=at_ns, error=error)
 
-    async def _start(self, container: Container) -> None:
+    async def _start(self, container: Container, starts: "Mapping[str, asyncio.Task[None]]") -> None:
+        """Start it after those whose namespaces it joins or that it links to. (Loops can't be: what is named existed before.)"""
+        first = [starts[key] for key in needed(self.parts, container) if key in starts and key != container.id]
+        if first:
+            await asyncio.wait(first, timeout=_DONOR_SECONDS)
         async with self.parts.locks(container.id):
             if container.state.alive or self.parts.store.by_id(container.id) is None or self.exits.stopping:
                 return
@@ -253,6 +261,15 @@ def _with_pid(state: State, pid: int) -> State:
     import dataclasses
 
     return dataclasses.replace(state, pid=pid)
+
+
+def needed(parts: Parts, container: Container) -> set[str]:
+    """Ids of the containers that must run before this one can."""
+    host = container.host
+    modes = (host.network_mode, host.ipc_mode, host.pid_mode)
+    found = {mode.removeprefix("container:") for mode in modes if mode.startswith("container:")}
+    linked = (parts.store.find(link.partition(":")[0]) for link in host.links)
+    return found | {other.id for other in linked if other is not None}
 
 
 def observe(found: Task | Exit, frozen: bool) -> Observed:

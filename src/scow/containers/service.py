@@ -20,6 +20,8 @@ from scow.filters import Filters
 from scow.model.container import CreateRequest, UpdateRequest
 from scow.model.network import EndpointSettings
 
+_CLEANUP_SECONDS = 10.0
+
 
 class ContainerService:
     """Create, start, stop … remove; recovery at boot and the end at shutdown."""
@@ -130,5 +132,6 @@ class ContainerService:
         self._exits.close()
         if not live_restore:
             await self._stopper.stop_all(timeout)
-        await self._parts.supervisor.drain(10.0)
+        await self._parts.cleanups.drain(_CLEANUP_SECONDS)
         await self._parts.supervisor.close()
+        await self._parts.cleanups.close()

@@ -181,7 +181,7 @@ class Starter:
 
     def clean_later(self, container: Container) -> None:
         """Tidy up behind the answer."""
-        task = self.parts.supervisor.start(self.clean(container), f"clean {container.id[:12]}")
+        task = self.parts.cleanups.start(self.clean(container), f"clean {container.id[:12]}")
         self._cleaning[container.id] = task
         task.add_done_callback(lambda done: self._cleaned(container.id, done))
 

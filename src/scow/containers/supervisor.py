@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 logger = log.get(__name__)
 
 UNKNOWN_EXIT = 255
+_RETRY_SECONDS = 1.0
 
 
 class ExitSupervisor:
@@ -42,15 +43,25 @@ class ExitSupervisor:
         """A container's process has ended. While a verb holds the lock (a start that hasn't committed yet) the exit waits its turn."""
         container = self._parts.store.by_id(container_id)
         if container is None:
-            self._parts.supervisor.start(self._parts.tasks.delete(container_id), f"delete {container_id[:12]}")
+            self._parts.cleanups.start(self._parts.tasks.delete(container_id), f"delete {container_id[:12]}")
         elif self._parts.locks.locked(container_id):
-            self._parts.supervisor.start(self._exit_later(container, exit), f"exit {container_id[:12]}")
+            self._parts.cleanups.start(self._exit_later(container, exit), f"exit {container_id[:12]}")
         else:
-            self.exited(container, exit)
+            try:
+                self.exited(container, exit)
+            except ScowError:
+                self._parts.supervisor.start(self._exit_later(container, exit), f"exit {container_id[:12]}")
 
     async def _exit_later(self, container: Container, exit: "Exit") -> None:
-        async with self._parts.locks(container.id):
-            self.exited(container, exit)
+        """Tried until it is written: a full disk must not lose an exit (its record stays until then)."""
+        while True:
+            async with self._parts.locks(container.id):
+                try:
+                    self.exited(container, exit)
+                    return
+                except ScowError as exc:
+                    logger.error("the exit of %s could not be written, it is tried again: %s", container.id[:12], exc.message)
+            await asyncio.sleep(_RETRY_SECONDS)
 
     def on_oom(self, container_id: str) -> None:
         """The kernel killed something of the container for memory."""
@@ -90,7 +101,7 @@ class ExitSupervisor:
         container.commit(Transition.EXITED, **facts)
         self._parts.ended(container)
         if container.host.auto_remove and not self.stopping and container.id not in self.kept:
-            self._parts.supervisor.start(self._auto_remove(container), f"auto-remove {container.id[:12]}")
+            self._parts.cleanups.start(self._auto_remove(container), f"auto-remove {container.id[:12]}")
         else:
             self._starter.clean_later(container)
 
