@@ -107,7 +107,7 @@ class Options:
     bip6: str = opt("bip6", "", works=False)
     fixed_cidr: str = opt("fixed-cidr", "", help="IPv4 subnet for the default bridge network")
     fixed_cidr_v6: str = opt("fixed-cidr-v6", "", works=False)
-    default_gateway: str = opt("default-gateway", "", works=False)
+    default_gateway: str = opt("default-gateway", "", help="IPv4 gateway of the default bridge network")
     default_gateway_v6: str = opt("default-gateway-v6", "", works=False)
     icc: bool = opt("icc", True, help="Inter-container communication on the default network")
     ip: str = opt("ip", "0.0.0.0", help="Host IP for published ports")

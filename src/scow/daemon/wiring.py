@@ -66,6 +66,7 @@ def network_options(options: Options) -> "NetworkOptions":
         bridge=options.bridge or "scow0",
         bip=options.bip,
         fixed_cidr=options.fixed_cidr,
+        default_gateway=options.default_gateway,
         icc=options.icc,
         ip_masq=options.ip_masq,
         ip_forward=options.ip_forward,

@@ -7,6 +7,7 @@ from typing import Any
 from scow import ids
 
 PREDEFINED = ("bridge", "host", "none")
+DEFAULT_GATEWAY = "DefaultGatewayIPv4"  # the name dockerd gives the auxiliary address
 LINK_NAME = "com.docker.network.bridge.name"
 
 
@@ -49,6 +50,13 @@ class Network:
     @property
     def predefined(self) -> bool:
         return self.name in PREDEFINED
+
+    @property
+    def gateway(self) -> str:
+        """The way out for containers, "" where there is none."""
+        if self.internal or not self.pools:
+            return ""
+        return self.pools[0].aux.get(DEFAULT_GATEWAY) or self.pools[0].gateway
 
     @property
     def mtu(self) -> int:

@@ -86,7 +86,7 @@ class Sandboxes:
             filled,
             ip_address=address,
             ip_prefix_len=allocator.subnet.prefixlen,
-            gateway="" if network.internal else network.pools[0].gateway,
+            gateway=network.gateway,
             mac_address=asked.mac_address.replace("-", ":").lower() or osl.mac_of(address),
         )
         return Endpoint(filled.endpoint_id, network.id, network.name, filled, inner)

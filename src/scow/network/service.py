@@ -23,7 +23,7 @@ from scow.network.endpoint import NetworkView, Sandbox, SandboxRequest
 from scow.network.firewall.nftables import Firewall
 from scow.network.firewall.render import BridgeRule
 from scow.network.ipam import pools
-from scow.network.network import LINK_NAME, Network, Pool
+from scow.network.network import DEFAULT_GATEWAY, LINK_NAME, Network, Pool
 from scow.network.options import NetworkOptions
 from scow.network.ports.mapper import PortMapper, rules_of
 from scow.network.sandbox import Sandboxes
@@ -57,7 +57,7 @@ class NetworkService:
             if wanted and any(wanted[0].network.overlaps(taken) for taken in self._subnets()):
                 raise pools.Overlap
             if not wanted:
-                wanted = [await self._choose(request.internal)]
+                wanted = [await self._choose()]
             network = Network(
                 ids.new_id(), request.name, "bridge", time.time_ns(), tuple(wanted), own_subnet=bool(request.ipam and request.ipam.config),
                 internal=request.internal, attachable=request.attachable, ipam_options=dict(request.ipam.options) if request.ipam else None,
@@ -79,7 +79,7 @@ class NetworkService:
     def _subnets(self) -> Iterable[ipaddress.IPv4Network]:
         return [pool.network for network in self._networks for pool in network.pools]
 
-    async def _choose(self, internal: bool) -> Pool:
+    async def _choose(self) -> Pool:
         """A subnet that neither a network nor a route of the host uses."""
         taken = [*self._subnets(), *await aio.in_pool(osl.host_subnets)]
         subnet = pools.choose(self._options.default_address_pools, taken)
@@ -225,29 +225,25 @@ class NetworkService:
             self._networks.put(dataclasses.replace(present, options=options, pools=(pool,)))
 
     async def _default_pool(self, present: Network | None) -> Pool:
-        if self._options.bip:
-            try:
-                interface = ipaddress.IPv4Interface(self._options.bip)
-            except ValueError:
-                raise InvalidArgument(f"invalid bip {self._options.bip!r}: an IPv4 address with prefix length is needed") from None
-            chosen = Pool(str(interface.network), str(interface.ip))
+        """The default bridge's addresses: bip, else what is stored, else fixed-cidr, else the bridge's own, else a free subnet."""
+        options = self._options
+        fixed = _subnet("fixed-cidr", options.fixed_cidr) if options.fixed_cidr else None
+        if options.bip:
+            chosen = _own(options.bip)
         elif present is not None:
-            chosen = dataclasses.replace(present.pools[0], ip_range="")
-        elif self._options.fixed_cidr and not any(
-            ipaddress.IPv4Network(self._options.fixed_cidr, strict=False).subnet_of(subnet)
-            for subnet in pools.candidates(self._options.default_address_pools)
-        ):
-            subnet = ipaddress.IPv4Network(self._options.fixed_cidr, strict=False)
-            chosen = Pool(str(subnet), str(subnet.network_address + 1))
+            chosen = dataclasses.replace(present.pools[0], ip_range="", aux={})
+        elif existing := await aio.in_pool(osl.address_of, options.bridge):
+            chosen = _own(existing)
+        elif fixed is not None and not any(fixed.subnet_of(subnet) for subnet in pools.candidates(options.default_address_pools)):
+            chosen = Pool(str(fixed), str(fixed.network_address + 1))
         else:
-            existing = await aio.in_pool(osl.address_of, self._options.bridge)
-            if existing:
-                interface = ipaddress.IPv4Interface(existing)
-                chosen = Pool(str(interface.network), str(interface.ip))
-            else:
-                chosen = await self._choose(False)
-        if self._options.fixed_cidr and ipaddress.IPv4Network(self._options.fixed_cidr, strict=False).subnet_of(chosen.network):
-            chosen = dataclasses.replace(chosen, ip_range=str(ipaddress.IPv4Network(self._options.fixed_cidr, strict=False)))
+            chosen = await self._choose()
+        if fixed is not None and fixed.subnet_of(chosen.network):
+            chosen = dataclasses.replace(chosen, ip_range=str(fixed))
+        if options.default_gateway:
+            if _subnet("default-gateway", options.default_gateway).network_address not in chosen.network:
+                raise InvalidArgument(f"default gateway {options.default_gateway} is not in the default bridge's subnet {chosen.subnet}")
+            chosen = dataclasses.replace(chosen, aux={DEFAULT_GATEWAY: options.default_gateway})
         return chosen
 
     async def settle(self) -> None:
@@ -261,9 +257,27 @@ class NetworkService:
         await self._attached.close()
         idle = not tuple(self._sandboxes) and all(network.predefined for network in self._networks)
         await self._firewall.close(remove_table=idle)
-        if idle and (bridge := self._networks.named("bridge")) is not None:
+        bridge = self._networks.named("bridge")
+        # a bridge of another name is the administrator's
+        if idle and bridge is not None and bridge.link == NetworkOptions().bridge:
             await aio.in_pool(osl.remove_link, bridge.link)
 
 
 def _rule(network: Network) -> BridgeRule:
     return BridgeRule(network.link, network.pools[0].subnet, network.internal, network.masquerade)
+
+
+def _own(text: str) -> Pool:
+    """The subnet and the host's address in it, of `address/prefix`."""
+    try:
+        interface = ipaddress.IPv4Interface(text)
+    except ValueError:
+        raise InvalidArgument(f"invalid bip {text!r}: an IPv4 address with its prefix length is needed") from None
+    return Pool(str(interface.network), str(interface.ip))
+
+
+def _subnet(option: str, text: str) -> ipaddress.IPv4Network:
+    try:
+        return ipaddress.IPv4Network(text, strict=False)
+    except ValueError as error:
+        raise InvalidArgument(f"invalid {option} {text!r}: {error}") from None

@@ -1,0 +1,170 @@
+"""The service with the kernel's part cut off: bookkeeping, texts and events."""
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.asynchronous import on_loop
+
+from scow.errors import Conflict, Forbidden, InvalidArgument, NotFound, ScowError
+from scow.events import EventBus
+from scow.filters import Filters
+from scow.metadata.db import Database
+from scow.model.container import PortBinding
+from scow.model.network import IPAM, EndpointIPAMConfig, EndpointSettings, IPAMPool, NetworkCreate
+from scow.network import osl
+from scow.network.endpoint import SandboxRequest
+from scow.network.options import NetworkOptions
+from scow.network.service import NetworkService
+
+Make = Callable[..., NetworkService]
+
+
+@pytest.fixture
+def make(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Make:
+    for name in ("ensure_bridge", "remove_link", "forward", "build", "plug", "unplug", "silence", "destroy"):
+        monkeypatch.setattr(osl, name, lambda *_: None)
+    monkeypatch.setattr(osl, "host_subnets", list)
+    monkeypatch.setattr(osl, "address_of", lambda _: "")
+    monkeypatch.setattr(osl, "ports_of_bridges", lambda _: [])
+
+    def build(**options: Any) -> NetworkService:
+        return NetworkService(Database(tmp_path / "db"), EventBus(), tmp_path / "netns", NetworkOptions(firewall=False, **options))
+
+    return build
+
+
+def request(tmp_path: Path, name: str, mode: str = "default", **more: Any) -> SandboxRequest:
+    return SandboxRequest(name.ljust(64, "0"), name, name, mode=mode, files=tmp_path / name, **more)
+
+
+async def refused(awaited: Any) -> ScowError:
+    try:
+        await awaited
+    except ScowError as error:
+        return error
+    raise AssertionError("it was accepted")
+
+
+@on_loop
+async def test_the_default_networks(make: Make) -> None:
+    service = make(bip="10.7.0.1/24", fixed_cidr="10.7.0.128/25", default_gateway="10.7.0.130", icc=False)
+    await service.recover({})
+    shown = service.inspect("bridge")
+    assert shown["IPAM"]["Config"] == [
+        {
+            "Subnet": "10.7.0.0/24",
+            "IPRange": "10.7.0.128/25",
+            "Gateway": "10.7.0.1",
+            "AuxiliaryAddresses": {"DefaultGatewayIPv4": "10.7.0.130"},
+        }
+    ]
+    assert shown["Options"]["com.docker.network.bridge.enable_icc"] == "false"
+    assert [network["Driver"] for network in service.list(Filters())] == ["bridge", "host", "null"]
+    for name in ("bridge", "host", "none"):
+        error = await refused(service.remove(name))
+        assert isinstance(error, Forbidden) and "pre-defined" in error.message
+
+
+@pytest.mark.parametrize("options", [{"bip": "10.7.0/24"}, {"fixed_cidr": "x"}, {"default_gateway": "9.9.9.9"}])
+def test_bad_options_of_the_default_bridge(make: Make, options: dict[str, str]) -> None:
+    with pytest.raises(InvalidArgument):
+        asyncio.run(make(**options).recover({}))
+
+
+@on_loop
+async def test_networks_are_made_listed_and_removed(make: Make) -> None:
+    service = make()
+    await service.recover({})
+    network_id, warning = await service.create(NetworkCreate(name="one", ipam=IPAM(config=[IPAMPool(subnet="10.1.0.0/24")])))
+    assert warning == "" and service.inspect(network_id[:8])["Name"] == "one"
+    await service.create(NetworkCreate(name="two"))
+    error = await refused(service.create(NetworkCreate(name="one")))
+    assert isinstance(error, Conflict) and error.message == "network with name one already exists"
+    error = await refused(service.create(NetworkCreate(name="three", ipam=IPAM(config=[IPAMPool(subnet="10.1.0.64/26")]))))
+    assert isinstance(error, Forbidden) and "Pool overlaps with other one on this address space" in error.message
+    subnets = [pool["Subnet"] for name in ("bridge", "two") for pool in service.inspect(name)["IPAM"]["Config"]]
+    assert subnets == ["172.17.0.0/16", "172.18.0.0/16"]
+    assert [network["Name"] for network in service.list(Filters({"type": ["custom"]}))] == ["one", "two"]
+    with pytest.raises(InvalidArgument, match="invalid filter"):
+        service.list(Filters({"type": ["odd"]}))
+    await service.remove("one")
+    assert isinstance(await refused(service.remove("one")), NotFound)
+    assert await service.prune(Filters()) == {"NetworksDeleted": ["two"]}
+    assert await service.prune(Filters()) == {"NetworksDeleted": None}
+
+
+@on_loop
+async def test_a_failed_bridge_leaves_no_network(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    service = make()
+    await service.recover({})
+
+    def fail(_: object) -> None:
+        raise Forbidden("it belongs to somebody else")
+
+    monkeypatch.setattr(osl, "ensure_bridge", fail)
+    assert isinstance(await refused(service.create(NetworkCreate(name="x"))), Forbidden)
+    assert isinstance(await refused(service.remove("x")), NotFound)
+
+
+@on_loop
+async def test_a_containers_life(make: Make, tmp_path: Path) -> None:
+    service = make()
+    await service.recover({})
+    await service.create(NetworkCreate(name="net", ipam=IPAM(config=[IPAMPool(subnet="10.1.0.0/29")])))
+    asked = EndpointSettings(aliases=["db"], ipam_config=EndpointIPAMConfig("10.1.0.5"))
+    box = await service.attach(request(tmp_path, "a", "net", endpoints={"net": asked}, exposed=("80/tcp",)))
+    got = box.endpoints["net"]
+    assert (got.ip_address, got.ip_prefix_len, got.gateway, got.mac_address) == ("10.1.0.5", 29, "10.1.0.1", "02:42:0a:01:00:05")
+    assert got.dns_names == ["a", "db", "a00000000000"]
+    assert service.settings("a".ljust(64, "0")).ports == {"80/tcp": None}
+    assert service.inspect("net")["Containers"]["a".ljust(64, "0")]["IPv4Address"] == "10.1.0.5/29"
+    assert "network net has active endpoints" in (await refused(service.remove("net"))).message
+    error = await refused(service.connect("a".ljust(64, "0"), "net", EndpointSettings()))
+    assert "endpoint with name a already exists in network net" in error.message
+    late = await service.connect("a".ljust(64, "0"), "bridge", EndpointSettings())
+    assert late.ip_address == "172.17.0.2" and (tmp_path / "a/hosts").read_text().endswith("10.1.0.5\ta\n172.17.0.2\ta\n")
+    await service.disconnect("a".ljust(64, "0"), "bridge")
+    assert "not connected" in (await refused(service.disconnect("a".ljust(64, "0"), "bridge"))).message
+    service.rename("a".ljust(64, "0"), "b")
+    assert service.inspect("net")["Containers"]["a".ljust(64, "0")]["Name"] == "b"
+    await service.release("a".ljust(64, "0"))
+    await service.release("a".ljust(64, "0"))
+    assert service.settings("a".ljust(64, "0")).networks == {}
+    await service.settle()
+
+
+@on_loop
+async def test_refusals_give_everything_back(make: Make, tmp_path: Path) -> None:
+    service = make()
+    await service.recover({})
+    await service.create(NetworkCreate(name="tiny", ipam=IPAM(config=[IPAMPool(subnet="10.1.0.0/30")])))
+    first = await service.attach(request(tmp_path, "a", "tiny", port_bindings={"80/tcp": [PortBinding("127.0.83.7", "")]}))
+    port = (service.settings("a".ljust(64, "0")).ports["80/tcp"] or [{}])[0]["HostPort"]
+    error = await refused(service.attach(request(tmp_path, "b", "tiny")))
+    assert "no available IPv4 addresses" in error.message
+    taken = {"80/tcp": [PortBinding("127.0.83.7", port)]}
+    error = await refused(service.attach(request(tmp_path, "b", port_bindings=taken)))
+    assert isinstance(error, Conflict) and error.message.startswith("driver failed programming external connectivity on endpoint b (")
+    assert error.message.endswith(f"Bind for 127.0.83.7:{port} failed: port is already allocated")
+    assert "network nosuch not found" in (await refused(service.attach(request(tmp_path, "b", "nosuch")))).message
+    await service.release("a".ljust(64, "0"))
+    again = await service.attach(request(tmp_path, "b", "tiny", port_bindings=taken))
+    assert again.endpoints["tiny"].ip_address == first.endpoints["tiny"].ip_address
+    await service.release("b".ljust(64, "0"))
+    await service.settle()
+
+
+@on_loop
+async def test_host_none_and_shared(make: Make, tmp_path: Path) -> None:
+    service = make()
+    await service.recover({})
+    host = await service.attach(request(tmp_path, "h", "host", extra_hosts=("pinned:192.0.2.7",)))
+    assert host.key == "" and "192.0.2.7\tpinned" in (tmp_path / "h/hosts").read_text()
+    none = await service.attach(request(tmp_path, "n", "none"))
+    assert none.key and none.endpoints["none"].ip_address == ""
+    shared = await service.attach(request(tmp_path, "s", "container:" + "n".ljust(64, "0")))
+    assert shared.key == none.key and shared.endpoints == {}
+    await service.settle()
