@@ -10,7 +10,8 @@ ALLOWED: dict[str, set[str]] = {
     "reference": {"errors"},
     "units": {"errors"},
     "filters": {"errors", "units"},
-    "gotemplate": {"errors", "units"},
+    "fastjson": set(),
+    "gotemplate": {"errors", "units", "fastjson"},
     "model": {"errors"},
     "opts": {"errors", "units", "model"},
     "kernel": {"errors"},
@@ -32,7 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     # doors
     "http": FOUNDATION | {"aio"},
     "api": FOUNDATION | {"aio", "events", "http", "containers", "images", "network", "volumes", "system", "logdrivers", "runtime"},
-    "client": {"errors", "units", "reference", "model", "opts"},
-    "cli": FOUNDATION | {"client"},
+    "client": {"errors", "units", "reference", "model", "opts", "fastjson"},
+    "cli": FOUNDATION | {"client", "fastjson"},
 }
 ALLOWED["daemon"] = set(ALLOWED)  # wiring sees everything

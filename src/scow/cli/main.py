@@ -118,9 +118,9 @@ def dispatch(argv: list[str]) -> int:
         sys.stderr.write(f"{exc.message}\n\nUsage:  scow [OPTIONS] COMMAND [ARG...]\n\nRun 'scow --help' for more information\n")
         return exc.code
     if options.flag("version"):
-        from scow import __version__
+        import scow
 
-        print(f"scow version {__version__}")
+        print(f"scow version {scow.__version__}")
         return 0
     if options.flag("help") or not words or words[0] == "help":
         from scow.cli import helping

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os.path
-
 TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
     from typing import Any
@@ -26,6 +24,12 @@ def fields_of(text: str) -> list[str]:
         return next(csv.reader([text], strict=True))
     except (csv.Error, StopIteration) as exc:
         raise InvalidArgument(f"invalid field quoting: {exc}") from None
+
+
+def _absolute(path: str) -> str:
+    import os.path
+
+    return os.path.abspath(os.path.expanduser(path) if path.startswith("~/") else path)
 
 
 def _boolean(key: str, value: str, has: bool) -> bool:
@@ -56,7 +60,7 @@ def parse_mount(text: str) -> dict[str, Any]:
         if key == "type":
             mount["Type"] = value.lower()
         elif key in ("source", "src"):
-            mount["Source"] = os.path.abspath(value) if value in (".", "..") or value.startswith(("./", "../")) else value
+            mount["Source"] = _absolute(value) if value in (".", "..") or value.startswith(("./", "../")) else value
         elif key in ("target", "dst", "destination"):
             mount["Target"] = value
         elif key in ("readonly", "ro"):
@@ -135,5 +139,5 @@ def parse_volume(text: str) -> tuple[str, bool]:
     if not sep:
         return text, False
     if source.startswith(("./", "../", "~/")) or source in (".", ".."):
-        source = os.path.abspath(os.path.expanduser(source) if source.startswith("~/") else source)
+        source = _absolute(source)
     return f"{source}:{rest}", True

@@ -54,6 +54,8 @@ def create(cli: Cli, options: Options, args: list[str], verb: str) -> tuple[str,
         else:
             text = f"container ID file found, make sure the other container isn't running or delete {cid_file}"
             raise interactive.failure(ScowError(text), verb, 125)
+    if options.flag("detach"):
+        body.update({"AttachStdin": False, "AttachStdout": False, "AttachStderr": False, "StdinOnce": False})
     if body.get("Tty") and terminal.is_terminal(1):
         body["HostConfig"]["ConsoleSize"] = list(terminal.size())
     platform = options.text("platform") or cli.env("DOCKER_DEFAULT_PLATFORM")

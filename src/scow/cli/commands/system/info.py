@@ -18,12 +18,12 @@ from scow.units import bytes_size
 def _versions(cli: Cli) -> tuple[dict[str, Any], dict[str, Any] | None, str]:
     import sys
 
-    from scow import __version__
+    import scow
 
     machine = sys.implementation._multiarch.partition("-")[0] if hasattr(sys.implementation, "_multiarch") else "x86_64"
     arch = {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
     client: dict[str, Any] = {
-        "Platform": {"Name": "Scow"}, "Version": __version__, "ApiVersion": "1.51", "DefaultAPIVersion": "1.51", "GitCommit": "", "GoVersion": "",
+        "Platform": {"Name": "Scow"}, "Version": scow.__version__, "ApiVersion": "1.51", "DefaultAPIVersion": "1.51", "GitCommit": "", "GoVersion": "",
         "Os": "linux", "Arch": arch, "BuildTime": "", "Context": cli.env("DOCKER_CONTEXT") or cli.setting("currentContext") or "default",
     }
     try:
@@ -104,7 +104,7 @@ def _lines(info: dict[str, Any]) -> list[str]:
 
 def info(cli: Cli, options: Options, args: list[str]) -> int:
     """Shows facts about the engine."""
-    from scow import __version__
+    import scow
 
     context = cli.env("DOCKER_CONTEXT") or cli.setting("currentContext") or "default"
     problem = ""
@@ -113,7 +113,7 @@ def info(cli: Cli, options: Options, args: list[str]) -> int:
     except ScowError as exc:
         facts = {}
         problem = exc.message if isinstance(exc, CannotConnect) else f"Error response from daemon: {exc.message}"
-    client = {"Debug": False, "Version": __version__, "Platform": {"Name": "Scow"}, "Context": context, "Plugins": [], "Warnings": None}
+    client = {"Debug": False, "Version": scow.__version__, "Platform": {"Name": "Scow"}, "Context": context, "Plugins": [], "Warnings": None}
     fmt = options.text("format")
     if fmt:
         from scow.gotemplate import Template
@@ -123,7 +123,7 @@ def info(cli: Cli, options: Options, args: list[str]) -> int:
         if problem:
             raise ExitCode(1, problem)
         return 0
-    cli.out(f"Client: Scow\n Version:    {__version__}\n Context:    {context}\n Debug Mode: false\n\nServer:\n")
+    cli.out(f"Client: Scow\n Version:    {scow.__version__}\n Context:    {context}\n Debug Mode: false\n\nServer:\n")
     if problem:
         raise ExitCode(1, f"ERROR: {problem}\nerrors pretty printing info")
     cli.out("".join(" " + line.replace("\n", "\n ") + "\n" for line in _lines(facts)) + "\n")
