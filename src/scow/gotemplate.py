@@ -41,6 +41,7 @@ NO_VALUE = Missing()
 
 # ---------------------------------------------------------------- reading
 
+
 def _split(text: str) -> list[tuple[str, str]]:
     """("text"|"action", content), trim markers applied."""
     parts: list[tuple[str, str]] = []
@@ -120,7 +121,6 @@ def _unquote(body: str) -> str:
         else:
             raise TemplateError("template parsing error: template: :1: invalid syntax in a string")
     return "".join(out)
-
 
 
 def _tokens(text: str) -> list[Token]:
@@ -348,6 +348,7 @@ def _lstrip(tokens: list[Token]) -> list[Token]:
 
 
 # ---------------------------------------------------------------- running
+
 
 class _Break(Exception):
     pass
@@ -622,6 +623,7 @@ def go_float(value: float) -> str:
 
 # ---------------------------------------------------------------- functions
 
+
 def _json(value: Any) -> str:
     from scow.fastjson import dumps
 
@@ -815,14 +817,33 @@ def _join(values: Any, separator: str) -> str:
 
 
 BUILTINS: dict[str, Callable[..., Any]] = {
-    "and": lambda *args: args[-1], "or": lambda *args: args[-1], "not": lambda value: not truth(value),
-    "len": _length, "index": _index, "slice": _slice, "print": _print, "printf": printf, "println": _println,
-    "html": _html, "js": lambda *a: _json(_print(*a))[1:-1], "urlquery": lambda *args: "".join(
-        chr(b) if chr(b).isalnum() or chr(b) in "-_.~" else "+" if b == 32 else f"%{b:02X}" for b in _print(*args).encode()),
-    "eq": _equal, "ne": lambda first, second: not _equal(first, second),
-    "lt": _order(lambda a, b: a < b), "le": _order(lambda a, b: a <= b), "gt": _order(lambda a, b: a > b),
+    "and": lambda *args: args[-1],
+    "or": lambda *args: args[-1],
+    "not": lambda value: not truth(value),
+    "len": _length,
+    "index": _index,
+    "slice": _slice,
+    "print": _print,
+    "printf": printf,
+    "println": _println,
+    "html": _html,
+    "js": lambda *a: _json(_print(*a))[1:-1],
+    "urlquery": lambda *args: "".join(
+        chr(b) if chr(b).isalnum() or chr(b) in "-_.~" else "+" if b == 32 else f"%{b:02X}" for b in _print(*args).encode()
+    ),
+    "eq": _equal,
+    "ne": lambda first, second: not _equal(first, second),
+    "lt": _order(lambda a, b: a < b),
+    "le": _order(lambda a, b: a <= b),
+    "gt": _order(lambda a, b: a > b),
     "ge": _order(lambda a, b: a >= b),
-    "json": _json, "split": lambda text, separator: text.split(separator) if separator else list(text), "join": _join,
-    "title": _title, "lower": lambda text: text.lower(), "upper": lambda text: text.upper(), "pad": _pad, "truncate": _truncate,
+    "json": _json,
+    "split": lambda text, separator: text.split(separator) if separator else list(text),
+    "join": _join,
+    "title": _title,
+    "lower": lambda text: text.lower(),
+    "upper": lambda text: text.upper(),
+    "pad": _pad,
+    "truncate": _truncate,
     "table": lambda value: value,
 }

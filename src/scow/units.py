@@ -16,6 +16,7 @@ _DURATION_UNITS = {"ns": 1, "us": 1000, "µs": 1000, "μs": 1000, "ms": 1_000_00
 
 # ---------------------------------------------------------------- times
 
+
 def _days_from_civil(year: int, month: int, day: int) -> int:
     year -= month <= 2
     era = year // 400
@@ -122,6 +123,7 @@ def parse_timestamp(text: str, now_ns: int | None = None) -> int:
 
 # ---------------------------------------------------------------- durations
 
+
 def parse_duration(text: str) -> int:
     """Nanoseconds of a Go duration (`1h30m`, `1.5s`, `-2ms`, `0`). Raises InvalidArgument with Go's texts."""
     rest = text
@@ -216,6 +218,7 @@ def human_duration(ns: int) -> str:
 
 
 # ---------------------------------------------------------------- sizes
+
 
 def parse_size(text: str) -> int:
     """Bytes of `10m`, `1.5g`, `64KiB`, `512` (binary multiples, as docker's RAM sizes). Raises InvalidArgument."""

@@ -6,7 +6,7 @@ import pytest
 
 from scow import fastjson
 
-VALUE = {"a": [1, 2.5, None, True, False], "b": {"c": "x<y>&\"\n\u2028é"}, "e": {}, "l": []}
+VALUE = {"a": [1, 2.5, None, True, False], "b": {"c": 'x<y>&"\n\u2028é'}, "e": {}, "l": []}
 
 
 def test_round_trip():

@@ -18,7 +18,9 @@ def test_both_forms_and_questions():
     assert not Filters.parse("") and not Filters.parse(None) and not Filters.parse("null")
 
 
-@pytest.mark.parametrize("text", ["[", "[]", '"a"', '{"name":1}', '{"name":[1]}', '{"name":{"a":"yes"}}', '{"what":["a"]}', "[" * 5000, "x" * 70000])
+@pytest.mark.parametrize(
+    "text", ["[", "[]", '"a"', '{"name":1}', '{"name":[1]}', '{"name":{"a":"yes"}}', '{"what":["a"]}', "[" * 5000, "x" * 70000]
+)
 def test_bad_filters(text):
     with pytest.raises(InvalidArgument):
         Filters.parse(text, {"name"})
@@ -33,7 +35,9 @@ def test_booleans():
             Filters.parse(bad).boolean("dangling", False)
 
 
-@pytest.mark.parametrize("pattern", ["abc", "^a", "a$", "^web[0-9]+$", "a.*b", "(a|bc)+d", "[^x]y", "a{2,3}$", "a?b*c+", r"\d\.\w", "x|y|z", "", "(ab)?$"])
+@pytest.mark.parametrize(
+    "pattern", ["abc", "^a", "a$", "^web[0-9]+$", "a.*b", "(a|bc)+d", "[^x]y", "a{2,3}$", "a?b*c+", r"\d\.\w", "x|y|z", "", "(ab)?$"]
+)
 @pytest.mark.parametrize("subject", ["", "abc", "web12", "web", "aab", "bcad", "1.a", "aaa", "xyz", "zy", "ab"])
 def test_patterns_as_re(pattern, subject):
     assert Pattern(pattern).search(subject) is bool(re.search(pattern, subject))

@@ -6,19 +6,31 @@ from scow import units
 from scow.errors import InvalidArgument
 
 
-@pytest.mark.parametrize(("ns", "text"), [
-    (0, "0001-01-01T00:00:00Z"), (1_700_000_000_123_000_000, "2023-11-14T22:13:20.123Z"), (1_709_164_800_000_000_000, "2024-02-29T00:00:00Z"),
-])
+@pytest.mark.parametrize(
+    ("ns", "text"),
+    [
+        (0, "0001-01-01T00:00:00Z"),
+        (1_700_000_000_123_000_000, "2023-11-14T22:13:20.123Z"),
+        (1_709_164_800_000_000_000, "2024-02-29T00:00:00Z"),
+    ],
+)
 def test_rfc3339nano(ns, text):
     assert units.rfc3339nano(ns) == text
     if ns:
         assert units.parse_rfc3339(text) == ns
 
 
-@pytest.mark.parametrize(("text", "ns"), [
-    ("", 0), ("0", 0), ("1.5", 1_500_000_000), ("2024-01-01T10:00:00+02:00", 1_704_096_000_000_000_000), ("2024-01-01", 1_704_067_200_000_000_000),
-    ("10s", 90_000_000_000),
-])
+@pytest.mark.parametrize(
+    ("text", "ns"),
+    [
+        ("", 0),
+        ("0", 0),
+        ("1.5", 1_500_000_000),
+        ("2024-01-01T10:00:00+02:00", 1_704_096_000_000_000_000),
+        ("2024-01-01", 1_704_067_200_000_000_000),
+        ("10s", 90_000_000_000),
+    ],
+)
 def test_timestamps(text, ns):
     assert units.parse_timestamp(text, now_ns=100_000_000_000) == ns
 
@@ -29,7 +41,9 @@ def test_bad_timestamps(text):
         units.parse_timestamp(text)
 
 
-@pytest.mark.parametrize(("text", "ns"), [("1h30m", 5_400_000_000_000), ("1.5s", 1_500_000_000), ("-2ms", -2_000_000), ("0", 0), ("3us", 3000)])
+@pytest.mark.parametrize(
+    ("text", "ns"), [("1h30m", 5_400_000_000_000), ("1.5s", 1_500_000_000), ("-2ms", -2_000_000), ("0", 0), ("3us", 3000)]
+)
 def test_durations(text, ns):
     assert units.parse_duration(text) == ns
 
@@ -40,15 +54,29 @@ def test_bad_durations(text):
         units.parse_duration(text)
 
 
-@pytest.mark.parametrize(("ns", "text"), [(0, "0s"), (90 * 10**9, "1m30s"), (3600 * 10**9, "1h0m0s"), (1_500_000, "1.5ms"), (-5 * 10**9, "-5s")])
+@pytest.mark.parametrize(
+    ("ns", "text"), [(0, "0s"), (90 * 10**9, "1m30s"), (3600 * 10**9, "1h0m0s"), (1_500_000, "1.5ms"), (-5 * 10**9, "-5s")]
+)
 def test_format_duration(ns, text):
     assert units.format_duration(ns) == text
 
 
-@pytest.mark.parametrize(("seconds", "text"), [
-    (0, "Less than a second"), (1, "1 second"), (59, "59 seconds"), (60, "About a minute"), (3599, "59 minutes"), (3600, "About an hour"),
-    (86400, "24 hours"), (86400 * 3, "3 days"), (86400 * 20, "2 weeks"), (86400 * 90, "3 months"), (86400 * 365 * 3, "3 years"),
-])
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0, "Less than a second"),
+        (1, "1 second"),
+        (59, "59 seconds"),
+        (60, "About a minute"),
+        (3599, "59 minutes"),
+        (3600, "About an hour"),
+        (86400, "24 hours"),
+        (86400 * 3, "3 days"),
+        (86400 * 20, "2 weeks"),
+        (86400 * 90, "3 months"),
+        (86400 * 365 * 3, "3 years"),
+    ],
+)
 def test_human_duration(seconds, text):
     assert units.human_duration(seconds * 10**9) == text
 

@@ -15,11 +15,33 @@ if TYPE_CHECKING:
 
 from scow.errors import InvalidArgument, ScowError
 
-LIST_KINDS = frozenset({
-    "list", "strings", "map", "filter", "mount", "network", "ulimit", "gpu-request", "stringArray",
-})
-_BOOL = {"1": True, "t": True, "T": True, "true": True, "TRUE": True, "True": True,
-         "0": False, "f": False, "F": False, "false": False, "FALSE": False, "False": False}
+LIST_KINDS = frozenset(
+    {
+        "list",
+        "strings",
+        "map",
+        "filter",
+        "mount",
+        "network",
+        "ulimit",
+        "gpu-request",
+        "stringArray",
+    }
+)
+_BOOL = {
+    "1": True,
+    "t": True,
+    "T": True,
+    "true": True,
+    "TRUE": True,
+    "True": True,
+    "0": False,
+    "f": False,
+    "F": False,
+    "false": False,
+    "FALSE": False,
+    "False": False,
+}
 
 
 class UsageError(ScowError):
@@ -82,8 +104,14 @@ def _decimal(text: str) -> int:
 
 
 _CONVERT: Mapping[str, Callable[[str], object]] = {
-    "string": str, "int": _int, "uint": _uint, "uint16": lambda text: _uint(text, 16), "bytes": _bytes, "swap": _swap,
-    "duration": _duration, "decimal": _decimal,
+    "string": str,
+    "int": _int,
+    "uint": _uint,
+    "uint16": lambda text: _uint(text, 16),
+    "bytes": _bytes,
+    "swap": _swap,
+    "duration": _duration,
+    "decimal": _decimal,
 }
 _SHOWN = {"swap": "bytes", "stringArray": "stringArray", "strings": "strings"}
 

@@ -23,17 +23,24 @@ def overview() -> str:
     others = sorted({word for word in ALIASES if " " not in word} - set(COMMON) | {"inspect"})
     return (
         "Usage:  scow [OPTIONS] COMMAND\n\nRuns containers: a client of Scow and of every engine that speaks Docker\n\nCommon Commands:\n"
-        + _rows([(word, _short(word)) for word in COMMON]) + "\nManagement Commands:\n" + _rows(groups)
-        + "\nCommands:\n" + _rows([(word, _short(word)) for word in others])
-        + "\nGlobal Options:\n" + flags.describe(GLOBAL_FLAGS) + "\nRun 'scow COMMAND --help' for more information on a command.\n"
+        + _rows([(word, _short(word)) for word in COMMON])
+        + "\nManagement Commands:\n"
+        + _rows(groups)
+        + "\nCommands:\n"
+        + _rows([(word, _short(word)) for word in others])
+        + "\nGlobal Options:\n"
+        + flags.describe(GLOBAL_FLAGS)
+        + "\nRun 'scow COMMAND --help' for more information on a command.\n"
     )
 
 
 def group(name: str) -> str:
     """`scow container --help`."""
     rows = [(words.split(" ")[1], entry[2]) for words, entry in COMMANDS.items() if words.startswith(name + " ") and entry[2]]
-    return (f"Usage:  scow {name} COMMAND\n\n{GROUPS[name]}\n\nCommands:\n{_rows(rows)}\n"
-            f"Run 'scow {name} COMMAND --help' for more information on a command.\n")
+    return (
+        f"Usage:  scow {name} COMMAND\n\n{GROUPS[name]}\n\nCommands:\n{_rows(rows)}\n"
+        f"Run 'scow {name} COMMAND --help' for more information on a command.\n"
+    )
 
 
 def command(spec: Command, name: str, usage: str) -> str:

@@ -84,8 +84,10 @@ def make_client(options: Options, cli: Cli) -> Client:
             tls = TLS(*tls_files)
         else:
             chosen = [options.text(f"tls{kind}") or (f"{folder}/{kind.replace('cacert', 'ca')}.pem") for kind in ("cacert", "cert", "key")]
-            ca, cert, key = (path if options.given(flag) or exists(path) else "" for path, flag in
-                             zip(chosen, ("tlscacert", "tlscert", "tlskey"), strict=True))
+            ca, cert, key = (
+                path if options.given(flag) or exists(path) else ""
+                for path, flag in zip(chosen, ("tlscacert", "tlscert", "tlskey"), strict=True)
+            )
             tls = TLS(ca, cert, key, verify)
     return Client(Endpoint(url, tls if url.startswith(("tcp", "http")) else None), env("DOCKER_API_VERSION"), extra)
 

@@ -61,8 +61,17 @@ class RawMode:
         except termios.error:
             return self
         mode = termios.tcgetattr(self._fd)
-        mode[0] &= ~(termios.BRKINT | termios.ICRNL | termios.INPCK | termios.ISTRIP | termios.IXON | termios.IGNBRK | termios.PARMRK
-                     | termios.INLCR | termios.IGNCR)
+        mode[0] &= ~(
+            termios.BRKINT
+            | termios.ICRNL
+            | termios.INPCK
+            | termios.ISTRIP
+            | termios.IXON
+            | termios.IGNBRK
+            | termios.PARMRK
+            | termios.INLCR
+            | termios.IGNCR
+        )
         mode[1] &= ~termios.OPOST
         mode[2] = (mode[2] & ~(termios.CSIZE | termios.PARENB)) | termios.CS8
         mode[3] &= ~(termios.ECHO | termios.ECHONL | termios.ICANON | termios.IEXTEN | termios.ISIG)

@@ -210,8 +210,10 @@ def _dial_ssh(endpoint: Endpoint) -> tuple[object, object]:
 
 def _why(endpoint: Endpoint, exc: OSError) -> str:
     if isinstance(exc, PermissionError):
-        return (f"permission denied while trying to connect to the Docker daemon socket at {endpoint.url}: "
-                "run as root, or as a member of the group that owns the socket")
+        return (
+            f"permission denied while trying to connect to the Docker daemon socket at {endpoint.url}: "
+            "run as root, or as a member of the group that owns the socket"
+        )
     text = f"Cannot connect to the Docker daemon at {endpoint.url}. Is the docker daemon running?"
     if endpoint.kind == "tcp":
         return f"{text} ({exc})"
@@ -230,8 +232,11 @@ class Response:
         while b"\r\n\r\n" not in head:
             data = conn.recv()
             if not data:
-                raise ScowError("error during connect: the daemon closed the connection without an answer" if not head
-                                else "the daemon's answer is incomplete")
+                raise ScowError(
+                    "error during connect: the daemon closed the connection without an answer"
+                    if not head
+                    else "the daemon's answer is incomplete"
+                )
             head += data
             if len(head) > MAX_HEAD:
                 raise ScowError("the daemon's answer is no HTTP: its head is too long")

@@ -55,7 +55,7 @@ def parse_gpus(text: str) -> dict[str, Any]:
             request["Driver"] = value
         elif key == "count":
             if value != "all" and not value.lstrip("-").isdigit():
-                raise InvalidArgument(f"invalid count ({value}): value must be either \"all\" or an integer")
+                raise InvalidArgument(f'invalid count ({value}): value must be either "all" or an integer')
             request["Count"] = -1 if value == "all" else int(value)
         elif key == "device":
             request["DeviceIDs"] = value.split(",")

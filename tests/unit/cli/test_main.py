@@ -18,23 +18,34 @@ def test_aliases_lead_somewhere():
     assert all(target in COMMANDS or target in NOT_YET for target in ALIASES.values())
 
 
-@pytest.mark.parametrize(("argv", "code", "text"), [
-    (["rm"], 1, "scow: 'scow rm' requires at least 1 argument\n\nUsage:  scow rm [OPTIONS] CONTAINER [CONTAINER...]\n\nSee 'scow rm --help'"),
-    (["rename", "a"], 1, "scow: 'scow rename' requires 2 arguments"),
-    (["ps", "x"], 1, "scow: 'scow ps' accepts no arguments"),
-    (["run", "--foo"], 125, "unknown flag: --foo\n\nUsage:  scow run [OPTIONS] IMAGE"),
-    (["foo"], 1, "scow: unknown command: scow foo\n\nRun 'scow --help' for more information"),
-    (["container", "foo"], 1, "scow: unknown command: scow container foo"),
-    (["pull", "x"], 1, "scow: 'pull' is not supported yet"),
-    (["compose", "up"], 1, "'compose' is not supported yet"),
-    (["-x"], 125, "unknown shorthand flag: 'x' in -x"),
-    (["-H", "unix:///nonexistent.sock", "run", "x"], 125, "scow: Cannot connect to the Docker daemon at unix:///nonexistent.sock."),
-    (["-H", "unix:///nonexistent.sock", "ps"], 1, "Cannot connect to the Docker daemon at unix:///nonexistent.sock. Is the docker daemon running?"),
-    (["-H", "foo://x", "ps"], 1, "unable to parse docker host"),
-    (["-H", "tcp://x:y", "ps"], 1, "the port is no number"),
-    (["-H", "unix:///a", "-H", "unix:///b", "ps"], 1, "specify only one -H"),
-    (["run", "-it", "x"], 1, "the input device is not a TTY"),
-])
+@pytest.mark.parametrize(
+    ("argv", "code", "text"),
+    [
+        (
+            ["rm"],
+            1,
+            "scow: 'scow rm' requires at least 1 argument\n\nUsage:  scow rm [OPTIONS] CONTAINER [CONTAINER...]\n\nSee 'scow rm --help'",
+        ),
+        (["rename", "a"], 1, "scow: 'scow rename' requires 2 arguments"),
+        (["ps", "x"], 1, "scow: 'scow ps' accepts no arguments"),
+        (["run", "--foo"], 125, "unknown flag: --foo\n\nUsage:  scow run [OPTIONS] IMAGE"),
+        (["foo"], 1, "scow: unknown command: scow foo\n\nRun 'scow --help' for more information"),
+        (["container", "foo"], 1, "scow: unknown command: scow container foo"),
+        (["pull", "x"], 1, "scow: 'pull' is not supported yet"),
+        (["compose", "up"], 1, "'compose' is not supported yet"),
+        (["-x"], 125, "unknown shorthand flag: 'x' in -x"),
+        (["-H", "unix:///nonexistent.sock", "run", "x"], 125, "scow: Cannot connect to the Docker daemon at unix:///nonexistent.sock."),
+        (
+            ["-H", "unix:///nonexistent.sock", "ps"],
+            1,
+            "Cannot connect to the Docker daemon at unix:///nonexistent.sock. Is the docker daemon running?",
+        ),
+        (["-H", "foo://x", "ps"], 1, "unable to parse docker host"),
+        (["-H", "tcp://x:y", "ps"], 1, "the port is no number"),
+        (["-H", "unix:///a", "-H", "unix:///b", "ps"], 1, "specify only one -H"),
+        (["run", "-it", "x"], 1, "the input device is not a TTY"),
+    ],
+)
 def test_errors(argv, code, text, capsys):
     assert main.main(argv) == code
     assert text in capsys.readouterr().err

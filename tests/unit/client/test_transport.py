@@ -50,8 +50,11 @@ def peer(tmp_path):
 
 
 def test_sized_and_chunked_on_one_connection(peer):
-    there = peer(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]",
-                 b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{"a\r\n5;x=y\r\n":1}\n\r\n0\r\n\r\n', b"HTTP/1.1 204 No Content\r\n\r\n")
+    there = peer(
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n[]",
+        b'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{"a\r\n5;x=y\r\n":1}\n\r\n0\r\n\r\n',
+        b"HTTP/1.1 204 No Content\r\n\r\n",
+    )
     client = there.client()
     assert client.get("/a", {"all": True, "no": False, "q": "ä b"}) == []
     assert client.get("/b") == {"a": 1}
@@ -61,7 +64,9 @@ def test_sized_and_chunked_on_one_connection(peer):
 
 
 def test_errors_carry_the_daemons_sentence(peer):
-    client = peer(b'HTTP/1.1 404 Not Found\r\nContent-Length: 19\r\n\r\n{"message":"gone!"}', b"HTTP/1.1 500 x\r\nContent-Length: 0\r\n\r\n").client()
+    client = peer(
+        b'HTTP/1.1 404 Not Found\r\nContent-Length: 19\r\n\r\n{"message":"gone!"}', b"HTTP/1.1 500 x\r\nContent-Length: 0\r\n\r\n"
+    ).client()
     with pytest.raises(ApiError) as caught:
         client.get("/x")
     assert (caught.value.status, caught.value.message) == (404, "gone!")
@@ -69,9 +74,15 @@ def test_errors_carry_the_daemons_sentence(peer):
         client.get("/x")
 
 
-@pytest.mark.parametrize("reply", [
-    b"garbage\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n[", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-])
+@pytest.mark.parametrize(
+    "reply",
+    [
+        b"garbage\r\n\r\n",
+        b"HTTP/1.1 abc\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n[",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+    ],
+)
 def test_broken_answers(peer, reply):
     client = peer(reply).client()
     with pytest.raises((ScowError, ValueError)):
@@ -91,10 +102,15 @@ def test_nobody_there():
         Client(Endpoint("unix:///nonexistent")).get("/x")
 
 
-@pytest.mark.parametrize(("url", "kind", "host", "port"), [
-    ("tcp://1.2.3.4", "tcp", "1.2.3.4", 2375), ("tcp://[::1]:99", "tcp", "::1", 99), ("/run/x.sock", "unix", "api.moby.localhost", 0),
-    ("ssh://me@h", "ssh", "docker.example.com", 0),
-])
+@pytest.mark.parametrize(
+    ("url", "kind", "host", "port"),
+    [
+        ("tcp://1.2.3.4", "tcp", "1.2.3.4", 2375),
+        ("tcp://[::1]:99", "tcp", "::1", 99),
+        ("/run/x.sock", "unix", "api.moby.localhost", 0),
+        ("ssh://me@h", "ssh", "docker.example.com", 0),
+    ],
+)
 def test_endpoints(url, kind, host, port):
     found = Endpoint(url)
     assert (found.kind, found.host, found.port) == (kind, host, port)

@@ -14,13 +14,34 @@ from scow.cli.format.table import ellipsis, short_id
 from scow.units import human_duration, human_size
 
 HEADERS = {
-    "ID": "CONTAINER ID", "Names": "NAMES", "Image": "IMAGE", "Command": "COMMAND", "CreatedAt": "CREATED AT", "RunningFor": "CREATED",
-    "Platform": "PLATFORM", "Ports": "PORTS", "State": "STATE", "Status": "STATUS", "Size": "SIZE", "Labels": "LABELS", "Mounts": "MOUNTS",
-    "LocalVolumes": "LOCAL VOLUMES", "Networks": "NETWORKS",
+    "ID": "CONTAINER ID",
+    "Names": "NAMES",
+    "Image": "IMAGE",
+    "Command": "COMMAND",
+    "CreatedAt": "CREATED AT",
+    "RunningFor": "CREATED",
+    "Platform": "PLATFORM",
+    "Ports": "PORTS",
+    "State": "STATE",
+    "Status": "STATUS",
+    "Size": "SIZE",
+    "Labels": "LABELS",
+    "Mounts": "MOUNTS",
+    "LocalVolumes": "LOCAL VOLUMES",
+    "Networks": "NETWORKS",
 }
 COLUMNS = ("ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names")
-RAW = ("container_id=ID", "image=Image", "command=Command", "created_at=CreatedAt", "state=State", "status=Status", "names=Names", "labels=Labels",
-       "ports=Ports")
+RAW = (
+    "container_id=ID",
+    "image=Image",
+    "command=Command",
+    "created_at=CreatedAt",
+    "state=State",
+    "status=Status",
+    "names=Names",
+    "labels=Labels",
+    "ports=Ports",
+)
 
 
 def quoted(text: str) -> str:
@@ -128,11 +149,20 @@ def row(summary: dict[str, Any], trunc: bool, now: float) -> Row:
     networks = sorted((summary.get("NetworkSettings") or {}).get("Networks") or {})
     created = local_time(summary.get("Created") or 0)
     return {
-        "Command": cells[2], "CreatedAt": created, "ID": cells[0], "Image": cells[1],
+        "Command": cells[2],
+        "CreatedAt": created,
+        "ID": cells[0],
+        "Image": cells[1],
         "Labels": ",".join(f"{key}={labels[key]}" for key in sorted(labels)),
         "LocalVolumes": str(sum(1 for mount in mounts if mount.get("Driver") == "local")),
         "Mounts": ",".join(ellipsis(place, 15) if trunc else place for place in places),
-        "Names": cells[6], "Networks": ",".join(networks), "Platform": None, "Ports": cells[5], "RunningFor": cells[3],
-        "Size": size_of(summary), "State": summary.get("State") or "", "Status": cells[4],
+        "Names": cells[6],
+        "Networks": ",".join(networks),
+        "Platform": None,
+        "Ports": cells[5],
+        "RunningFor": cells[3],
+        "Size": size_of(summary),
+        "State": summary.get("State") or "",
+        "Status": cells[4],
         "Label": lambda key: labels.get(key, ""),
     }

@@ -75,8 +75,18 @@ def render(rows: Iterable[Row], fmt: str, headers: dict[str, str], columns: Sequ
         return "".join(template.render(row, "error") + "\n" for row in rows)
     titles: dict[str, Any] = dict(headers)
     titles["Label"] = lambda key: key.rpartition(".")[2].replace("-", " ").replace("_", " ").upper() if key else ""
-    heads = Template(text, {"json": lambda value: value, "truncate": lambda value, _n: value, "lower": lambda value: value, "upper": lambda value: value,
-                            "split": lambda value, _s: value, "join": lambda value, _s: value, "title": lambda value: value})
+    heads = Template(
+        text,
+        {
+            "json": lambda value: value,
+            "truncate": lambda value, _n: value,
+            "lower": lambda value: value,
+            "upper": lambda value: value,
+            "split": lambda value, _s: value,
+            "join": lambda value, _s: value,
+            "title": lambda value: value,
+        },
+    )
     lines = [heads.render(titles, "error"), *(template.render(row, "error") for row in rows)]
     return layout([cells.split("\t") for line in lines for cells in line.split("\n")])
 

@@ -48,11 +48,14 @@ def run(cli: Cli, options: Options, args: list[str]) -> int:
 
 
 ATTACH = Command(
-    " [OPTIONS] CONTAINER", "Attach local standard input, output, and error streams to a running container",
+    " [OPTIONS] CONTAINER",
+    "Attach local standard input, output, and error streams to a running container",
     (
         ("detach-keys", "", "string", "", "Keys that detach from the container"),
         ("no-stdin", "", "bool", False, "Leave standard input alone"),
         ("sig-proxy", "", "bool", True, "Hand received signals to the process"),
     ),
-    run, 1, 1,
+    run,
+    1,
+    1,
 )

@@ -18,8 +18,11 @@ from scow.errors import ScowError
 def commit(cli: Cli, options: Options, args: list[str]) -> int:
     """Makes an image of a container; prints its id."""
     params: dict[str, Any] = {
-        "container": args[0], "author": options.text("author") or None, "comment": options.text("message") or None,
-        "changes": options.list("change"), "pause": None if options.flag("pause") else "0",
+        "container": args[0],
+        "author": options.text("author") or None,
+        "comment": options.text("message") or None,
+        "changes": options.list("change"),
+        "pause": None if options.flag("pause") else "0",
     }
     if len(args) > 1:
         from scow.reference import Reference
@@ -84,16 +87,24 @@ def export(cli: Cli, options: Options, args: list[str]) -> int:
 
 
 COMMIT = Command(
-    " [OPTIONS] CONTAINER [REPOSITORY[:TAG]]", "Create a new image from a container's changes",
+    " [OPTIONS] CONTAINER [REPOSITORY[:TAG]]",
+    "Create a new image from a container's changes",
     (
         ("author", "a", "string", "", 'Author ("Jane Doe <jane@example.com>")'),
         ("change", "c", "list", (), "Apply a Dockerfile instruction to the image"),
         ("message", "m", "string", "", "Message of the commit"),
         ("pause", "p", "bool", True, "Pause the container during the commit"),
     ),
-    commit, 1, 2,
+    commit,
+    1,
+    2,
 )
 DIFF = Command(" CONTAINER", "Inspect changes to files or directories on a container's filesystem", (), diff, 1, 1)
 EXPORT = Command(
-    " [OPTIONS] CONTAINER", "Export a container's filesystem as a tar archive", (("output", "o", "string", "", "Write to a file"),), export, 1, 1,
+    " [OPTIONS] CONTAINER",
+    "Export a container's filesystem as a tar archive",
+    (("output", "o", "string", "", "Write to a file"),),
+    export,
+    1,
+    1,
 )

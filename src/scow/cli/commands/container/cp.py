@@ -103,6 +103,7 @@ def _keep_end(path: str, made: str) -> str:
 
 # ---------------------------------------------------------------- out of a container
 
+
 def _copy_from(cli: Cli, options: Options, container: str, source: str, target: str) -> int:
     if options.flag("follow-link"):
         source = _keep_end(source, _resolved(cli, container, source.rstrip("/") or "/"))
@@ -209,6 +210,7 @@ def _dress(path: str, member: tarfile.TarInfo, owners: bool) -> None:
 
 # ---------------------------------------------------------------- into a container
 
+
 class _Pieces:
     """Collects what tarfile writes, for a generator to take away."""
 
@@ -237,7 +239,9 @@ def pack(path: str, name: str, counter: _Pieces) -> Iterator[bytes]:
         else:
             archive.addfile(info)
         if info.isdir():
-            entries += [(os.path.join(source, child), f"{label}/{child}" if label else child) for child in sorted(os.listdir(source), reverse=True)]
+            entries += [
+                (os.path.join(source, child), f"{label}/{child}" if label else child) for child in sorted(os.listdir(source), reverse=True)
+            ]
         while counter.parts:
             yield counter.parts.pop(0)
     archive.close()
@@ -334,5 +338,7 @@ CP = Command(
         ("follow-link", "L", "bool", False, "Follow a link that the source is"),
         ("quiet", "q", "bool", False, "Don't say what was copied"),
     ),
-    run, 2, 2,
+    run,
+    2,
+    2,
 )

@@ -21,8 +21,16 @@ def run(cli: Cli, options: Options, args: list[str]) -> int:
     tty, stdin, detach = options.flag("tty"), options.flag("interactive"), options.flag("detach")
     text, keys = detach_keys(cli, options.text("detach-keys"))
     body: dict[str, Any] = {
-        "User": options.text("user"), "Privileged": options.flag("privileged"), "Tty": tty, "Cmd": args[1:], "WorkingDir": options.text("workdir"),
-        "AttachStdin": stdin and not detach, "AttachStdout": not detach, "AttachStderr": not detach, "Detach": detach, "DetachKeys": text,
+        "User": options.text("user"),
+        "Privileged": options.flag("privileged"),
+        "Tty": tty,
+        "Cmd": args[1:],
+        "WorkingDir": options.text("workdir"),
+        "AttachStdin": stdin and not detach,
+        "AttachStdout": not detach,
+        "AttachStderr": not detach,
+        "Detach": detach,
+        "DetachKeys": text,
     }
     if options.list("env") or options.list("env-file"):
         from scow.opts.env import environment
@@ -59,7 +67,8 @@ def run(cli: Cli, options: Options, args: list[str]) -> int:
 
 
 EXEC = Command(
-    " [OPTIONS] CONTAINER COMMAND [ARG...]", "Execute a command in a running container",
+    " [OPTIONS] CONTAINER COMMAND [ARG...]",
+    "Execute a command in a running container",
     (
         ("detach", "d", "bool", False, "Run in the background"),
         ("detach-keys", "", "string", "", "Keys that detach from the command"),
@@ -71,5 +80,8 @@ EXEC = Command(
         ("user", "u", "string", "", "User name or UID (<name|uid>[:<group|gid>])"),
         ("workdir", "w", "string", "", "Working directory inside the container"),
     ),
-    run, 2, -1, interspersed=False,
+    run,
+    2,
+    -1,
+    interspersed=False,
 )

@@ -103,11 +103,13 @@ UNPAUSE = Command(_MANY, "Unpause all processes within one or more containers", 
 RENAME = Command(" CONTAINER NEW_NAME", "Rename a container", (), rename, 2, 2)
 WAIT = Command(_MANY, "Block until one or more containers stop, then print their exit codes", (), wait, 1)
 RM = Command(
-    " [OPTIONS]" + _MANY, "Remove one or more containers",
+    " [OPTIONS]" + _MANY,
+    "Remove one or more containers",
     (
         ("force", "f", "bool", False, "Remove running containers too, by killing them"),
         ("link", "l", "bool", False, "Remove the given link"),
         ("volumes", "v", "bool", False, "Remove the container's anonymous volumes"),
     ),
-    remove, 1,
+    remove,
+    1,
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
-
     from scow.cli.command import Cli
     from scow.cli.flags import Options
 
@@ -20,8 +19,13 @@ def run(cli: Cli, options: Options, args: list[str]) -> int:
     client = cli.client
     facts = client.get(container_path(args[0], "json"))
     params = {
-        "stdout": True, "stderr": True, "since": api_timestamp(options.text("since")), "until": api_timestamp(options.text("until")),
-        "timestamps": options.flag("timestamps"), "follow": options.flag("follow"), "tail": options.text("tail") or None,
+        "stdout": True,
+        "stderr": True,
+        "since": api_timestamp(options.text("since")),
+        "until": api_timestamp(options.text("until")),
+        "timestamps": options.flag("timestamps"),
+        "follow": options.flag("follow"),
+        "tail": options.text("tail") or None,
         "details": options.flag("details"),
     }
     with client.call("GET", container_path(facts["Id"], "logs"), params) as response:
@@ -38,14 +42,17 @@ def run(cli: Cli, options: Options, args: list[str]) -> int:
 
 
 LOGS = Command(
-    " [OPTIONS] CONTAINER", "Fetch the logs of a container",
+    " [OPTIONS] CONTAINER",
+    "Fetch the logs of a container",
     (
         ("details", "", "bool", False, "Show extra attributes given to the log"),
         ("follow", "f", "bool", False, "Go on as output comes"),
         ("since", "", "string", "", 'Show what came after a time ("2013-01-02T13:23:37Z") or a while ago ("42m")'),
         ("tail", "n", "string", "all", "Number of lines to show from the end"),
         ("timestamps", "t", "bool", False, "Show when each line came"),
-        ("until", "", "string", "", 'Show what came before a time or a while ago'),
+        ("until", "", "string", "", "Show what came before a time or a while ago"),
     ),
-    run, 1, 1,
+    run,
+    1,
+    1,
 )

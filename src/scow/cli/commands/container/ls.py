@@ -23,10 +23,15 @@ def run(cli: Cli, options: Options, args: list[str]) -> int:
     if options.flag("latest") and not options.given("last"):
         last = 1
     size = options.flag("size") or ".Size" in fmt
-    found = cli.client.get("/containers/json", {
-        "all": options.flag("all"), "limit": last if last > 0 else None, "size": size,
-        "filters": filters_param(parse_filters(options.list("filter"))),
-    })
+    found = cli.client.get(
+        "/containers/json",
+        {
+            "all": options.flag("all"),
+            "limit": last if last > 0 else None,
+            "size": size,
+            "filters": filters_param(parse_filters(options.list("filter"))),
+        },
+    )
     trunc = not options.flag("no-trunc")
     if options.flag("quiet") and fmt in ("", "table"):
         cli.out("".join((short_id(one["Id"]) if trunc else one["Id"]) + "\n" for one in found))
@@ -38,13 +43,20 @@ def run(cli: Cli, options: Options, args: list[str]) -> int:
         rows += [container.table_row(one, trunc, now) + ([container.size_of(one)] if size else []) for one in found]
         cli.out(layout(rows))
         return 0
-    show([container.row(one, trunc, now) for one in found], fmt, container.HEADERS, container.COLUMNS,
-         "ID" if options.flag("quiet") else "", container.RAW)
+    show(
+        [container.row(one, trunc, now) for one in found],
+        fmt,
+        container.HEADERS,
+        container.COLUMNS,
+        "ID" if options.flag("quiet") else "",
+        container.RAW,
+    )
     return 0
 
 
 LS = Command(
-    " [OPTIONS]", "List containers",
+    " [OPTIONS]",
+    "List containers",
     (
         ("all", "a", "bool", False, "Show all containers, not only running ones"),
         ("filter", "f", "filter", (), "Show only what matches (key=value)"),
@@ -55,5 +67,7 @@ LS = Command(
         ("quiet", "q", "bool", False, "Print only ids"),
         ("size", "s", "bool", False, "Show sizes"),
     ),
-    run, 0, 0,
+    run,
+    0,
+    0,
 )

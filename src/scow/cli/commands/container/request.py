@@ -23,7 +23,8 @@ FLAGS: tuple[Flag, ...] = (
     ("cgroup-parent", "", "string", "", "Parent control group"),
     ("cgroupns", "", "string", "", "Control group namespace (host|private)"),
     ("cidfile", "", "string", "", "Write the container's id to this file"),
-    ("cpu-count", "", "int", 0, ""), ("cpu-percent", "", "int", 0, ""),
+    ("cpu-count", "", "int", 0, ""),
+    ("cpu-percent", "", "int", 0, ""),
     ("cpu-period", "", "int", 0, "Period of the CPU limit in microseconds"),
     ("cpu-quota", "", "int", 0, "Quota of the CPU limit in microseconds"),
     ("cpu-rt-period", "", "int", 0, "Period of real-time CPU in microseconds"),
@@ -39,7 +40,9 @@ FLAGS: tuple[Flag, ...] = (
     ("device-write-bps", "", "list", (), "Limit writing to a device, bytes per second"),
     ("device-write-iops", "", "list", (), "Limit writing to a device, operations per second"),
     ("disable-content-trust", "", "bool", True, "Skip verification of the image"),
-    ("dns", "", "list", (), "Name servers"), ("dns-option", "", "list", (), "Options of the resolver"), ("dns-opt", "", "list", (), ""),
+    ("dns", "", "list", (), "Name servers"),
+    ("dns-option", "", "list", (), "Options of the resolver"),
+    ("dns-opt", "", "list", (), ""),
     ("dns-search", "", "list", (), "Search domains"),
     ("domainname", "", "string", "", "Domain name of the container"),
     ("entrypoint", "", "string", "", "Replace the image's entry point"),
@@ -57,14 +60,19 @@ FLAGS: tuple[Flag, ...] = (
     ("hostname", "h", "string", "", "Host name of the container"),
     ("init", "", "bool", False, "Run an init that forwards signals and reaps processes"),
     ("interactive", "i", "bool", False, "Keep standard input open"),
-    ("io-maxbandwidth", "", "bytes", 0, ""), ("io-maxiops", "", "uint", 0, ""),
-    ("ip", "", "string", "", "IPv4 address"), ("ip6", "", "string", "", "IPv6 address"),
-    ("ipc", "", "string", "", "IPC mode"), ("isolation", "", "string", "", "Isolation technology"),
+    ("io-maxbandwidth", "", "bytes", 0, ""),
+    ("io-maxiops", "", "uint", 0, ""),
+    ("ip", "", "string", "", "IPv4 address"),
+    ("ip6", "", "string", "", "IPv6 address"),
+    ("ipc", "", "string", "", "IPC mode"),
+    ("isolation", "", "string", "", "Isolation technology"),
     ("kernel-memory", "", "bytes", 0, "Limit of kernel memory"),
-    ("label", "l", "list", (), "Set a label"), ("label-file", "", "list", (), "Read labels from a file"),
+    ("label", "l", "list", (), "Set a label"),
+    ("label-file", "", "list", (), "Read labels from a file"),
     ("link", "", "list", (), "Link to another container"),
     ("link-local-ip", "", "list", (), "Link-local addresses"),
-    ("log-driver", "", "string", "", "Logging driver"), ("log-opt", "", "list", (), "Options of the logging driver"),
+    ("log-driver", "", "string", "", "Logging driver"),
+    ("log-opt", "", "list", (), "Options of the logging driver"),
     ("mac-address", "", "string", "", "MAC address"),
     ("memory", "m", "bytes", 0, "Limit of memory"),
     ("memory-reservation", "", "bytes", 0, "Soft limit of memory"),
@@ -72,8 +80,10 @@ FLAGS: tuple[Flag, ...] = (
     ("memory-swappiness", "", "int", -1, "Readiness to swap (0 to 100)"),
     ("mount", "", "mount", (), "Attach a file system"),
     ("name", "", "string", "", "Name of the container"),
-    ("network", "", "network", (), "Connect to a network"), ("net", "", "network", (), ""),
-    ("network-alias", "", "list", (), "Name on the network"), ("net-alias", "", "list", (), ""),
+    ("network", "", "network", (), "Connect to a network"),
+    ("net", "", "network", (), ""),
+    ("network-alias", "", "list", (), "Name on the network"),
+    ("net-alias", "", "list", (), ""),
     ("no-healthcheck", "", "bool", False, "Disable the image's health check"),
     ("oom-kill-disable", "", "bool", False, "Don't kill on out of memory"),
     ("oom-score-adj", "", "int", 0, "Preference of the OOM killer (-1000 to 1000)"),
@@ -100,7 +110,8 @@ FLAGS: tuple[Flag, ...] = (
     ("ulimit", "", "ulimit", (), "Limits of resources"),
     ("use-api-socket", "", "bool", False, "Mount the engine's socket"),
     ("user", "u", "string", "", "User name or UID (<name|uid>[:<group|gid>])"),
-    ("userns", "", "string", "", "User namespace"), ("uts", "", "string", "", "UTS namespace"),
+    ("userns", "", "string", "", "User namespace"),
+    ("uts", "", "string", "", "UTS namespace"),
     ("volume", "v", "list", (), "Mount a volume or a directory"),
     ("volume-driver", "", "string", "", "Driver of volumes"),
     ("volumes-from", "", "list", (), "Mount the volumes of another container"),
@@ -132,10 +143,19 @@ def build(options: Options, args: list[str], lookup: Callable[[str], str | None]
     interactive, tty = options.flag("interactive"), options.flag("tty")
     stdin = "stdin" in attach if attach else interactive
     body: dict[str, Any] = {
-        "Hostname": options.text("hostname"), "Domainname": options.text("domainname"), "User": options.text("user"),
-        "AttachStdin": stdin, "AttachStdout": not attach or "stdout" in attach, "AttachStderr": not attach or "stderr" in attach,
-        "Tty": tty, "OpenStdin": interactive, "StdinOnce": interactive and stdin,
-        "Cmd": args[1:] or None, "Image": args[0], "WorkingDir": options.text("workdir"), "StopSignal": options.text("stop-signal"),
+        "Hostname": options.text("hostname"),
+        "Domainname": options.text("domainname"),
+        "User": options.text("user"),
+        "AttachStdin": stdin,
+        "AttachStdout": not attach or "stdout" in attach,
+        "AttachStderr": not attach or "stderr" in attach,
+        "Tty": tty,
+        "OpenStdin": interactive,
+        "StdinOnce": interactive and stdin,
+        "Cmd": args[1:] or None,
+        "Image": args[0],
+        "WorkingDir": options.text("workdir"),
+        "StopSignal": options.text("stop-signal"),
     }
     if options.given("entrypoint"):
         body["Entrypoint"] = [options.text("entrypoint")]
@@ -202,8 +222,12 @@ def _volumes(options: Options, body: dict[str, Any], host: dict[str, Any]) -> No
 
 
 def _health(options: Options, body: dict[str, Any]) -> None:
-    durations = {"Interval": "health-interval", "Timeout": "health-timeout", "StartPeriod": "health-start-period",
-                 "StartInterval": "health-start-interval"}
+    durations = {
+        "Interval": "health-interval",
+        "Timeout": "health-timeout",
+        "StartPeriod": "health-start-period",
+        "StartInterval": "health-start-interval",
+    }
     given = [flag for flag in (*durations.values(), "health-cmd", "health-retries") if options.given(flag)]
     if options.flag("no-healthcheck"):
         if given:
@@ -225,19 +249,46 @@ def _health(options: Options, body: dict[str, Any]) -> None:
 
 
 _NUMBERS = {
-    "blkio-weight": "BlkioWeight", "cpu-period": "CpuPeriod", "cpu-quota": "CpuQuota", "cpu-rt-period": "CpuRealtimePeriod",
-    "cpu-rt-runtime": "CpuRealtimeRuntime", "cpu-shares": "CpuShares", "cpus": "NanoCpus", "memory": "Memory",
-    "memory-reservation": "MemoryReservation", "memory-swap": "MemorySwap", "kernel-memory": "KernelMemory", "oom-score-adj": "OomScoreAdj",
-    "pids-limit": "PidsLimit", "shm-size": "ShmSize", "cpu-count": "CpuCount", "cpu-percent": "CpuPercent",
-    "io-maxbandwidth": "IOMaximumBandwidth", "io-maxiops": "IOMaximumIOps",
+    "blkio-weight": "BlkioWeight",
+    "cpu-period": "CpuPeriod",
+    "cpu-quota": "CpuQuota",
+    "cpu-rt-period": "CpuRealtimePeriod",
+    "cpu-rt-runtime": "CpuRealtimeRuntime",
+    "cpu-shares": "CpuShares",
+    "cpus": "NanoCpus",
+    "memory": "Memory",
+    "memory-reservation": "MemoryReservation",
+    "memory-swap": "MemorySwap",
+    "kernel-memory": "KernelMemory",
+    "oom-score-adj": "OomScoreAdj",
+    "pids-limit": "PidsLimit",
+    "shm-size": "ShmSize",
+    "cpu-count": "CpuCount",
+    "cpu-percent": "CpuPercent",
+    "io-maxbandwidth": "IOMaximumBandwidth",
+    "io-maxiops": "IOMaximumIOps",
 }
 _TEXTS = {
-    "cgroup-parent": "CgroupParent", "cgroupns": "CgroupnsMode", "cpuset-cpus": "CpusetCpus", "cpuset-mems": "CpusetMems", "ipc": "IpcMode",
-    "isolation": "Isolation", "pid": "PidMode", "runtime": "Runtime", "userns": "UsernsMode", "uts": "UTSMode", "cidfile": "ContainerIDFile",
+    "cgroup-parent": "CgroupParent",
+    "cgroupns": "CgroupnsMode",
+    "cpuset-cpus": "CpusetCpus",
+    "cpuset-mems": "CpusetMems",
+    "ipc": "IpcMode",
+    "isolation": "Isolation",
+    "pid": "PidMode",
+    "runtime": "Runtime",
+    "userns": "UsernsMode",
+    "uts": "UTSMode",
+    "cidfile": "ContainerIDFile",
 }
 _LISTS = {
-    "cap-add": "CapAdd", "cap-drop": "CapDrop", "device-cgroup-rule": "DeviceCgroupRules", "dns": "Dns", "dns-search": "DnsSearch",
-    "group-add": "GroupAdd", "link": "Links",
+    "cap-add": "CapAdd",
+    "cap-drop": "CapDrop",
+    "device-cgroup-rule": "DeviceCgroupRules",
+    "dns": "Dns",
+    "dns-search": "DnsSearch",
+    "group-add": "GroupAdd",
+    "link": "Links",
 }
 
 
@@ -267,8 +318,12 @@ def _modes(options: Options, host: dict[str, Any]) -> None:
     from scow.opts.env import mapping
     from scow.opts.shellwords import parse_restart, parse_security
 
-    for flag, key in (("privileged", "Privileged"), ("read-only", "ReadonlyRootfs"), ("rm", "AutoRemove"), ("oom-kill-disable",
-    "OomKillDisable")):
+    for flag, key in (
+        ("privileged", "Privileged"),
+        ("read-only", "ReadonlyRootfs"),
+        ("rm", "AutoRemove"),
+        ("oom-kill-disable", "OomKillDisable"),
+    ):
         if options.flag(flag):
             host[key] = True
     if options.given("init"):
@@ -335,8 +390,12 @@ def _networks(options: Options, body: dict[str, Any], host: dict[str, Any]) -> N
 
 
 def _devices(options: Options, host: dict[str, Any]) -> None:
-    rates = {"device-read-bps": ("BlkioDeviceReadBps", True), "device-write-bps": ("BlkioDeviceWriteBps", True),
-             "device-read-iops": ("BlkioDeviceReadIOps", False), "device-write-iops": ("BlkioDeviceWriteIOps", False)}
+    rates = {
+        "device-read-bps": ("BlkioDeviceReadBps", True),
+        "device-write-bps": ("BlkioDeviceWriteBps", True),
+        "device-read-iops": ("BlkioDeviceReadIOps", False),
+        "device-write-iops": ("BlkioDeviceWriteIOps", False),
+    }
     if not any(options.list(flag) for flag in (*rates, "device", "gpus", "blkio-weight-device")):
         return
     from scow.opts import hostdevices

@@ -35,8 +35,11 @@ def create(cli: Cli, options: Options, args: list[str], verb: str) -> tuple[str,
     """Creates the container, pulling its image where needed; (id, body). Raises ExitCode."""
     pull = options.text("pull")
     if pull not in PULL:
-        raise ExitCode(125, f'scow: invalid pull option: \'{pull}\': must be one of "always", "missing" or "never"\n\n'
-                            f"Run 'scow {verb} --help' for more information")
+        raise ExitCode(
+            125,
+            f'scow: invalid pull option: \'{pull}\': must be one of "always", "missing" or "never"\n\n'
+            f"Run 'scow {verb} --help' for more information",
+        )
     try:
         body = request.build(options, args, _lookup(cli))
     except UsageError:
@@ -177,12 +180,17 @@ def _attached(cli: Cli, options: Options, ident: str, body: dict[str, Any], text
 
 CREATE = Command(" [OPTIONS] IMAGE [COMMAND] [ARG...]", "Create a new container", request.FLAGS, run_create, 1, -1, interspersed=False)
 RUN = Command(
-    " [OPTIONS] IMAGE [COMMAND] [ARG...]", "Create and run a new container from an image",
+    " [OPTIONS] IMAGE [COMMAND] [ARG...]",
+    "Create and run a new container from an image",
     (
         *request.FLAGS,
         ("detach", "d", "bool", False, "Run in the background and print the container's id"),
         ("detach-keys", "", "string", "", "Keys that detach from the container"),
         ("sig-proxy", "", "bool", True, "Hand received signals to the process"),
     ),
-    run, 1, -1, interspersed=False, error_code=125,
+    run,
+    1,
+    -1,
+    interspersed=False,
+    error_code=125,
 )

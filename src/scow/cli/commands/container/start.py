@@ -4,7 +4,6 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
-
     from scow.cli.command import Cli
     from scow.cli.flags import Options
 
@@ -46,8 +45,7 @@ def _attached(cli: Cli, options: Options, name: str) -> int:
     check_terminal(stdin, tty)
     text, keys = detach_keys(cli, options.text("detach-keys"))
     path = container_path(facts["Id"])
-    conn, _ = client.hijack(f"{path}/attach", {
-        "stream": True, "stdin": stdin, "stdout": True, "stderr": True, "detachKeys": text or None})
+    conn, _ = client.hijack(f"{path}/attach", {"stream": True, "stdin": stdin, "stdout": True, "stderr": True, "detachKeys": text or None})
     removed = bool((facts.get("HostConfig") or {}).get("AutoRemove"))
     waiting = wait_begun(cli.redial(), facts["Id"], "removed" if removed else "next-exit")
     side = cli.redial()
@@ -69,13 +67,16 @@ def _attached(cli: Cli, options: Options, name: str) -> int:
 
 
 START = Command(
-    " [OPTIONS] CONTAINER [CONTAINER...]", "Start one or more stopped containers",
+    " [OPTIONS] CONTAINER [CONTAINER...]",
+    "Start one or more stopped containers",
     (
         ("attach", "a", "bool", False, "Join its output, and hand it our signals"),
-        ("checkpoint", "", "string", "", ""), ("checkpoint-dir", "", "string", "", ""),
+        ("checkpoint", "", "string", "", ""),
+        ("checkpoint-dir", "", "string", "", ""),
         ("detach-keys", "", "string", "", "Keys that detach from the container"),
         ("interactive", "i", "bool", False, "Join its standard input"),
         ("sig-proxy", "", "bool", True, "Hand received signals to the process"),
     ),
-    run, 1,
+    run,
+    1,
 )

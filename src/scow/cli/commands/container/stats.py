@@ -19,8 +19,17 @@ from scow.client.transport import ApiError
 from scow.errors import ScowError
 from scow.units import bytes_size, human_size
 
-HEADERS = {"Container": "CONTAINER", "ID": "CONTAINER ID", "Name": "NAME", "CPUPerc": "CPU %", "MemUsage": "MEM USAGE / LIMIT", "MemPerc": "MEM %",
-           "NetIO": "NET I/O", "BlockIO": "BLOCK I/O", "PIDs": "PIDS"}
+HEADERS = {
+    "Container": "CONTAINER",
+    "ID": "CONTAINER ID",
+    "Name": "NAME",
+    "CPUPerc": "CPU %",
+    "MemUsage": "MEM USAGE / LIMIT",
+    "MemPerc": "MEM %",
+    "NetIO": "NET I/O",
+    "BlockIO": "BLOCK I/O",
+    "PIDs": "PIDS",
+}
 COLUMNS = ("ID", "Name", "CPUPerc", "MemUsage", "MemPerc", "NetIO", "BlockIO", "PIDs")
 MAX_CONTAINERS = 1000
 
@@ -45,9 +54,17 @@ def memory_used(memory: dict[str, Any]) -> int:
 def row(asked: str, sample: dict[str, Any] | None, trunc: bool) -> dict[str, Any]:
     """The fields of one container; dashes where there is no sample."""
     if not sample or not sample.get("id"):
-        return {"BlockIO": "-- / --", "CPUPerc": "--", "Container": asked, "ID": short_id(asked) if trunc and len(asked) == 64 else
-        asked, "MemPerc": "--",
-                "MemUsage": "-- / --", "Name": "--", "NetIO": "-- / --", "PIDs": "--"}
+        return {
+            "BlockIO": "-- / --",
+            "CPUPerc": "--",
+            "Container": asked,
+            "ID": short_id(asked) if trunc and len(asked) == 64 else asked,
+            "MemPerc": "--",
+            "MemUsage": "-- / --",
+            "Name": "--",
+            "NetIO": "-- / --",
+            "PIDs": "--",
+        }
     memory = sample.get("memory_stats") or {}
     used, limit = memory_used(memory), memory.get("limit") or 0
     networks = (sample.get("networks") or {}).values()
@@ -56,9 +73,13 @@ def row(asked: str, sample: dict[str, Any] | None, trunc: bool) -> dict[str, Any
     written = sum(one["value"] for one in blocks if str(one.get("op", "")).lower()[:1] == "w")
     ident = sample["id"]
     return {
-        "BlockIO": f"{human_size(read, 3)} / {human_size(written, 3)}", "CPUPerc": f"{cpu_percent(sample):.2f}%", "Container": asked,
-        "ID": short_id(ident) if trunc else ident, "MemPerc": f"{used / limit * 100 if limit else 0.0:.2f}%",
-        "MemUsage": f"{bytes_size(used)} / {bytes_size(limit)}", "Name": str(sample.get("name") or "").removeprefix("/"),
+        "BlockIO": f"{human_size(read, 3)} / {human_size(written, 3)}",
+        "CPUPerc": f"{cpu_percent(sample):.2f}%",
+        "Container": asked,
+        "ID": short_id(ident) if trunc else ident,
+        "MemPerc": f"{used / limit * 100 if limit else 0.0:.2f}%",
+        "MemUsage": f"{bytes_size(used)} / {bytes_size(limit)}",
+        "Name": str(sample.get("name") or "").removeprefix("/"),
         "NetIO": f"{human_size(sum(n.get('rx_bytes', 0) for n in networks), 3)} / {human_size(sum(n.get('tx_bytes', 0) for n in networks), 3)}",
         "PIDs": str((sample.get("pids_stats") or {}).get("current") or 0),
     }
@@ -135,7 +156,8 @@ def run(cli: Cli, options: Options, args: list[str]) -> int:
 
 
 STATS = Command(
-    " [OPTIONS] [CONTAINER...]", "Display a live stream of container(s) resource usage statistics",
+    " [OPTIONS] [CONTAINER...]",
+    "Display a live stream of container(s) resource usage statistics",
     (
         ("all", "a", "bool", False, "Show all containers, not only running ones"),
         ("format", "", "string", "", "Format of the output: table, 'table TEMPLATE', json, or a Go template"),

@@ -14,8 +14,22 @@ from scow.cli.commands.container import request
 from scow.client.api import container_path
 from scow.errors import ScowError
 
-_NAMES = ("blkio-weight", "cpu-period", "cpu-quota", "cpu-rt-period", "cpu-rt-runtime", "cpu-shares", "cpus", "cpuset-cpus", "cpuset-mems",
-          "kernel-memory", "memory", "memory-reservation", "memory-swap", "pids-limit")
+_NAMES = (
+    "blkio-weight",
+    "cpu-period",
+    "cpu-quota",
+    "cpu-rt-period",
+    "cpu-rt-runtime",
+    "cpu-shares",
+    "cpus",
+    "cpuset-cpus",
+    "cpuset-mems",
+    "kernel-memory",
+    "memory",
+    "memory-reservation",
+    "memory-swap",
+    "pids-limit",
+)
 
 
 def run(cli: Cli, options: Options, args: list[str]) -> int:
@@ -43,7 +57,9 @@ def run(cli: Cli, options: Options, args: list[str]) -> int:
 
 
 UPDATE = Command(
-    " [OPTIONS] CONTAINER [CONTAINER...]", "Update configuration of one or more containers",
+    " [OPTIONS] CONTAINER [CONTAINER...]",
+    "Update configuration of one or more containers",
     (*(flag for flag in request.FLAGS if flag[0] in _NAMES), ("restart", "", "string", "", "What to do when a container exits")),
-    run, 1,
+    run,
+    1,
 )

@@ -88,8 +88,15 @@ def inspect(cli: Cli, options: Options, args: list[str]) -> int:
     found = []
     for name in args or [_current(cli)]:
         if name == "default":
-            found.append({"Name": "default", "Metadata": {}, "Endpoints": {"docker": {"Host": _default_host(cli), "SkipTLSVerify": False}},
-                          "TLSMaterial": {}, "Storage": {"MetadataPath": "<IN MEMORY>", "TLSPath": "<IN MEMORY>"}})
+            found.append(
+                {
+                    "Name": "default",
+                    "Metadata": {},
+                    "Endpoints": {"docker": {"Host": _default_host(cli), "SkipTLSVerify": False}},
+                    "TLSMaterial": {},
+                    "Storage": {"MetadataPath": "<IN MEMORY>", "TLSPath": "<IN MEMORY>"},
+                }
+            )
         else:
             meta = contexts.read(cli.config_dir, name)
             path = contexts.folder(cli.config_dir, name)
@@ -117,8 +124,11 @@ def create(cli: Cli, options: Options, args: list[str]) -> int:
     Endpoint(host)
     place = contexts.folder(cli.config_dir, name)
     os.makedirs(place, mode=0o755, exist_ok=True)
-    meta = {"Name": name, "Metadata": {"Description": options.text("description")} if options.text("description") else {},
-            "Endpoints": {"docker": {"Host": host, "SkipTLSVerify": settings.get("skip-tls-verify") == "true"}}}
+    meta = {
+        "Name": name,
+        "Metadata": {"Description": options.text("description")} if options.text("description") else {},
+        "Endpoints": {"docker": {"Host": host, "SkipTLSVerify": settings.get("skip-tls-verify") == "true"}},
+    }
     with open(f"{place}/meta.json", "w") as file:
         json.dump(meta, file, separators=(",", ":"))
     for kind in ("ca", "cert", "key"):
@@ -149,12 +159,27 @@ def rm(cli: Cli, options: Options, args: list[str]) -> int:
 
 
 _FORMAT = ("format", "f", "string", "", "Format of the output: json, or a Go template")
-LS = Command(" [OPTIONS]", "List contexts", (("format", "", "string", "", "Format of the output"), ("quiet", "q", "bool", False, "Print only names")), ls, 0, 0)
+LS = Command(
+    " [OPTIONS]",
+    "List contexts",
+    (("format", "", "string", "", "Format of the output"), ("quiet", "q", "bool", False, "Print only names")),
+    ls,
+    0,
+    0,
+)
 SHOW = Command("", "Print the name of the current context", (), current, 0, 0)
 USE = Command(" CONTEXT", "Set the current docker context", (), use, 1, 1)
 INSPECT = Command(" [OPTIONS] [CONTEXT] [CONTEXT...]", "Display detailed information on one or more contexts", (_FORMAT,), inspect)
 CREATE = Command(
-    " [OPTIONS] CONTEXT", "Create a context",
-    (("description", "", "string", "", "Description of the context"), ("docker", "", "stringArray", (), "The endpoint (host=…,ca=…,cert=…,key=…)"),
-     ("from", "", "string", "", "Context to copy")), create, 1, 1)
+    " [OPTIONS] CONTEXT",
+    "Create a context",
+    (
+        ("description", "", "string", "", "Description of the context"),
+        ("docker", "", "stringArray", (), "The endpoint (host=…,ca=…,cert=…,key=…)"),
+        ("from", "", "string", "", "Context to copy"),
+    ),
+    create,
+    1,
+    1,
+)
 RM = Command(" CONTEXT [CONTEXT...]", "Remove one or more contexts", (("force", "f", "bool", False, "Remove the current one too"),), rm, 1)

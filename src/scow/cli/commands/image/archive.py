@@ -71,8 +71,13 @@ def import_(cli: Cli, options: Options, args: list[str]) -> int:
         body, origin = _read(0), "-"
     elif not source.startswith(("http://", "https://")):
         body, origin = _read(_open(source)), "-"
-    params = {"fromSrc": origin, "repo": args[1] if len(args) > 1 else None, "changes": options.list("change"),
-              "message": options.text("message") or None, "platform": options.text("platform") or None}
+    params = {
+        "fromSrc": origin,
+        "repo": args[1] if len(args) > 1 else None,
+        "changes": options.list("change"),
+        "message": options.text("message") or None,
+        "platform": options.text("platform") or None,
+    }
     for line in cli.client.stream("POST", "/images/create", params, body):
         if line.get("error"):
             raise ScowError(line["error"])
@@ -82,23 +87,33 @@ def import_(cli: Cli, options: Options, args: list[str]) -> int:
 
 
 SAVE = Command(
-    " [OPTIONS] IMAGE [IMAGE...]", "Save one or more images to a tar archive (streamed to STDOUT by default)",
-    (("output", "o", "string", "", "Write to a file"), ("platform", "", "string", "", "Save only this platform (linux/amd64)")), save, 1,
+    " [OPTIONS] IMAGE [IMAGE...]",
+    "Save one or more images to a tar archive (streamed to STDOUT by default)",
+    (("output", "o", "string", "", "Write to a file"), ("platform", "", "string", "", "Save only this platform (linux/amd64)")),
+    save,
+    1,
 )
 LOAD = Command(
-    " [OPTIONS]", "Load an image from a tar archive or STDIN",
+    " [OPTIONS]",
+    "Load an image from a tar archive or STDIN",
     (
-        ("input", "i", "string", "", "Read from a file"), ("platform", "", "string", "", "Load only this platform (linux/amd64)"),
+        ("input", "i", "string", "", "Read from a file"),
+        ("platform", "", "string", "", "Load only this platform (linux/amd64)"),
         ("quiet", "q", "bool", False, "Don't show progress"),
     ),
-    load, 0, 0,
+    load,
+    0,
+    0,
 )
 IMPORT = Command(
-    " [OPTIONS] file|URL|- [REPOSITORY[:TAG]]", "Import the contents from a tarball to create a filesystem image",
+    " [OPTIONS] file|URL|- [REPOSITORY[:TAG]]",
+    "Import the contents from a tarball to create a filesystem image",
     (
         ("change", "c", "list", (), "Apply a Dockerfile instruction to the image"),
         ("message", "m", "string", "", "Message of the image"),
         ("platform", "", "string", "", "Platform of the image"),
     ),
-    import_, 1, 2,
+    import_,
+    1,
+    2,
 )

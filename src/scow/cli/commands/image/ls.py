@@ -17,9 +17,27 @@ from scow.cli.format.table import ellipsis, parse_filters, short_id, show
 from scow.client.api import filters_param, image_path
 from scow.units import human_size
 
-HEADERS = {"Repository": "REPOSITORY", "Tag": "TAG", "Digest": "DIGEST", "ID": "IMAGE ID", "CreatedSince": "CREATED", "CreatedAt": "CREATED AT",
-           "Size": "SIZE", "Containers": "CONTAINERS", "VirtualSize": "SIZE", "SharedSize": "SHARED SIZE", "UniqueSize": "UNIQUE SIZE"}
-HISTORY = {"ID": "IMAGE", "CreatedSince": "CREATED", "CreatedAt": "CREATED AT", "CreatedBy": "CREATED BY", "Size": "SIZE", "Comment": "COMMENT"}
+HEADERS = {
+    "Repository": "REPOSITORY",
+    "Tag": "TAG",
+    "Digest": "DIGEST",
+    "ID": "IMAGE ID",
+    "CreatedSince": "CREATED",
+    "CreatedAt": "CREATED AT",
+    "Size": "SIZE",
+    "Containers": "CONTAINERS",
+    "VirtualSize": "SIZE",
+    "SharedSize": "SHARED SIZE",
+    "UniqueSize": "UNIQUE SIZE",
+}
+HISTORY = {
+    "ID": "IMAGE",
+    "CreatedSince": "CREATED",
+    "CreatedAt": "CREATED AT",
+    "CreatedBy": "CREATED BY",
+    "Size": "SIZE",
+    "Comment": "COMMENT",
+}
 NONE = "<none>"
 
 
@@ -51,10 +69,17 @@ def rows_of(image: dict[str, Any], digests: bool, trunc: bool, now: float) -> li
     size, shared = image.get("Size") or 0, image.get("SharedSize", -1)
     count = image.get("Containers", -1)
     common = {
-        "Containers": "N/A" if count == -1 else str(count), "CreatedAt": local_time(image.get("Created") or 0),
-        "CreatedSince": ago(image.get("Created") or 0, now) if image.get("Created") else "N/A", "Digest": NONE, "ID": ident, "Repository": NONE,
-        "SharedSize": "N/A" if shared == -1 else human_size(shared), "Size": human_size(size, 3), "Tag": NONE,
-        "UniqueSize": "N/A" if shared == -1 else human_size(size - shared), "VirtualSize": human_size(size, 3),
+        "Containers": "N/A" if count == -1 else str(count),
+        "CreatedAt": local_time(image.get("Created") or 0),
+        "CreatedSince": ago(image.get("Created") or 0, now) if image.get("Created") else "N/A",
+        "Digest": NONE,
+        "ID": ident,
+        "Repository": NONE,
+        "SharedSize": "N/A" if shared == -1 else human_size(shared),
+        "Size": human_size(size, 3),
+        "Tag": NONE,
+        "UniqueSize": "N/A" if shared == -1 else human_size(size - shared),
+        "VirtualSize": human_size(size, 3),
     }
     return [{**common, "Repository": repo, "Tag": tag, "Digest": digest} for repo, tag, digest in names_of(image, digests)]
 
@@ -72,8 +97,21 @@ def ls(cli: Cli, options: Options, args: list[str]) -> int:
     trunc = not options.flag("no-trunc")
     rows = [row for image in images for row in rows_of(image, digests or ".Digest" in fmt or fmt == "json", trunc, now)]
     columns = ["Repository", "Tag", *(["Digest"] if digests else []), "ID", "CreatedSince", "Size"]
-    show(rows, fmt, HEADERS, columns, "ID" if quiet else "",
-         ("repository=Repository", "tag=Tag", *(["digest=Digest"] if digests else []), "image_id=ID", "created_at=CreatedAt", "virtual_size=Size"))
+    show(
+        rows,
+        fmt,
+        HEADERS,
+        columns,
+        "ID" if quiet else "",
+        (
+            "repository=Repository",
+            "tag=Tag",
+            *(["digest=Digest"] if digests else []),
+            "image_id=ID",
+            "created_at=CreatedAt",
+            "virtual_size=Size",
+        ),
+    )
     return 0
 
 
@@ -88,13 +126,19 @@ def history(cli: Cli, options: Options, args: list[str]) -> int:
             created_by = ellipsis(created_by, 45)
         made = step.get("Created") or 0
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.localtime(made)) + _zone(made)
-        rows.append({
-            "Comment": step.get("Comment") or "", "CreatedAt": stamp, "CreatedBy": created_by,
-            "CreatedSince": (ago(made, now) if human else stamp) if made > 0 else "N/A",
-            "ID": short_id(step.get("Id") or "") if trunc else step.get("Id") or "",
-            "Size": human_size(step.get("Size") or 0, 3) if human else str(step.get("Size") or 0),
-        })
-    show(rows, options.text("format"), HISTORY, ("ID", "CreatedSince", "CreatedBy", "Size", "Comment"), "ID" if options.flag("quiet") else "")
+        rows.append(
+            {
+                "Comment": step.get("Comment") or "",
+                "CreatedAt": stamp,
+                "CreatedBy": created_by,
+                "CreatedSince": (ago(made, now) if human else stamp) if made > 0 else "N/A",
+                "ID": short_id(step.get("Id") or "") if trunc else step.get("Id") or "",
+                "Size": human_size(step.get("Size") or 0, 3) if human else str(step.get("Size") or 0),
+            }
+        )
+    show(
+        rows, options.text("format"), HISTORY, ("ID", "CreatedSince", "CreatedBy", "Size", "Comment"), "ID" if options.flag("quiet") else ""
+    )
     return 0
 
 
@@ -115,7 +159,8 @@ def platform_json(text: str) -> str | None:
 
 
 LS = Command(
-    " [OPTIONS] [REPOSITORY[:TAG]]", "List images",
+    " [OPTIONS] [REPOSITORY[:TAG]]",
+    "List images",
     (
         ("all", "a", "bool", False, "Show intermediate images too"),
         ("digests", "", "bool", False, "Show digests"),
@@ -125,7 +170,9 @@ LS = Command(
         ("quiet", "q", "bool", False, "Print only ids"),
         ("tree", "", "bool", False, ""),
     ),
-    ls, 0, 1,
+    ls,
+    0,
+    1,
 )
 HISTORY_FLAGS = (
     ("format", "", "string", "", "Format of the output: table, 'table TEMPLATE', json, or a Go template"),

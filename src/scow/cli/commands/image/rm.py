@@ -47,11 +47,14 @@ def tag(cli: Cli, options: Options, args: list[str]) -> int:
 
 
 RM = Command(
-    " [OPTIONS] IMAGE [IMAGE...]", "Remove one or more images",
+    " [OPTIONS] IMAGE [IMAGE...]",
+    "Remove one or more images",
     (
-        ("force", "f", "bool", False, "Remove in any case"), ("no-prune", "", "bool", False, "Keep untagged parents"),
+        ("force", "f", "bool", False, "Remove in any case"),
+        ("no-prune", "", "bool", False, "Keep untagged parents"),
         ("platform", "", "strings", (), "Remove only this platform of the image"),
     ),
-    rm, 1,
+    rm,
+    1,
 )
 TAG = Command(" SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]", "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE", (), tag, 2, 2)

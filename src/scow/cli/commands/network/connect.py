@@ -50,18 +50,26 @@ def disconnect(cli: Cli, options: Options, args: list[str]) -> int:
 
 
 CONNECT = Command(
-    " [OPTIONS] NETWORK CONTAINER", "Connect a container to a network",
+    " [OPTIONS] NETWORK CONTAINER",
+    "Connect a container to a network",
     (
         ("alias", "", "strings", (), "Add a name on the network"),
         ("driver-opt", "", "strings", (), "Options for the driver"),
         ("gw-priority", "", "int", 0, "The endpoint with the highest one gives the default gateway"),
-        ("ip", "", "string", "", "IPv4 address"), ("ip6", "", "string", "", "IPv6 address"),
+        ("ip", "", "string", "", "IPv4 address"),
+        ("ip6", "", "string", "", "IPv6 address"),
         ("link", "", "list", (), "Link to another container"),
         ("link-local-ip", "", "strings", (), "Add a link-local address"),
     ),
-    connect, 2, 2,
+    connect,
+    2,
+    2,
 )
 DISCONNECT = Command(
-    " [OPTIONS] NETWORK CONTAINER", "Disconnect a container from a network",
-    (("force", "f", "bool", False, "Disconnect in any case"),), disconnect, 2, 2,
+    " [OPTIONS] NETWORK CONTAINER",
+    "Disconnect a container from a network",
+    (("force", "f", "bool", False, "Disconnect in any case"),),
+    disconnect,
+    2,
+    2,
 )

@@ -45,12 +45,16 @@ def pools(subnets: list[str], ranges: list[str], gateways: list[str], auxiliary:
         for text in ranges:
             config = home(ipaddress.ip_network(text, strict=False).network_address, f"range {text}")
             if "IPRange" in config:
-                raise InvalidArgument(f"cannot configure multiple ranges ({text}, {config['IPRange']}) on the same subnet ({config['Subnet']})")
+                raise InvalidArgument(
+                    f"cannot configure multiple ranges ({text}, {config['IPRange']}) on the same subnet ({config['Subnet']})"
+                )
             config["IPRange"] = text
         for text in gateways:
             config = home(ipaddress.ip_address(text), f"gateway {text}")
             if "Gateway" in config:
-                raise InvalidArgument(f"cannot configure multiple gateways ({text}, {config['Gateway']}) for the same subnet ({config['Subnet']})")
+                raise InvalidArgument(
+                    f"cannot configure multiple gateways ({text}, {config['Gateway']}) for the same subnet ({config['Subnet']})"
+                )
             config["Gateway"] = text
         for name, text in auxiliary.items():
             home(ipaddress.ip_address(text), f"aux-address {text}").setdefault("AuxiliaryAddresses", {})[name] = text
@@ -62,12 +66,25 @@ def pools(subnets: list[str], ranges: list[str], gateways: list[str], auxiliary:
 def create(cli: Cli, options: Options, args: list[str]) -> int:
     """Creates a network; prints its id."""
     body: dict[str, Any] = {
-        "Name": args[0], "Driver": options.text("driver"), "Scope": options.text("scope"),
-        "IPAM": {"Driver": options.text("ipam-driver"), "Options": mapping(options.list("ipam-opt"), "ipam-opt"),
-                 "Config": pools(_split(options.list("subnet")), _split(options.list("ip-range")), _split(options.list("gateway")),
-                                 mapping(options.list("aux-address"), "aux-address"))},
-        "Internal": options.flag("internal"), "Attachable": options.flag("attachable"), "Ingress": options.flag("ingress"),
-        "ConfigOnly": options.flag("config-only"), "Options": mapping(options.list("opt"), "option"), "Labels": mapping(options.list("label")),
+        "Name": args[0],
+        "Driver": options.text("driver"),
+        "Scope": options.text("scope"),
+        "IPAM": {
+            "Driver": options.text("ipam-driver"),
+            "Options": mapping(options.list("ipam-opt"), "ipam-opt"),
+            "Config": pools(
+                _split(options.list("subnet")),
+                _split(options.list("ip-range")),
+                _split(options.list("gateway")),
+                mapping(options.list("aux-address"), "aux-address"),
+            ),
+        },
+        "Internal": options.flag("internal"),
+        "Attachable": options.flag("attachable"),
+        "Ingress": options.flag("ingress"),
+        "ConfigOnly": options.flag("config-only"),
+        "Options": mapping(options.list("opt"), "option"),
+        "Labels": mapping(options.list("label")),
     }
     if options.text("config-from"):
         body["ConfigFrom"] = {"Network": options.text("config-from")}
@@ -85,7 +102,8 @@ def create(cli: Cli, options: Options, args: list[str]) -> int:
 
 
 CREATE = Command(
-    " [OPTIONS] NETWORK", "Create a network",
+    " [OPTIONS] NETWORK",
+    "Create a network",
     (
         ("attachable", "", "bool", False, "Let containers be attached by hand"),
         ("aux-address", "", "map", (), "Reserved addresses, for the driver"),
@@ -105,5 +123,7 @@ CREATE = Command(
         ("scope", "", "string", "", "Scope of the network"),
         ("subnet", "", "strings", (), "Subnet in CIDR form"),
     ),
-    create, 1, 1,
+    create,
+    1,
+    1,
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
-
     from scow.cli.command import Cli
     from scow.cli.flags import Options
 
@@ -13,8 +12,17 @@ from scow.cli.format.table import parse_filters, short_id, show
 from scow.client.api import filters_param, quote
 from scow.errors import ScowError
 
-HEADERS = {"ID": "NETWORK ID", "Name": "NAME", "Driver": "DRIVER", "Scope": "SCOPE", "IPv4": "IPV4", "IPv6": "IPV6", "Internal": "INTERNAL",
-           "Labels": "LABELS", "CreatedAt": "CREATED AT"}
+HEADERS = {
+    "ID": "NETWORK ID",
+    "Name": "NAME",
+    "Driver": "DRIVER",
+    "Scope": "SCOPE",
+    "IPv4": "IPV4",
+    "IPv6": "IPV6",
+    "Internal": "INTERNAL",
+    "Labels": "LABELS",
+    "CreatedAt": "CREATED AT",
+}
 
 
 def natural(text: str) -> list[tuple[int, int, str]]:
@@ -44,16 +52,29 @@ def ls(cli: Cli, options: Options, args: list[str]) -> int:
     rows = []
     for one in sorted(found, key=lambda network: natural(network.get("Name") or "")):
         labels = one.get("Labels") or {}
-        rows.append({
-            "CreatedAt": _created(one.get("Created") or ""), "Driver": one.get("Driver"), "ID": short_id(one["Id"]) if trunc else one["Id"],
-            "IPv4": "true" if one.get("EnableIPv4", True) else "false", "IPv6": "true" if one.get("EnableIPv6") else "false",
-            "Internal": "true" if one.get("Internal") else "false",
-            "Labels": ",".join(f"{key}={labels[key]}" for key in sorted(labels)), "Name": one.get("Name"), "Scope": one.get("Scope"),
-            "Label": lambda key, labels=labels: labels.get(key, ""),
-        })
+        rows.append(
+            {
+                "CreatedAt": _created(one.get("Created") or ""),
+                "Driver": one.get("Driver"),
+                "ID": short_id(one["Id"]) if trunc else one["Id"],
+                "IPv4": "true" if one.get("EnableIPv4", True) else "false",
+                "IPv6": "true" if one.get("EnableIPv6") else "false",
+                "Internal": "true" if one.get("Internal") else "false",
+                "Labels": ",".join(f"{key}={labels[key]}" for key in sorted(labels)),
+                "Name": one.get("Name"),
+                "Scope": one.get("Scope"),
+                "Label": lambda key, labels=labels: labels.get(key, ""),
+            }
+        )
     fmt = options.text("format") or ("" if options.flag("quiet") else cli.setting("networksFormat"))
-    show(rows, fmt, HEADERS, ("ID", "Name", "Driver", "Scope"), "ID" if options.flag("quiet") else "",
-         ("network_id=ID", "name=Name", "driver=Driver", "scope=Scope"))
+    show(
+        rows,
+        fmt,
+        HEADERS,
+        ("ID", "Name", "Driver", "Scope"),
+        "ID" if options.flag("quiet") else "",
+        ("network_id=ID", "name=Name", "driver=Driver", "scope=Scope"),
+    )
     return 0
 
 
@@ -73,13 +94,16 @@ def rm(cli: Cli, options: Options, args: list[str]) -> int:
 
 
 LS = Command(
-    " [OPTIONS]", "List networks",
+    " [OPTIONS]",
+    "List networks",
     (
         ("filter", "f", "filter", (), "Show only what matches ('driver=bridge')"),
         ("format", "", "string", "", "Format of the output: table, 'table TEMPLATE', json, or a Go template"),
         ("no-trunc", "", "bool", False, "Print in full length"),
         ("quiet", "q", "bool", False, "Print only ids"),
     ),
-    ls, 0, 0,
+    ls,
+    0,
+    0,
 )
 RM = Command(" NETWORK [NETWORK...]", "Remove one or more networks", (("force", "f", "bool", False, "Don't mind absent networks"),), rm, 1)

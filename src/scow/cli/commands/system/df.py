@@ -22,8 +22,13 @@ COLUMNS = ("Type", "TotalCount", "Active", "Size", "Reclaimable")
 
 def _row(kind: str, total: int, active: int, size: int, free: int) -> dict[str, str]:
     share = f" ({free * 100 // size}%)" if size > 0 and kind != "Build Cache" else ""
-    return {"Active": str(active), "Reclaimable": human_size(free) + share, "Size": human_size(size), "TotalCount": str(total), "Type":
-    kind}
+    return {
+        "Active": str(active),
+        "Reclaimable": human_size(free) + share,
+        "Size": human_size(size),
+        "TotalCount": str(total),
+        "Type": kind,
+    }
 
 
 def summary(usage: dict[str, Any]) -> list[dict[str, str]]:
@@ -31,7 +36,9 @@ def summary(usage: dict[str, Any]) -> list[dict[str, str]]:
     images, containers = usage.get("Images") or [], usage.get("Containers") or []
     volumes, cache = usage.get("Volumes") or [], usage.get("BuildCache") or []
     layers = usage.get("LayersSize") or 0
-    used = sum(one.get("Size", 0) - one.get("SharedSize", 0) for one in images if one.get("Containers", 0) != 0 and one.get("SharedSize", 0) != -1)
+    used = sum(
+        one.get("Size", 0) - one.get("SharedSize", 0) for one in images if one.get("Containers", 0) != 0 and one.get("SharedSize", 0) != -1
+    )
     live = [one for one in containers if any(word in (one.get("State") or "") for word in ("running", "paused", "restarting"))]
     sizes = [one.get("SizeRw") or 0 for one in containers]
     usages = [one.get("UsageData") or {"Size": 0, "RefCount": 0} for one in volumes]
@@ -39,10 +46,20 @@ def summary(usage: dict[str, Any]) -> list[dict[str, str]]:
     return [
         _row("Images", len(images), sum(1 for one in images if one.get("Containers", 0) > 0), layers, max(layers - used, 0)),
         _row("Containers", len(containers), len(live), sum(sizes), sum(sizes) - sum(one.get("SizeRw") or 0 for one in live)),
-        _row("Local Volumes", len(volumes), sum(1 for one in usages if one["RefCount"] > 0), sum(max(one["Size"], 0) for one in usages),
-             sum(max(one["Size"], 0) for one in usages if one["RefCount"] == 0)),
-        _row("Build Cache", len(cache), sum(1 for one in cache if one.get("InUse")), sum(one.get("Size", 0) for one in kept),
-             sum(one.get("Size", 0) for one in kept if not one.get("InUse"))),
+        _row(
+            "Local Volumes",
+            len(volumes),
+            sum(1 for one in usages if one["RefCount"] > 0),
+            sum(max(one["Size"], 0) for one in usages),
+            sum(max(one["Size"], 0) for one in usages if one["RefCount"] == 0),
+        ),
+        _row(
+            "Build Cache",
+            len(cache),
+            sum(1 for one in cache if one.get("InUse")),
+            sum(one.get("Size", 0) for one in kept),
+            sum(one.get("Size", 0) for one in kept if not one.get("InUse")),
+        ),
     ]
 
 
@@ -53,22 +70,52 @@ def verbose(usage: dict[str, Any]) -> str:
     now = time.time()
     images = [["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE", "SHARED SIZE", "UNIQUE SIZE", "CONTAINERS"]]
     for image in usage.get("Images") or []:
-        images += [[row["Repository"], row["Tag"], row["ID"], row["CreatedSince"], row["Size"], row["SharedSize"], row["UniqueSize"],
-        row["Containers"]]
-                   for row in rows_of(image, False, True, now)]
+        images += [
+            [
+                row["Repository"],
+                row["Tag"],
+                row["ID"],
+                row["CreatedSince"],
+                row["Size"],
+                row["SharedSize"],
+                row["UniqueSize"],
+                row["Containers"],
+            ]
+            for row in rows_of(image, False, True, now)
+        ]
     containers = [["CONTAINER ID", "IMAGE", "COMMAND", "LOCAL VOLUMES", "SIZE", "CREATED", "STATUS", "NAMES"]]
     for one in usage.get("Containers") or []:
         row = rows.row(one, True, now)
-        containers.append([row["ID"], row["Image"], row["Command"], row["LocalVolumes"], human_size(one.get("SizeRw") or 0, 3), row["RunningFor"],
-                           row["Status"], row["Names"]])
+        containers.append(
+            [
+                row["ID"],
+                row["Image"],
+                row["Command"],
+                row["LocalVolumes"],
+                human_size(one.get("SizeRw") or 0, 3),
+                row["RunningFor"],
+                row["Status"],
+                row["Names"],
+            ]
+        )
     volumes = [["VOLUME NAME", "LINKS", "SIZE"]]
     for one in usage.get("Volumes") or []:
         data = one.get("UsageData")
         volumes.append([one["Name"], str(data["RefCount"]) if data else "N/A", human_size(data["Size"]) if data else "N/A"])
     cache = [["CACHE ID", "CACHE TYPE", "SIZE", "CREATED", "LAST USED", "USAGE", "SHARED"]]
     cached = usage.get("BuildCache") or []
-    cache += [[short_id(one.get("ID") or ""), one.get("Type") or "", human_size(one.get("Size") or 0, 3), "", "",
-               str(one.get("UsageCount") or 0), "true" if one.get("Shared") else "false"] for one in cached]
+    cache += [
+        [
+            short_id(one.get("ID") or ""),
+            one.get("Type") or "",
+            human_size(one.get("Size") or 0, 3),
+            "",
+            "",
+            str(one.get("UsageCount") or 0),
+            "true" if one.get("Shared") else "false",
+        ]
+        for one in cached
+    ]
     total = human_size(sum(one.get("Size") or 0 for one in cached))
     parts = (("Images space usage", images), ("Containers space usage", containers), ("Local Volumes space usage", volumes))
     text = "\n".join(f"{title}:\n\n{layout(lines)}" for title, lines in parts)
@@ -91,7 +138,13 @@ def run(cli: Cli, options: Options, args: list[str]) -> int:
 
 
 DF = Command(
-    " [OPTIONS]", "Show docker disk usage",
-    (("format", "", "string", "", "Format of the output: table, 'table TEMPLATE', json, or a Go template"),
-     ("verbose", "v", "bool", False, "Show each object")), run, 0, 0,
+    " [OPTIONS]",
+    "Show docker disk usage",
+    (
+        ("format", "", "string", "", "Format of the output: table, 'table TEMPLATE', json, or a Go template"),
+        ("verbose", "v", "bool", False, "Show each object"),
+    ),
+    run,
+    0,
+    0,
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
-
     from scow.cli.command import Cli
     from scow.cli.flags import Options
 

@@ -22,7 +22,11 @@ def line_of(event: dict[str, Any]) -> str:
     nanos = event.get("timeNano") or (event.get("time") or 0) * 1_000_000_000
     moment = time.localtime(nanos // 1_000_000_000)
     zone = time.strftime("%z", moment)
-    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", moment) + f".{nanos % 1_000_000_000:09d}" + ("Z" if zone == "+0000" else f"{zone[:3]}:{zone[3:]}")
+    stamp = (
+        time.strftime("%Y-%m-%dT%H:%M:%S", moment)
+        + f".{nanos % 1_000_000_000:09d}"
+        + ("Z" if zone == "+0000" else f"{zone[:3]}:{zone[3:]}")
+    )
     actor = event.get("Actor") or {}
     attributes = actor.get("Attributes") or {}
     words = f"{stamp} {event.get('Type')} {event.get('Action')} {actor.get('ID')}"
@@ -35,8 +39,11 @@ def run(cli: Cli, options: Options, args: list[str]) -> int:
     """Prints events as they come, until the given end."""
     import sys
 
-    params = {"since": api_timestamp(options.text("since")), "until": api_timestamp(options.text("until")),
-              "filters": filters_param(parse_filters(options.list("filter")))}
+    params = {
+        "since": api_timestamp(options.text("since")),
+        "until": api_timestamp(options.text("until")),
+        "filters": filters_param(parse_filters(options.list("filter"))),
+    }
     fmt = options.text("format")
     template = None
     if fmt and fmt != "json":
@@ -57,12 +64,15 @@ def run(cli: Cli, options: Options, args: list[str]) -> int:
 
 
 EVENTS = Command(
-    " [OPTIONS]", "Get real time events from the server",
+    " [OPTIONS]",
+    "Get real time events from the server",
     (
         ("filter", "f", "filter", (), "Show only what matches"),
         ("format", "", "string", "", "Format of the output: json, or a Go template"),
         ("since", "", "string", "", "Start with the events of that time"),
         ("until", "", "string", "", "End at that time"),
     ),
-    run, 0, 0,
+    run,
+    0,
+    0,
 )

@@ -16,16 +16,50 @@ from scow.errors import ScowError
 
 # what Docker leaves out of its JSON when empty, and what a template sees then
 OPTIONAL: dict[str, Any] = {
-    "Health": None, "Healthcheck": None, "StopSignal": "", "StopTimeout": None, "SizeRw": None, "SizeRootFs": None, "Annotations": {}, "MacAddress": "",
-    "ExposedPorts": {}, "Shell": [], "ArgsEscaped": False, "NetworkDisabled": False, "Mounts": [], "Tmpfs": {}, "StorageOpt": {}, "Sysctls": {},
-    "Runtime": "", "Init": None, "OnBuild": [], "Parent": "", "Comment": "", "Author": "", "Options": {}, "Volumes": {}, "UsageData": None,
-    "Status": {}, "Labels": {}, "Variant": "", "OsVersion": "", "Config": None, "NodeID": "", "ImageManifestDescriptor": None, "Descriptor": None,
+    "Health": None,
+    "Healthcheck": None,
+    "StopSignal": "",
+    "StopTimeout": None,
+    "SizeRw": None,
+    "SizeRootFs": None,
+    "Annotations": {},
+    "MacAddress": "",
+    "ExposedPorts": {},
+    "Shell": [],
+    "ArgsEscaped": False,
+    "NetworkDisabled": False,
+    "Mounts": [],
+    "Tmpfs": {},
+    "StorageOpt": {},
+    "Sysctls": {},
+    "Runtime": "",
+    "Init": None,
+    "OnBuild": [],
+    "Parent": "",
+    "Comment": "",
+    "Author": "",
+    "Options": {},
+    "Volumes": {},
+    "UsageData": None,
+    "Status": {},
+    "Labels": {},
+    "Variant": "",
+    "OsVersion": "",
+    "Config": None,
+    "NodeID": "",
+    "ImageManifestDescriptor": None,
+    "Descriptor": None,
 }
 _PATHS = {
-    "container": lambda name: container_path(name, "json"), "image": lambda name: image_path(name, "json"),
-    "network": lambda name: f"/networks/{quote(name)}", "volume": lambda name: f"/volumes/{quote(name)}",
-    "service": lambda name: f"/services/{quote(name)}", "task": lambda name: f"/tasks/{quote(name)}", "node": lambda name: f"/nodes/{quote(name)}",
-    "plugin": lambda name: f"/plugins/{quote(name)}/json", "secret": lambda name: f"/secrets/{quote(name)}",
+    "container": lambda name: container_path(name, "json"),
+    "image": lambda name: image_path(name, "json"),
+    "network": lambda name: f"/networks/{quote(name)}",
+    "volume": lambda name: f"/volumes/{quote(name)}",
+    "service": lambda name: f"/services/{quote(name)}",
+    "task": lambda name: f"/tasks/{quote(name)}",
+    "node": lambda name: f"/nodes/{quote(name)}",
+    "plugin": lambda name: f"/plugins/{quote(name)}/json",
+    "secret": lambda name: f"/secrets/{quote(name)}",
     "config": lambda name: f"/configs/{quote(name)}",
 }
 
@@ -98,24 +132,41 @@ def any_kind(cli: Cli, options: Options, args: list[str]) -> int:
     """Looks for containers, then images, networks, volumes and the rest."""
     kind = options.text("type")
     if options.given("type") and kind not in _PATHS:
-        raise ScowError('type is empty: must be one of "config", "container", "image", "network", "node", "plugin", "secret", "service", "task", "volume"'
-                        if not kind else f'unknown type: "{kind}": must be one of "config", "container", "image", "network", "node", "plugin", '
-                        '"secret", "service", "task", "volume"')
-    return inspect(cli, options, args, (kind,) if kind else ("container", "image", "network", "volume", "service", "task", "node",
-    "plugin", "secret"))
+        raise ScowError(
+            'type is empty: must be one of "config", "container", "image", "network", "node", "plugin", "secret", "service", "task", "volume"'
+            if not kind
+            else f'unknown type: "{kind}": must be one of "config", "container", "image", "network", "node", "plugin", '
+            '"secret", "service", "task", "volume"'
+        )
+    return inspect(
+        cli, options, args, (kind,) if kind else ("container", "image", "network", "volume", "service", "task", "node", "plugin", "secret")
+    )
 
 
 _FORMAT = ("format", "f", "string", "", "Format of the output: json, or a Go template")
 _SIZE = ("size", "s", "bool", False, "Show sizes of containers")
 CONTAINER = Command(
-    " [OPTIONS] CONTAINER [CONTAINER...]", "Display detailed information on one or more containers", (_FORMAT, _SIZE), _kind("container"), 1)
+    " [OPTIONS] CONTAINER [CONTAINER...]", "Display detailed information on one or more containers", (_FORMAT, _SIZE), _kind("container"), 1
+)
 IMAGE = Command(
-    " [OPTIONS] IMAGE [IMAGE...]", "Display detailed information on one or more images",
-    (_FORMAT, ("platform", "", "string", "", "Platform of the image")), _kind("image"), 1)
+    " [OPTIONS] IMAGE [IMAGE...]",
+    "Display detailed information on one or more images",
+    (_FORMAT, ("platform", "", "string", "", "Platform of the image")),
+    _kind("image"),
+    1,
+)
 NETWORK = Command(
-    " [OPTIONS] NETWORK [NETWORK...]", "Display detailed information on one or more networks",
-    (_FORMAT, ("verbose", "v", "bool", False, "Show more, for looking into problems")), _kind("network"), 1)
+    " [OPTIONS] NETWORK [NETWORK...]",
+    "Display detailed information on one or more networks",
+    (_FORMAT, ("verbose", "v", "bool", False, "Show more, for looking into problems")),
+    _kind("network"),
+    1,
+)
 VOLUME = Command(" [OPTIONS] VOLUME [VOLUME...]", "Display detailed information on one or more volumes", (_FORMAT,), _kind("volume"), 1)
 ANY = Command(
-    " [OPTIONS] NAME|ID [NAME|ID...]", "Return low-level information on Docker objects",
-    (_FORMAT, _SIZE, ("type", "", "string", "", "Look only for objects of this kind")), any_kind, 1)
+    " [OPTIONS] NAME|ID [NAME|ID...]",
+    "Return low-level information on Docker objects",
+    (_FORMAT, _SIZE, ("type", "", "string", "", "Look only for objects of this kind")),
+    any_kind,
+    1,
+)

@@ -51,7 +51,10 @@ def _containers(cli: Cli, filters: Any) -> tuple[str, int]:
 
 def _images(cli: Cli, filters: Any) -> tuple[str, int]:
     found = cli.client.post("/images/prune", {"filters": filters_param(filters)}) or {}
-    lines = [f"untagged: {one['Untagged']}" if one.get("Untagged") else f"deleted: {one.get('Deleted')}" for one in found.get("ImagesDeleted") or []]
+    lines = [
+        f"untagged: {one['Untagged']}" if one.get("Untagged") else f"deleted: {one.get('Deleted')}"
+        for one in found.get("ImagesDeleted") or []
+    ]
     return _section("Deleted Images", lines), found.get("SpaceReclaimed") or 0
 
 
@@ -61,8 +64,9 @@ def _volumes(cli: Cli, filters: Any) -> tuple[str, int]:
 
 
 def _networks(cli: Cli, filters: Any) -> str:
-    return _section("Deleted Networks", (cli.client.post("/networks/prune", {"filters": filters_param(filters)}) or
-    {}).get("NetworksDeleted") or [])
+    return _section(
+        "Deleted Networks", (cli.client.post("/networks/prune", {"filters": filters_param(filters)}) or {}).get("NetworksDeleted") or []
+    )
 
 
 def _total(cli: Cli, text: str, space: int) -> int:
@@ -80,8 +84,11 @@ def containers(cli: Cli, options: Options, args: list[str]) -> int:
 def images(cli: Cli, options: Options, args: list[str]) -> int:
     """Removes unused images."""
     everything = options.flag("all")
-    warning = ("This will remove all images without at least one container associated to them." if everything
-               else "This will remove all dangling images.")
+    warning = (
+        "This will remove all images without at least one container associated to them."
+        if everything
+        else "This will remove all dangling images."
+    )
     if not _sure(cli, warning, options):
         raise ExitCode(1, "image prune has been cancelled")
     return _total(cli, *_images(cli, _filters(cli, options, dangling="false" if everything else "true")))
@@ -110,10 +117,13 @@ def system(cli: Cli, options: Options, args: list[str]) -> int:
     filters = _filters(cli, options)
     if with_volumes and "until" in filters:
         raise ScowError('ERROR: The "until" filter is not supported with "--volumes"')
-    parts = ["all stopped containers", "all networks not used by at least one container",
-             *(["all anonymous volumes not used by at least one container"] if with_volumes else []),
-             "all images without at least one container associated to them" if everything else "all dangling images",
-             "all build cache" if everything else "unused build cache"]
+    parts = [
+        "all stopped containers",
+        "all networks not used by at least one container",
+        *(["all anonymous volumes not used by at least one container"] if with_volumes else []),
+        "all images without at least one container associated to them" if everything else "all dangling images",
+        "all build cache" if everything else "unused build cache",
+    ]
     if not _sure(cli, "This will remove:\n" + "".join(f"  - {part}\n" for part in parts), options):
         raise ExitCode(1, "system prune has been cancelled")
     text, space = _containers(cli, filters)
@@ -137,12 +147,32 @@ _FILTER = ("filter", "", "filter", (), "Remove only what matches ('until=<time>'
 _FORCE = ("force", "f", "bool", False, "Don't ask")
 CONTAINER = Command(" [OPTIONS]", "Remove all stopped containers", (_FILTER, _FORCE), containers, 0, 0)
 IMAGE = Command(
-    " [OPTIONS]", "Remove unused images", (("all", "a", "bool", False, "Remove all unused images, not only dangling ones"), _FILTER, _FORCE), images, 0, 0)
+    " [OPTIONS]",
+    "Remove unused images",
+    (("all", "a", "bool", False, "Remove all unused images, not only dangling ones"), _FILTER, _FORCE),
+    images,
+    0,
+    0,
+)
 VOLUME = Command(
-    " [OPTIONS]", "Remove unused local volumes",
-    (("all", "a", "bool", False, "Remove all unused volumes, not only anonymous ones"), _FILTER, _FORCE), volumes, 0, 0)
+    " [OPTIONS]",
+    "Remove unused local volumes",
+    (("all", "a", "bool", False, "Remove all unused volumes, not only anonymous ones"), _FILTER, _FORCE),
+    volumes,
+    0,
+    0,
+)
 NETWORK = Command(" [OPTIONS]", "Remove all unused networks", (_FILTER, _FORCE), networks, 0, 0)
 SYSTEM = Command(
-    " [OPTIONS]", "Remove unused data",
-    (("all", "a", "bool", False, "Remove all unused images, not only dangling ones"), _FILTER, _FORCE,
-     ("volumes", "", "bool", False, "Remove anonymous volumes too")), system, 0, 0)
+    " [OPTIONS]",
+    "Remove unused data",
+    (
+        ("all", "a", "bool", False, "Remove all unused images, not only dangling ones"),
+        _FILTER,
+        _FORCE,
+        ("volumes", "", "bool", False, "Remove anonymous volumes too"),
+    ),
+    system,
+    0,
+    0,
+)

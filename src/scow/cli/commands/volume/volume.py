@@ -15,8 +15,18 @@ from scow.client.api import filters_param, quote
 from scow.errors import ScowError
 from scow.units import human_size
 
-HEADERS = {"Name": "VOLUME NAME", "Driver": "DRIVER", "Scope": "SCOPE", "Mountpoint": "MOUNTPOINT", "Labels": "LABELS", "Links": "LINKS",
-           "Size": "SIZE", "Availability": "AVAILABILITY", "Group": "GROUP", "Status": "STATUS"}
+HEADERS = {
+    "Name": "VOLUME NAME",
+    "Driver": "DRIVER",
+    "Scope": "SCOPE",
+    "Mountpoint": "MOUNTPOINT",
+    "Labels": "LABELS",
+    "Links": "LINKS",
+    "Size": "SIZE",
+    "Availability": "AVAILABILITY",
+    "Group": "GROUP",
+    "Status": "STATUS",
+}
 
 
 def row(volume: dict[str, Any]) -> dict[str, Any]:
@@ -24,10 +34,17 @@ def row(volume: dict[str, Any]) -> dict[str, Any]:
     labels = volume.get("Labels") or {}
     usage = volume.get("UsageData")
     return {
-        "Availability": "N/A", "Driver": volume.get("Driver"), "Group": "N/A",
-        "Labels": ",".join(f"{key}={labels[key]}" for key in sorted(labels)), "Links": str(usage["RefCount"]) if usage else "N/A",
-        "Mountpoint": volume.get("Mountpoint"), "Name": volume.get("Name"), "Scope": volume.get("Scope"),
-        "Size": human_size(usage["Size"], 4) if usage else "N/A", "Status": "N/A", "Label": lambda key: labels.get(key, ""),
+        "Availability": "N/A",
+        "Driver": volume.get("Driver"),
+        "Group": "N/A",
+        "Labels": ",".join(f"{key}={labels[key]}" for key in sorted(labels)),
+        "Links": str(usage["RefCount"]) if usage else "N/A",
+        "Mountpoint": volume.get("Mountpoint"),
+        "Name": volume.get("Name"),
+        "Scope": volume.get("Scope"),
+        "Size": human_size(usage["Size"], 4) if usage else "N/A",
+        "Status": "N/A",
+        "Label": lambda key: labels.get(key, ""),
     }
 
 
@@ -53,8 +70,12 @@ def create(cli: Cli, options: Options, args: list[str]) -> int:
         if name:
             raise ScowError("conflicting options: cannot specify a volume-name through both --name and as a positional arg")
         name = args[0]
-    body: dict[str, Any] = {"Driver": options.text("driver"), "DriverOpts": mapping(options.list("opt"), "option"),
-                            "Labels": mapping(options.list("label")), "Name": name}
+    body: dict[str, Any] = {
+        "Driver": options.text("driver"),
+        "DriverOpts": mapping(options.list("opt"), "option"),
+        "Labels": mapping(options.list("label")),
+        "Name": name,
+    }
     if not name:
         del body["Name"]
     cli.out(cli.client.post("/volumes/create", None, {key: value for key, value in body.items() if value})["Name"] + "\n")
@@ -71,26 +92,45 @@ def rm(cli: Cli, options: Options, args: list[str]) -> int:
 
 
 LS = Command(
-    " [OPTIONS]", "List volumes",
+    " [OPTIONS]",
+    "List volumes",
     (
         ("cluster", "", "bool", False, "Show only cluster volumes"),
         ("filter", "f", "filter", (), "Show only what matches ('dangling=true')"),
         ("format", "", "string", "", "Format of the output: table, 'table TEMPLATE', json, or a Go template"),
         ("quiet", "q", "bool", False, "Print only names"),
     ),
-    ls, 0, 0,
+    ls,
+    0,
+    0,
 )
 CREATE = Command(
-    " [OPTIONS] [VOLUME]", "Create a volume",
+    " [OPTIONS] [VOLUME]",
+    "Create a volume",
     (
-        ("availability", "", "string", "active", ""), ("driver", "d", "string", "local", "Driver of the volume"), ("group", "", "string", "", ""),
-        ("label", "", "list", (), "Set a label"), ("limit-bytes", "", "bytes", 0, ""), ("name", "", "string", "", ""),
-        ("opt", "o", "map", (), "Options of the driver"), ("required-bytes", "", "bytes", 0, ""), ("scope", "", "string", "single", ""),
-        ("secret", "", "map", (), ""), ("sharing", "", "string", "none", ""), ("topology-preferred", "", "list", (), ""),
-        ("topology-required", "", "list", (), ""), ("type", "", "string", "block", ""),
+        ("availability", "", "string", "active", ""),
+        ("driver", "d", "string", "local", "Driver of the volume"),
+        ("group", "", "string", "", ""),
+        ("label", "", "list", (), "Set a label"),
+        ("limit-bytes", "", "bytes", 0, ""),
+        ("name", "", "string", "", ""),
+        ("opt", "o", "map", (), "Options of the driver"),
+        ("required-bytes", "", "bytes", 0, ""),
+        ("scope", "", "string", "single", ""),
+        ("secret", "", "map", (), ""),
+        ("sharing", "", "string", "none", ""),
+        ("topology-preferred", "", "list", (), ""),
+        ("topology-required", "", "list", (), ""),
+        ("type", "", "string", "block", ""),
     ),
-    create, 0, 1,
+    create,
+    0,
+    1,
 )
 RM = Command(
-    " [OPTIONS] VOLUME [VOLUME...]", "Remove one or more volumes", (("force", "f", "bool", False, "Don't mind absent volumes"),), rm, 1,
+    " [OPTIONS] VOLUME [VOLUME...]",
+    "Remove one or more volumes",
+    (("force", "f", "bool", False, "Don't mind absent volumes"),),
+    rm,
+    1,
 )
