@@ -45,6 +45,7 @@ class Report:
 
     members: int = 0
     content: int = 0
+    implicit: int = 0  # directories made that the archive does not list
 
 
 def clean(name: bytes) -> bytes:
@@ -283,6 +284,7 @@ class Unpacker:
             except FileExistsError:
                 pass
             else:
+                self.report.implicit += 1
                 known = self._options.lower(parent) if self._options.lower else None
                 if known:
                     os.chown(parent, known[1], known[2], follow_symlinks=False)

@@ -202,7 +202,13 @@ def do_unpack(job: Job, fds: list[int]) -> Job:
             options.lower = _lower_lookup(root.old, lowers)
         os.chdir(job.get("path") or "/")
         report = Unpacker(source, options).run()
-    answer: Job = {"members": report.members, "content": report.content, "compression": compression, "once": spent}
+    answer: Job = {
+        "members": report.members,
+        "content": report.content,
+        "implicit": report.implicit,
+        "compression": compression,
+        "once": spent,
+    }
     if plain:
         answer["size"] = plain.size
         answer["digest"] = plain.digest()

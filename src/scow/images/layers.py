@@ -3,20 +3,23 @@
 A lease keeps layers that no image names yet.
 """
 
+import asyncio
 import contextlib
 import os
 from collections import Counter
 from collections.abc import AsyncIterable, Iterable, Iterator
 from pathlib import Path
 
-from scow.aio import KeyedLock
-from scow.archive.workers import Workers
+from scow.aio import KeyedLock, Supervisor
+from scow.archive.workers import Report, Workers
 from scow.content import ContentStore
-from scow.errors import InvalidArgument
+from scow.errors import InvalidArgument, ScowError
 from scow.ids import new_id
 from scow.images.store import chain_ids
 from scow.snapshots.overlay import Overlay
 from scow.snapshots.snapshotter import Committed
+
+_AT_A_TIME = max(2, min(4, os.cpu_count() or 2))
 
 
 class Layers:
@@ -27,6 +30,7 @@ class Layers:
         self._snapshots = snapshots
         self._workers = workers
         self._locks = KeyedLock()
+        self._tasks = Supervisor("layers")
         self._leased: Counter[str] = Counter()
 
     @contextlib.contextmanager
@@ -49,33 +53,81 @@ class Layers:
 
         There already: nothing happens. Raises InvalidArgument when the content is not what `diff_id` says.
         """
-        name = chain_ids([diff_id])[0] if not parent else _chain(parent, diff_id)
+        name = _chain(parent, diff_id) if parent else diff_id
         async with self._locks(name):
             known = self._snapshots.layer(name)
             if known is not None:
                 return known
-            key = "unpack-" + new_id()
-            root = await self._snapshots.prepare(key, parent, unpack=True)
-            try:
-                fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+            key, report = await self._unpack(parent, diff_id, file, digest, self._lowers(parent))
+            return await self._commit(key, report, parent, diff_id, file, digest)
+
+    async def add_files(self, files: list[tuple[str, Path, str]]) -> None:
+        """Unpack all layers of an image, lowest first: (diff id, file, its digest). Several are unpacked at a time.
+
+        A layer that does not list all its directories needs to see those below it, so it is unpacked again in its turn.
+        """
+        names = chain_ids(diff_id for diff_id, _, _ in files)
+        gate = asyncio.Semaphore(_AT_A_TIME)
+
+        async def early(index: int) -> tuple[str, Report] | ScowError | None:
+            if self._snapshots.layer(names[index]) is not None:
+                return None
+            async with gate:
                 try:
-                    job = self._job(root, parent, digest != diff_id)
-                    report = await self._workers.run(job, [fd])
-                    size = os.fstat(fd).st_size
-                finally:
-                    os.close(fd)
-                if digest == diff_id and report["compression"]:
-                    raise InvalidArgument(f"layer {diff_id} is compressed, and its diff id is that of the compressed bytes")
-                if digest != diff_id and report["digest"] != diff_id:
-                    raise InvalidArgument(f"layer {diff_id} holds something else: its content is {report['digest']}")
-                if not self._content.has(digest):
-                    self._content.commit(file, digest)
-                layer = Committed(name, parent, diff_id, report["content"], report.get("size", size), digest, report["compression"])
-                await self._snapshots.commit(key, layer)
-                return layer
-            except BaseException:
-                await self._snapshots.remove(key)
-                raise
+                    return await self._unpack(names[index - 1] if index else "", *files[index], [])
+                except ScowError as error:
+                    return error
+
+        tasks = [self._tasks.start(early(index), "unpack") for index in range(len(files))]
+        try:
+            for index, (diff_id, file, digest) in enumerate(files):
+                parent = names[index - 1] if index else ""
+                done = await tasks[index]
+                if isinstance(done, ScowError):
+                    raise done
+                if done is not None and (done[1]["implicit"] and parent):
+                    await self._snapshots.remove(done[0])
+                    done = None
+                async with self._locks(names[index]):
+                    if self._snapshots.layer(names[index]) is None and done is not None:
+                        await self._commit(*done, parent, diff_id, file, digest)
+                        done = None
+                if done is not None:  # somebody else was faster
+                    await self._snapshots.remove(done[0])
+                await self.add_file(parent, diff_id, file, digest)
+        finally:
+            for task in tasks:
+                task.cancel()
+            for result in await asyncio.gather(*tasks, return_exceptions=True):
+                if isinstance(result, tuple):
+                    await self._snapshots.remove(result[0])
+
+    async def _unpack(self, parent: str, diff_id: str, file: Path, digest: str, lowers: list[str]) -> tuple[str, Report]:
+        key = "unpack-" + new_id()
+        root = await self._snapshots.prepare(key, "", unpack=True)
+        try:
+            fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC) if file.exists() else self._content.open(digest)
+            try:
+                report = await self._workers.run(self._job(root, not parent, lowers, digest != diff_id), [fd])
+                report.setdefault("size", os.fstat(fd).st_size)
+            finally:
+                os.close(fd)
+            if digest == diff_id and report["compression"]:
+                raise InvalidArgument(f"layer {diff_id} is compressed, and its diff id is that of the compressed bytes")
+            if digest != diff_id and report["digest"] != diff_id:
+                raise InvalidArgument(f"layer {diff_id} holds something else: its content is {report['digest']}")
+        except BaseException:
+            await self._snapshots.remove(key)
+            raise
+        return key, report
+
+    async def _commit(self, key: str, report: Report, parent: str, diff_id: str, file: Path, digest: str) -> Committed:
+        if not self._content.has(digest):
+            self._content.commit(file, digest)
+        name = _chain(parent, diff_id) if parent else diff_id
+        layer = Committed(name, parent, diff_id, report["content"], report["size"], digest, report["compression"])
+        await self._snapshots.commit(key, layer)
+        return layer
 
     async def add_stream(self, chunks: AsyncIterable[bytes]) -> Committed:
         """Unpack a tar stream as a lowest layer."""
@@ -85,7 +137,7 @@ class Layers:
             with self._content.ingest() as ingest:
                 fd = ingest.file()
                 try:
-                    report = await self._workers.run_from({**self._job(root, "", True), "keep": True}, chunks, [fd])
+                    report = await self._workers.run_from({**self._job(root, True, [], True), "keep": True}, chunks, [fd])
                 finally:
                     os.close(fd)
                 diff_id = str(report["digest"])
@@ -115,9 +167,12 @@ class Layers:
             digest = str(report["digest"])
             return await self.add_file(parent, digest, ingest.path / "data", digest)
 
-    def _job(self, root: Path, parent: str, hash: bool) -> dict[str, object]:
-        lowers = [str(tree) for tree in self._snapshots.trees(parent)] if parent else []
-        return {"job": "unpack", "root": str(root), "layer": True, "base": not parent, "lowers": lowers, "hash": hash}
+    def _lowers(self, parent: str) -> list[str]:
+        return [str(tree) for tree in self._snapshots.trees(parent)] if parent else []
+
+    @staticmethod
+    def _job(root: Path, base: bool, lowers: list[str], hash: bool) -> Report:
+        return {"job": "unpack", "root": str(root), "layer": True, "base": base, "lowers": lowers, "hash": hash}
 
     async def drop(self, names: tuple[str, ...], kept: set[str]) -> int:
         """Remove layers from the top of a chain down to the first that is in `kept` or carries another one; the bytes of their files."""

@@ -284,15 +284,17 @@ def _index(archive: _Archive, index: Any, names: list[Reference], platforms: lis
 
 async def _unpack(service: "ImageService", image: _Wanted, quiet: bool) -> AsyncIterator[dict[str, Any]]:
     diff_ids = _diff_ids(image.spec)
-    names = chain_ids(diff_ids)
-    for number, ((file, size, digest), diff_id) in enumerate(zip(image.layers, diff_ids, strict=True)):
-        if service.snapshots.layer(names[number]) is not None:
-            continue
-        short = diff_id[7:19]
-        if not quiet:
-            yield {"status": "Loading layer", "progressDetail": {"current": 0, "total": size}, "id": short}
-        if not file.exists():  # an image before this one in the archive has the same blob
-            file = service.content.path(digest)
-        await service.layers.add_file(names[number - 1] if number else "", diff_id, file, digest)
-        if not quiet:
-            yield {"status": "Loading layer", "progressDetail": {"current": size, "total": size}, "id": short}
+    missing = [
+        (diff_id[7:19], layer[1])
+        for name, diff_id, layer in zip(chain_ids(diff_ids), diff_ids, image.layers, strict=True)
+        if service.snapshots.layer(name) is None
+    ]
+    if not missing:
+        return
+    for current in (0, 1):
+        for id, size in () if quiet else missing:
+            yield {"status": "Loading layer", "progressDetail": {"current": size * current, "total": size}, "id": id}
+        if not current:
+            await service.layers.add_files(
+                [(diff_id, file, digest) for diff_id, (file, _, digest) in zip(diff_ids, image.layers, strict=True)]
+            )
