@@ -131,9 +131,14 @@ class NetworkService:
                     if (sandbox := self._sandboxes.get(container_id)) is not None
                 )
                 raise Forbidden(f"error while removing network: network {network.name} has active endpoints ({names})")
-            # without its row nobody can attach while the bridge goes; a crash here leaves a bridge that the next create of the name reuses
-            await self._firewall.remove_bridge(network.link)
-            await aio.in_pool(osl.remove_link, network.link)
+            # nobody may attach while the bridge goes; the row goes last, so that a crash here leaves a whole network
+            self._networks.hide(network)
+            try:
+                await self._firewall.remove_bridge(network.link)
+                await aio.in_pool(osl.remove_link, network.link)
+            except BaseException:
+                self._networks.put(network)
+                raise
             self._networks.drop(network)
         self._tell("destroy", network)
 

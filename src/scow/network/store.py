@@ -50,12 +50,16 @@ class NetworkStore:
         self._names[network.name] = network.id
         self._allocators.pop(network.id, None)
 
-    def drop(self, network: Network) -> None:
-        """Forget a network."""
-        self._table.delete(network.id)
+    def hide(self, network: Network) -> None:
+        """Nobody finds the network from now on; its row stays."""
         self._networks.pop(network.id, None)
         self._names.pop(network.name, None)
         self._allocators.pop(network.id, None)
+
+    def drop(self, network: Network) -> None:
+        """Forget a network."""
+        self._table.delete(network.id)
+        self.hide(network)
 
     def allocator(self, network: Network) -> Allocator:
         """The addresses of a bridge network."""
