@@ -121,7 +121,7 @@ def _copy_from(cli: Cli, options: Options, container: str, source: str, target: 
         content_only = source.endswith("/.")
         root, rebase = _destination(target, name, is_dir, content_only)
         with tarfile.open(fileobj=reader, mode="r|", errorlevel=0) as archive:  # type: ignore[call-overload]
-            extract(archive, root, rebase, options.flag("archive"))
+            extract(archive, root, rebase)
         _report(options, reader.total, os.path.abspath(target) if not target.startswith("/") else target)
     return 0
 
@@ -157,17 +157,21 @@ def _place(root: str, parts: list[str]) -> str:
     return path
 
 
-def extract(archive: tarfile.TarFile, root: str, rebase: str | None, owners: bool) -> None:
-    """Unpacks below `root`; the first path element is replaced by `rebase` (dropped for None). Raises ScowError."""
+def extract(archive: tarfile.TarFile, root: str, rebase: str | None) -> None:
+    """Unpacks below `root`; the first path element is replaced by `rebase` (dropped for None; an archive of `.` has none). Files
+    belong to the caller. Raises ScowError."""
     folders: list[tuple[str, tarfile.TarInfo]] = []
+    skip = -1
 
     def parts_of(name: str) -> list[str]:
         parts = [part for part in name.split("/") if part not in ("", ".")]
         if ".." in parts:
             raise ScowError(f"the archive holds a path that leaves its root: {name}")
-        return ([] if rebase is None else [rebase]) + parts[1:]
+        return ([] if rebase is None else [rebase]) + parts[skip:]
 
     for member in archive:
+        if skip < 0:
+            skip = 0 if member.name.strip("/") in ("", ".") else 1
         parts = parts_of(member.name)
         path = _place(root, parts)
         if parts:
@@ -195,14 +199,12 @@ def extract(archive: tarfile.TarFile, root: str, rebase: str | None, owners: boo
             os.mkfifo(path)
         elif member.isdev():
             os.mknod(path, (stat.S_IFCHR if member.ischr() else stat.S_IFBLK) | 0o600, os.makedev(member.devmajor, member.devminor))
-        _dress(path, member, owners)
+        _dress(path, member)
     for path, member in reversed(folders):
-        _dress(path, member, owners)
+        _dress(path, member)
 
 
-def _dress(path: str, member: tarfile.TarInfo, owners: bool) -> None:
-    if owners and os.geteuid() == 0:
-        os.lchown(path, member.uid, member.gid)
+def _dress(path: str, member: tarfile.TarInfo) -> None:
     if not member.issym():
         os.chmod(path, member.mode & 0o7777)
         os.utime(path, (member.mtime, member.mtime))
