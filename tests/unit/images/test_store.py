@@ -77,8 +77,6 @@ def test_chain_ids():
 LEAVES = st.none() | st.booleans() | st.integers() | st.text(max_size=5)
 JSON = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=3), max_leaves=4)
 PARTS = st.dictionaries(st.sampled_from(["Cmd", "Env", "Labels", "diff_ids", "Healthcheck"]), JSON)
-    st.none() | st.booleans() | st.integers() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3), max_leaves=4
-)
 KEYS = ["config", "rootfs", "history", "created", "architecture"]
 
 
