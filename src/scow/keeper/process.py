@@ -20,6 +20,7 @@ _TURN = 0.004  # seconds one stream may take of a turn of the loop
 _READ = 128 * 1024
 _DRAIN = 4 << 20  # most that is taken of a stream after the process has ended, before the exit is told
 _CALM = 0.001  # pause for a writer of many small pieces: fewer, larger reads
+_SILENT = 1.0  # an output that ends is most of the time a process that ends
 
 
 class Stream:
@@ -207,10 +208,20 @@ class Process:
             stream.watch()
 
     def stream_ended(self) -> None:
-        """One output has come to its end. Clients of an exec ask for its exit code next: they see the end once the daemon knows it."""
-        if not any(stream.open for stream in self.streams) and (self.told or not self.exec_id):
-            for client in tuple(self.clients):
-                client.finish()
+        """One output has come to its end. The clients' end comes after the exit was told, or soon if the process lives on in silence."""
+        if self.silent:
+            if self.told:
+                self._finish_clients()
+            elif not self.exited:
+                self.loop.after(_SILENT, self._silent_alive)
+
+    def _silent_alive(self) -> None:
+        if not self.exited:
+            self._finish_clients()
+
+    def _finish_clients(self) -> None:
+        for client in tuple(self.clients):
+            client.finish()
 
     @property
     def silent(self) -> bool:
@@ -235,7 +246,7 @@ class Process:
         self.clients.append(client)
         if early and client.stdin:
             client.take_input(early)
-        if self.silent and (self.told or not self.exec_id):
+        if self.silent and (self.told or not self.exited):
             client.finish()
 
     def _on_gone(self, client: Client, detached: bool) -> None:

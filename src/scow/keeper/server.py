@@ -293,7 +293,6 @@ class Keeper:
                 record = protocol.write_record(self._exits, name, record)
         process.drain()
         self._tell({"ev": "exit", "id": process.container_id, "exec": process.exec_id, **record})
-        process.told = True
         # the clients' end waits for the daemon: who sees the stream end must find the exit code in the daemon's answer
         if self._daemon is None:
             self._seen(process)

@@ -134,7 +134,7 @@ class Supervision:
             process = Live({**meta, "pid": reply["pid"], "at": reply["at"]}, {**kit.held(), **found})
             self._watch(process)
             if (early := self._missed.pop((process.container_id, process.exec_id), None)) is not None:
-                self._finish(process, early)
+                self._told(process, early)
             return process
         raise Internal("the keeper ended again and again while the process was started")
 
@@ -197,15 +197,19 @@ class Supervision:
         process = self.live.get((message.get("id", ""), message.get("exec", "")))
         if kind == "exit":
             if process is not None:
-                self._finish(process, message)
-            with contextlib.suppress(KeeperGone):
-                self._link.send({"op": "seen", "id": message["id"], "exec": message["exec"]})
-        elif kind == "exit" and len(self._missed) < _MISSED:
-            self._missed[message.get("id", ""), message.get("exec", "")] = message
+                self._told(process, message)
+            elif len(self._missed) < _MISSED:
+                self._missed[message.get("id", ""), message.get("exec", "")] = message
         elif kind == "stdin" and process is not None:
             process.drop("in")
         elif kind == "detach":
             self._on_detach(message["id"], message["exec"])
+
+    def _told(self, process: Live, message: dict[str, Any]) -> None:
+        self._finish(process, message)
+        with contextlib.suppress(KeeperGone):
+            # the keeper lets the clients see the end now
+            self._link.send({"op": "seen", "id": process.container_id, "exec": process.exec_id})
 
     def _lost(self) -> None:
         self._ready.clear()
