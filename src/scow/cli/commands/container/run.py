@@ -174,7 +174,7 @@ def _attached(cli: Cli, options: Options, ident: str, body: dict[str, Any], text
                 if relay(conn, tty, stdin, keys):
                     return 0
             except OutputGone:
-                pass
+                return 141
         return interactive.exit_code(waiting)
 
 

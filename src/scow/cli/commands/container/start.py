@@ -62,7 +62,7 @@ def _attached(cli: Cli, options: Options, name: str) -> int:
             if relay(conn, tty, stdin, keys):
                 return 0
         except OutputGone:
-            pass
+            return 141
         return exit_code(waiting)
 
 
