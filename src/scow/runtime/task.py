@@ -17,6 +17,7 @@ from scow import aio, log
 from scow.errors import Internal, InvalidArgument, ScowError
 from scow.keeper import protocol
 from scow.kernel import pidfd, syscalls
+from scow.logdrivers import forward
 from scow.logdrivers.plan import LogPlan
 from scow.runtime import live as parts
 from scow.runtime import oci
@@ -45,6 +46,7 @@ class TaskManager:
             reap_orphans=lambda: oci.reap_orphans(tuple(self._runtimes.values())),
         )
         self._tasks = aio.Supervisor("tasks")
+        self._forwards = aio.Supervisor("log drivers")
         self._early: dict[tuple[str, str], Live] | None = {}  # exits before `recover` has told what it found
         self._counter = 0
         self.on_exit: Callable[[str, Exit], None] = lambda container_id, result: None
@@ -65,6 +67,7 @@ class TaskManager:
         idle = not self._super.live
         await self._tasks.drain(10)
         await self._tasks.close()
+        await self._forwards.close()
         await self._super.close(end_keeper)
         if idle and end_keeper:
             await oci.unprepare(self._run)
@@ -88,6 +91,9 @@ class TaskManager:
         for (container_id, exec_id), process in settled.items():
             if not exec_id and process.exit is not None:
                 found[container_id] = process.exit
+        for (_, exec_id), process in self._super.live.items():
+            if not exec_id:
+                self._forward(process)
         execs: dict[str, list[str]] = {}
         for container_id, exec_id in self._super.live:
             if exec_id:
@@ -139,6 +145,7 @@ class TaskManager:
             "log": plan.for_keeper() if plan is not None else None,
             "oom": oci.oom_files(path),
             "cgroup": path,
+            "forward": plan.to_dict() if plan is not None and plan.driver in forward.DRIVERS else None,
         }
 
     def _console(self) -> Path:
@@ -201,7 +208,14 @@ class TaskManager:
             raise oci.start_error(error.message, config.get("process", {}).get("args", []), running=False) from None
         finally:
             kit.close()
+        self._forward(process)
         return Started(process.pid, int(process.meta["at"]))
+
+    def _forward(self, process: Live) -> None:
+        """Send the log on, for the drivers that do."""
+        if stored := process.meta.get("forward"):
+            plan = LogPlan.from_dict(stored)
+            self._forwards.start(forward.forward(plan, process.container_id, lambda: process.exit is not None), "forward")
 
     def _live(self, container_id: str, exec_id: str = "") -> Live:
         process = self._super.live.get((container_id, exec_id))
