@@ -24,7 +24,10 @@ class _Context:
     memo: dict[str, str] = {}
 
 
-_scan = _make_scanner(_Context) if _make_scanner is not None else None  # type: ignore[arg-type]
+try:
+    _scan = _make_scanner(_Context) if _make_scanner is not None else None  # type: ignore[arg-type]
+except AttributeError:  # a later Python wants more of its context
+    _scan = None
 
 
 def loads(data: bytes | str) -> Any:
