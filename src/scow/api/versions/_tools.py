@@ -31,6 +31,15 @@ def child(body: dict[str, Any], *names: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
+def held(body: dict[str, Any], name: str) -> dict[str, Any]:
+    """A nested object, made when it is missing or null (one of a wrong type stays, for the decoder to refuse)."""
+    key = key_of(body, name) or name
+    if body.get(key) is None:
+        body[key] = {}
+    value = body[key]
+    return value if isinstance(value, dict) else {}
+
+
 def drop(body: dict[str, Any], *names: str) -> None:
     """Remove keys, however spelled."""
     for name in names:

@@ -2,18 +2,17 @@
 
 from typing import Any
 
-from scow.api.versions._tools import child, default, drop
+from scow.api.versions._tools import child, default, drop, held
 
 
 def _create(value: Any) -> Any:
-    host = child(value, "HostConfig")
-    if host:
-        default(host, "IpcMode", "shareable")
-        drop(host, "DeviceRequests")
-        mounts = host.get("Mounts")
-        for mount in mounts if isinstance(mounts, list) else []:
-            if isinstance(mount, dict):
-                drop(child(mount, "BindOptions"), "NonRecursive")
+    host = held(value, "HostConfig")
+    default(host, "IpcMode", "shareable")
+    drop(host, "DeviceRequests")
+    mounts = host.get("Mounts")
+    for mount in mounts if isinstance(mounts, list) else []:
+        if isinstance(mount, dict):
+            drop(child(mount, "BindOptions"), "NonRecursive")
     return value
 
 

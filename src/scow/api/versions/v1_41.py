@@ -2,15 +2,11 @@
 
 from typing import Any
 
-from scow.api.versions._tools import child, default
+from scow.api.versions._tools import child, default, held
 
 
 def _create(value: Any) -> Any:
-    host = child(value, "HostConfig")
-    if host:
-        default(host, "CgroupnsMode", "host")
-    else:
-        value["HostConfig"] = {"CgroupnsMode": "host"}
+    default(held(value, "HostConfig"), "CgroupnsMode", "host")
     return value
 
 
