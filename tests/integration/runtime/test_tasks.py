@@ -155,6 +155,7 @@ def test_keeper_death_keeps_containers_logs_and_exits(bench: Bench) -> None:
     use(bench, scenario)
 
 
+@pytest.mark.slow  # the moment of each death is luck
 def test_keeper_death_while_running_floods(bench: Bench) -> None:
     async def scenario(bench: Bench) -> None:
         spec = bench.spec("seq", "400000")
