@@ -69,7 +69,11 @@ class Root:
         self.old = os.open("/", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         if pid := job.get("pid"):
             self.spent = True
+            expected = os.stat(job["root"]) if job.get("root") else None
             self._join(int(pid))
+            found = os.stat("/")
+            if expected and (expected.st_dev, expected.st_ino) != (found.st_dev, found.st_ino):
+                raise OSError(errno.ESRCH, "the container has just ended")
         elif job.get("private"):
             self.spent = True
             self._private(job["root"], job.get("binds", []), bool(job.get("read_only")))

@@ -1,6 +1,7 @@
 """The daemon's door to the archive helpers: short-lived processes that pack and unpack below a chroot.
 
-A tree is named by a root: `Root("/path")` (chroot there), `Root(pid=…)` (the mounts of a running container, as it sees them) or
+A tree is named by a root: `Root("/path")` (chroot there), `Root(rootfs, pid=…)` (the mounts of a running
+container, as it sees them; the process must have `rootfs` as its root, so a pid that is another's by now is refused) or
 `Root("/mounted rootfs", binds=((host path, path inside, read-only), …), read_only=…)` (a container that is not running: its volumes are
 put in place in a mount namespace of the helper). Jobs:
 
@@ -75,7 +76,7 @@ class Root:
     def spec(self) -> Report:
         """The job's part that names the tree."""
         if self.pid:
-            return {"pid": self.pid}
+            return {"pid": self.pid, "root": str(self.path) if self.path else ""}
         found: Report = {"root": str(self.path)}
         if self.binds or self.read_only:
             found |= {"private": True, "binds": [list(bind) for bind in self.binds], "read_only": self.read_only}

@@ -133,7 +133,7 @@ class ArchiveService:
     async def _tree(self, container: Container, volumes: bool = True) -> AsyncIterator[Root]:
         """The container's files: as its processes see them, or (not running) its layers with the volumes in place."""
         if container.state.alive:
-            yield Root(pid=container.state.pid) if volumes else Root(container.rootfs)
+            yield Root(container.rootfs, pid=container.state.pid) if volumes else Root(container.rootfs)
             return
         name = ids.new_id()
         target = self._views / name
