@@ -56,6 +56,7 @@ class Supervision:
         self._on_settled, self._on_detach, self._reap_orphans = on_settled, on_detach, reap_orphans
         self.live: dict[Key, Live] = {}
         self._missed: dict[Key, dict[str, Any]] = {}  # exits told before the answer of their start was read
+        self._ended_inputs: set[tuple[str, str]] = set()
         self._link = Link(run_dir, self._event, self._lost)
         self._tasks = aio.Supervisor("runtime")
         self._ready = asyncio.Event()
@@ -90,6 +91,7 @@ class Supervision:
         `files`: where the runtime writes pid and log. `undo()` (awaitable) removes a half-started process.
         """
         pid_file, log_file = files
+        self._ended_inputs.discard((meta["id"], meta["exec"]))
         self._missed.pop((meta["id"], meta["exec"]), None)  # of an earlier process of this name
         for _ in range(_ATTEMPTS):
             await self._keeper()
@@ -200,8 +202,11 @@ class Supervision:
                 self._told(process, message)
             elif len(self._missed) < _MISSED:
                 self._missed[message.get("id", ""), message.get("exec", "")] = message
-        elif kind == "stdin" and process is not None:
-            process.drop("in")
+        elif kind == "stdin":
+            if process is not None:
+                process.drop("in")
+            elif len(self._ended_inputs) < _MISSED:  # said before the start was: its input is dropped when it is registered
+                self._ended_inputs.add((message.get("id", ""), message.get("exec", "")))
         elif kind == "detach":
             self._on_detach(message["id"], message["exec"])
 
@@ -255,6 +260,9 @@ class Supervision:
             self._unwatch(old)
             old.close()
         self.live[process.container_id, process.exec_id] = process
+        if (process.container_id, process.exec_id) in self._ended_inputs:
+            self._ended_inputs.discard((process.container_id, process.exec_id))
+            process.drop("in")
         asyncio.get_running_loop().add_reader(process.fds["pidfd"], self._ended, process)
 
     def _unwatch(self, process: Live) -> None:
