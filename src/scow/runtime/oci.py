@@ -182,6 +182,10 @@ def cgroup_pids(directories: Sequence[str]) -> list[int]:
     return []
 
 
+# what cgroup v2 lists as controllers, by their v1 names; each one more mounted costs every container a cgroup
+_ON_UNIFIED = frozenset({"cpuset", "cpu", "blkio", "memory", "hugetlb", "pids", "rdma", "misc", "dmem"})
+
+
 def _homeless() -> list[str]:
     """On a hybrid host the controllers mounted nowhere: unless held on v1 they are on v2, and crun refuses."""
     if (_UNIFIED / "cgroup.controllers").exists() or not (_UNIFIED / "unified").is_dir():
@@ -197,16 +201,23 @@ def _homeless() -> list[str]:
         fields = line.split(" ")
         if fields[2] == "cgroup" and fields[1].startswith(f"{_UNIFIED}/"):
             mounted.update(fields[3].split(","))
-    return [name for name in enabled if name not in mounted]
+    return [name for name in enabled if name in _ON_UNIFIED and name not in mounted]
 
 
 async def prepare(run_dir: Path) -> None:
-    """Give crun a host it accepts: on a hybrid host mount the controllers that would be on v2 as v1, below run/cgroup."""
+    """Give crun a host it accepts: on a hybrid host mount the controllers that would be on v2 as v1.
+
+    At their usual place, where they stay: crun writes plain files there that nobody removes when it is no cgroup. Else below run/cgroup.
+    """
     for name in _homeless():
-        target = run_dir / "cgroup" / name
+        target = _UNIFIED / name
+        try:
+            target.mkdir(exist_ok=True)
+        except OSError:
+            target = run_dir / "cgroup" / name
+            target.mkdir(parents=True, exist_ok=True)
         if os.path.ismount(target):
             continue
-        target.mkdir(parents=True, exist_ok=True)
         for attempt in range(100):
             try:
                 syscalls.checked(syscalls.libc.mount(b"cgroup", os.fsencode(target), b"cgroup", 0, name.encode()))
