@@ -320,6 +320,9 @@ class Connection(asyncio.Protocol):
         self.send(self._whole(response, request.head.method == "HEAD", close, request.head.minor))
 
     def _whole(self, response: Response, head_only: bool, close: bool, minor: int) -> bytes:
+        plain = minor == 1 and not close and not head_only
+        if plain and response.wire is not None:
+            return response.wire + _clock.line() + b"\r\n" + response.body
         status, body = response.status, response.body
         lines = [f"HTTP/1.{minor} {status} {REASONS.get(status, 'Status')}\r\n"]
         lines += [f"{name}: {value}\r\n" for name, value in response.headers]
@@ -331,7 +334,10 @@ class Connection(asyncio.Protocol):
             lines.append("Connection: close\r\n")
         elif minor == 0:
             lines.append("Connection: keep-alive\r\n")
-        head = "".join(lines).encode("utf-8", "replace") + self._app.extra_head + _clock.line() + b"\r\n"
+        start = "".join(lines).encode("utf-8", "replace") + self._app.extra_head
+        if plain and body is response.body:
+            response.wire = start
+        head = start + _clock.line() + b"\r\n"
         return head if head_only else head + body
 
     async def start_stream(self, request: Request, status: int, headers: list[tuple[str, str]]) -> StreamWriter:

@@ -26,13 +26,14 @@ class ClientGone(Exception):
 
 
 class Response:
-    """A reply that is whole: status, headers, body."""
+    """A reply that is whole: status, headers, body. `wire` is kept by the connection for replies that are sent again and again."""
 
-    __slots__ = ("body", "headers", "status")
+    __slots__ = ("body", "headers", "status", "wire")
 
     def __init__(self, status: int = 200, body: bytes = b"", headers: Headers = (), content_type: str | None = None) -> None:
         self.status = status
         self.body = body
+        self.wire: bytes | None = None
         self.headers = [*headers, ("Content-Type", content_type)] if content_type else list(headers)
 
 
