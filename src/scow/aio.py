@@ -88,12 +88,12 @@ class KeyedLock:
 class Unwind:
     """A stack of undo steps for a set-up that may fail half-way.
 
-        unwind = Unwind()
-        try:
-            …; unwind.push(remove_link, name)
-        except BaseException:
-            await unwind.undo()
-            raise
+    unwind = Unwind()
+    try:
+        …; unwind.push(remove_link, name)
+    except BaseException:
+        await unwind.undo()
+        raise
     """
 
     def __init__(self) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from scow.containers.container import Container
 from scow.containers.parts import Defaults, Parts
 from scow.errors import Conflict, InvalidArgument
+from scow.kernel import inroot
 from scow.model.container import HostConfig
 from scow.model.oci import SpecMount
 from scow.network import links
@@ -94,6 +95,25 @@ def engine_files(parts: Parts, container: Container, taken: set[str]) -> list[Sp
     ]
 
 
+def landed(rootfs: Path, wanted: Sequence[SpecMount]) -> list[SpecMount]:
+    """The mounts with their places as the image's links have it: crun refuses a link that leads to nothing, where Docker makes its target.
+
+    What lies below another mount stays: its links are only known once that one is there. Raises InvalidArgument (links in a circle).
+    """
+    places = [mount.destination.rstrip("/") + "/" for mount in wanted]
+    found = []
+    for mount in wanted:
+        own = mount.destination.rstrip("/") + "/"
+        if any(own != place and own.startswith(place) for place in places):
+            found.append(mount)
+            continue
+        try:
+            found.append(dataclasses.replace(mount, destination=inroot.landing(rootfs, mount.destination)))
+        except OSError as exc:
+            raise InvalidArgument(f"cannot mount at {mount.destination}: {exc.strerror}") from None
+    return found
+
+
 def link_environment(parts: Parts, container: Container) -> list[str]:
     """Variables of legacy links on the default bridge."""
     found: list[str] = []
@@ -141,7 +161,7 @@ def document(parts: Parts, container: Container, netns: str | None, mounted: Seq
         cwd=config.working_dir,
         user=resolve_user(container.rootfs, config.user, host.group_add),
         rootfs=str(container.rootfs),
-        mounts=[*mounted, *engine_files(parts, container, taken)],
+        mounts=landed(container.rootfs, [*mounted, *engine_files(parts, container, taken)]),
         netns=netns,
         joined=spaces,
         hostname=config.hostname if host.network_mode != "host" or config.hostname else os.uname().nodename,

@@ -143,7 +143,8 @@ class Creator:
         undo.push(parts.images.remove_rootfs, container.id)
         made: list[str] = []
         undo.push(self._drop_volumes, container, made)
-        container.mounts = tuple(mounts.resolve(_Made(parts.volumes, made), config, container.host, self._mounts_of, self._use(container)))
+        points = mounts.resolve(_Made(parts.volumes, made), config, container.host, self._mounts_of, self._use(container))
+        container.mounts = tuple(self._pinned(container, point) for point in points)
         await self._copy_up(container)
         container.hold = ""
         container.commit(Transition.CREATED)
@@ -153,6 +154,18 @@ class Creator:
 
     def _use(self, container: Container) -> Callable[[str], None]:
         return lambda name: self.parts.refs.add("volume", name, container.id)
+
+    def _pinned(self, container: Container, point: mounts.MountPoint) -> mounts.MountPoint:
+        """A mount of an image names it by id from here on, and keeps it."""
+        if point.type != "image":
+            return point
+        try:
+            image = self.parts.images.get(point.source)
+        except NotFound as error:
+            # A 404 of create means to clients that the image to run is missing: they would pull that and ask again.
+            raise InvalidArgument(f'invalid mount config for type "image": {error.message}') from None
+        self.parts.refs.add("image", image.id, container.id)
+        return replace(point, source=image.id)
 
     async def _copy_up(self, container: Container) -> None:
         """Fill new volumes from the image. The root file system is mounted only when there is one to fill."""

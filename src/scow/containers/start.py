@@ -169,7 +169,9 @@ class Starter:
         )
 
     async def _mount_volumes(self, container: Container) -> list[SpecMount]:
-        return await mounts.activate(self.parts.volumes, container.id, container.mounts, container.host, container.dir / "mounts")
+        scratch = container.dir / "mounts"
+        images = self.parts.images
+        return await mounts.activate(self.parts.volumes, container.id, container.mounts, container.host, scratch, images.mount_image)
 
     async def release_volumes(self, container: Container) -> None:
         """Unmount what the container's mounts hold; nothing mounted is fine."""

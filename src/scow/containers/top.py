@@ -139,4 +139,5 @@ class TopService:
             code, out, err = await capture(["ps", *args])
         if code:
             raise InvalidArgument(f"ps: {err.decode('utf-8', 'replace').strip()[:500] or f'exit status {code}'}")
+        container.announce("top")
         return parse(out.decode("utf-8", "replace"), pids)

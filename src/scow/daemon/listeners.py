@@ -18,6 +18,7 @@ DOCKER_SOCKET = "/var/run/docker.sock"
 _FIRST_FD = 3
 _TLS_PORT, _PLAIN_PORT = 2376, 2375
 _MAX_UNIX_PATH = 107
+_BACKLOG = 1024
 
 
 def parse_host(text: str) -> tuple[str, str]:
@@ -82,6 +83,7 @@ def _unix(path: str, options: Options) -> socket.socket:
         gid = _group(options)
         os.chown(path, 0 if os.geteuid() == 0 else -1, gid)
         os.chmod(path, 0o660)
+        sock.listen(_BACKLOG)
         sock.setblocking(False)
     except ScowError:
         sock.close()

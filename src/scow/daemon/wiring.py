@@ -1,6 +1,8 @@
 """Builds every service with exactly what it uses, in start order, and registers the routes."""
 
+import asyncio
 import dataclasses
+import importlib
 import os
 import shutil
 from dataclasses import dataclass
@@ -24,6 +26,11 @@ if TYPE_CHECKING:
 logger = log.get(__name__)
 
 _STOP_SLACK = 15.0
+# imported one at a time, so that `_ping` is answered between them
+_PACKAGES = (
+    "scow.metadata", "scow.archive.workers", "scow.model.container", "scow.images.service", "scow.kernel.cgroups", "scow.network.service",
+    "scow.volumes.service", "scow.runtime.task", "scow.containers.service", "scow.api.routes.images", "scow.api.routes.containerio",
+)  # fmt: skip
 _SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -113,6 +120,10 @@ def defaults(options: Options, known: "frozenset[str]") -> "Defaults":
 
 async def build(options: Options, app: App, reloader: Reloader, lifecycle: Lifecycle) -> Engine:
     """Start the engine behind an API that already answers `_ping`. Raises ScowError."""
+    for package in _PACKAGES:
+        await asyncio.sleep(0)
+        importlib.import_module(package)
+    await asyncio.sleep(0)
     from scow.aio import Supervisor
     from scow.archive.workers import Workers
     from scow.containers.parts import Parts

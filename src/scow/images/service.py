@@ -288,6 +288,12 @@ class ImageService:
         """Mount a container's root; mounted already is fine."""
         await self.snapshots.mount(container_id, target)
 
+    async def mount_image(self, id: str, target: Path) -> None:
+        """Mount an image read-only; the caller unmounts it and holds a reference meanwhile. Raises NotFound."""
+        image = self.get(id)
+        if image.layers:
+            await self.snapshots.mount_layers(image.layers[-1], target)
+
     async def unmount_rootfs(self, container_id: str, target: Path) -> None:
         """Unmount it; not mounted is fine, and a busy mount goes away with its last user."""
         await self.snapshots.unmount(target)

@@ -69,3 +69,38 @@ def make_dirs(root: int, path: str, mode: int = 0o755, uid: int = 0, gid: int = 
         os.close(current)
         current = following
     return current
+
+
+_MAX_LINKS = 255
+
+
+def landing(root: str | os.PathLike[str], path: str) -> str:
+    """Where the absolute `path` leads in the tree `root` when what is missing there is made: links followed as if `root` were "/".
+
+    Only names the place (a runtime refuses a link that leads to nothing); who mounts there guards against changes. Raises OSError (ELOOP).
+    """
+    waiting = [part for part in reversed(path.split("/")) if part not in ("", ".")]
+    done: list[str] = []
+    links = 0
+    with root_fd(root) as top:
+        while waiting:
+            part = waiting.pop()
+            if part == "..":
+                done = done[:-1]
+                continue
+            try:
+                parent = open_fd(top, "/" + "/".join(done), os.O_PATH | os.O_DIRECTORY)
+                try:
+                    target = os.readlink(part, dir_fd=parent)
+                finally:
+                    os.close(parent)
+            except OSError:  # no link, or nothing there
+                done.append(part)
+                continue
+            links += 1
+            if links > _MAX_LINKS:
+                raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
+            if target.startswith("/"):
+                done = []
+            waiting += [piece for piece in reversed(target.split("/")) if piece not in ("", ".")]
+    return "/" + "/".join(done)

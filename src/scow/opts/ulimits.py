@@ -6,7 +6,7 @@ NAMES = frozenset(
     [
         "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio", "rttime",
         "sigpending", "stack"
-    ]  # fmt: skip
+    ]
 )
 
 

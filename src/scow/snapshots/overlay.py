@@ -206,6 +206,23 @@ class Overlay:
             except OSError as again:
                 raise Internal(f"cannot mount the container's root: {(again.strerror or str(again)).lower()}") from again
 
+    async def mount_layers(self, name: str, target: Path) -> None:
+        """See Snapshotter."""
+        trees = self.trees(name)
+        await aio.in_pool(self._mount_layers, trees, target)
+
+    def _mount_layers(self, trees: list[Path], target: Path) -> None:
+        target.mkdir(parents=True, exist_ok=True)
+        if os.path.ismount(target):
+            return
+        try:
+            if len(trees) == 1:  # an overlay without an upper directory wants two
+                mounts.bind(trees[0], target, read_only=True)
+            else:
+                mounts.overlay(self._root, [str(tree.relative_to(self._root)) for tree in trees], None, None, target, self._options)
+        except OSError as error:
+            raise Internal(f"cannot mount the image: {(error.strerror or str(error)).lower()}") from error
+
     async def unmount(self, target: Path) -> None:
         """See Snapshotter."""
         try:

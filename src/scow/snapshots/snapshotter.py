@@ -57,6 +57,9 @@ class Snapshotter(Protocol):
     async def mount(self, key: str, target: Path) -> None:
         """Mount an active snapshot; mounted already is fine."""
 
+    async def mount_layers(self, name: str, target: Path) -> None:
+        """Mount a committed layer with all below it, read-only; mounted already is fine. Raises NotFound."""
+
     async def unmount(self, target: Path) -> None:
         """Unmount it; not mounted is fine."""
 

@@ -29,3 +29,28 @@ def test_reading_is_bounded_and_only_of_files(tmp_path):
         and inroot.read_text(tmp_path, "/fifo", 3) is None
         and inroot.read_text(tmp_path, "/x", 3) is None
     )
+
+
+def test_landing_follows_links_that_lead_nowhere_yet(tmp_path):
+    root = tmp_path / "root"
+    (root / "etc").mkdir(parents=True)
+    for name, target in {
+        "data": "/mnt/data",
+        "etc/resolv.conf": "../run/stub.conf",
+        "up": "../../../..",
+        "hop": "data/more",
+        "loop": "loop",
+    }.items():
+        os.symlink(target, root / name)
+    wanted = {
+        "/data": "/mnt/data",
+        "/data/x": "/mnt/data/x",
+        "/etc/resolv.conf": "/run/stub.conf",
+        "/up/etc": "/etc",
+        "/hop/y": "/mnt/data/more/y",
+        "/plain/": "/plain",
+        "/etc/../../../x": "/x",
+    }
+    assert {path: inroot.landing(root, path) for path in wanted} == wanted
+    with pytest.raises(OSError, match="symbolic links"):
+        inroot.landing(root, "/loop/x")
