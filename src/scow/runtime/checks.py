@@ -212,8 +212,7 @@ def validate_resources(r: HostConfig, update: bool = False) -> list[str]:
         raise _bad("Invalid QoS settings: Linux does not support Maximum IO Bandwidth or IOps")
     if r.oom_kill_disable and not r.memory:
         warnings.append(
-            "OOM killer is disabled for the container, but no memory limit is set, "
-            "this can result in the system running out of resources."
+            "OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources."
         )
     return warnings
 
@@ -252,9 +251,7 @@ def _go_lists(value: list[list[str]]) -> str:
     return "[" + " ".join("[" + " ".join(inner) + "]" for inner in value) + "]"
 
 
-_IPC_SYSCTLS = frozenset(
-    f"kernel.{n}" for n in ["msgmax", "msgmnb", "msgmni", "sem", "shmall", "shmmax", "shmmni", "shm_rmid_forced"]
-)
+_IPC_SYSCTLS = frozenset(f"kernel.{n}" for n in ["msgmax", "msgmnb", "msgmni", "sem", "shmall", "shmmax", "shmmni", "shm_rmid_forced"])
 
 
 def _sysctls(host: HostConfig) -> None:

@@ -147,9 +147,7 @@ def _from_bind(text: str, driver: str) -> MountPoint:
             propagation=mode.propagation or "rprivate", options={"create": "yes"},
         )  # fmt: skip
     label = bind.text or ("z" if driver in ("", "local") and bind.source else "")
-    return MountPoint(
-        "volume", name=bind.source, destination=bind.destination, driver=driver, mode=label, rw=mode.rw, copy=not mode.nocopy
-    )
+    return MountPoint("volume", name=bind.source, destination=bind.destination, driver=driver, mode=label, rw=mode.rw, copy=not mode.nocopy)
 
 
 def _invalid(kind: str, text: str) -> InvalidArgument:
@@ -359,7 +357,7 @@ def _check_source(point: MountPoint) -> None:
         except OSError as error:
             raise InvalidArgument(f"error while creating mount source path '{point.source}': {error.strerror}") from None
     except (OSError, ValueError) as error:
-        raise InvalidArgument(f"invalid mount config for type \"bind\": stat {point.source}: {getattr(error, 'strerror', error)}") from None
+        raise InvalidArgument(f'invalid mount config for type "bind": stat {point.source}: {getattr(error, "strerror", error)}') from None
 
 
 def _pin(base: str, subpath: str, place: Path, point: MountPoint) -> Path:
