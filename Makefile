@@ -26,7 +26,7 @@ unit contract integration compat conformance security fuzz crash: setup
 	$(PYTEST) tests/$@
 
 test: check
-	$(PYTEST) tests/unit tests/contract tests/conformance tests/fuzz tests/integration tests/compat tests/security tests/crash --durations=15
+	$(PYTEST) tests --ignore=tests/arch --durations=15
 
 slow: setup
 	$(PYTEST) -m slow tests
