@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from tests.support.engine import Engine, can_run
 from tests.support.schema import check_reply, document
 

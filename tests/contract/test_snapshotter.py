@@ -3,13 +3,13 @@
 import asyncio
 
 import pytest
-from tests.support.images import needs_root
 
 from scow.archive.workers import Workers
 from scow.errors import Conflict, NotFound
 from scow.metadata import Database
 from scow.snapshots import Change, Committed, Snapshotter
 from scow.snapshots.overlay import Overlay
+from tests.support.images import needs_root
 
 pytestmark = needs_root
 BASE = Committed("sha256:base", "", "sha256:base", 3, 10240, "sha256:base", "")

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Iterator
 
 import pytest
+
 from tests.support.engine import Engine, can_run
 from tests.support.requests import Maker
 

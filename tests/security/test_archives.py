@@ -6,12 +6,12 @@ import stat
 import tarfile
 
 import pytest
-from tests.support.images import needs_root
-from tests.support.tars import chunks, entry, folder, hardlink, symlink, tarball
 
 from scow.aio import Supervisor
 from scow.archive.workers import ArchiveError, NotADirectory, PathNotFound, ReadOnly, Root, Workers
 from scow.errors import ScowError
+from tests.support.images import needs_root
+from tests.support.tars import chunks, entry, folder, hardlink, symlink, tarball
 
 pytestmark = needs_root
 

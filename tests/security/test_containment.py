@@ -5,6 +5,7 @@ import os
 import tarfile
 
 import pytest
+
 from tests.support.engine import busybox_tar, can_run, engines
 
 pytestmark = pytest.mark.skipif(bool(can_run()), reason=can_run() or "an engine can run")

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 
 import pytest
+
 from tests.support.engine import SCOWD, Engine, can_run, engines, until
 
 pytestmark = pytest.mark.skipif(bool(can_run()), reason=can_run() or "runs")

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+
 from tests.support.engine import Engine, can_run, until
 
 pytestmark = pytest.mark.skipif(bool(can_run()), reason=can_run() or "runs")

@@ -10,12 +10,12 @@ import tarfile
 
 import pytest
 import zstandard
-from tests.support.images import imported, joined, load, mounted, needs_root, tree, with_service
-from tests.support.tars import config, docker_archive, entry, folder, hardlink, packed, sha256, symlink, tarball
 
 from scow.errors import Conflict, InvalidArgument, NotFound
 from scow.filters import Filters
 from scow.images.service import CommitSource
+from tests.support.images import imported, joined, load, mounted, needs_root, tree, with_service
+from tests.support.tars import config, docker_archive, entry, folder, hardlink, packed, sha256, symlink, tarball
 
 pytestmark = needs_root
 LOW = tarball(folder("d", 0o1777), entry("d/a", b"low"), entry("d/b", b"b"), entry("gone", b"x"), folder("o"), entry("o/low", b"1"))

@@ -6,9 +6,9 @@ import signal
 import socket
 
 import pytest
-from tests.integration.runtime.conftest import Bench, read_all, read_until, until, use
 
 from scow.runtime.task import Attachment, Exit, StartFailed, Stdio, Task
+from tests.integration.runtime.conftest import Bench, read_all, read_until, until, use
 
 
 def pair(**options: object) -> tuple[socket.socket, Attachment]:

@@ -4,7 +4,6 @@ import asyncio
 import os
 
 import pytest
-from tests.support.images import needs_root
 
 from scow.events import EventBus
 from scow.kernel import mounts as kernel
@@ -14,6 +13,7 @@ from scow.volumes import mounts
 from scow.volumes.local import MountFailed
 from scow.volumes.mounts import MountPoint
 from scow.volumes.service import VolumeService
+from tests.support.images import needs_root
 
 pytestmark = needs_root
 

@@ -8,11 +8,11 @@ import tracemalloc
 
 import pytest
 import zstandard
-from tests.support.tars import sha256
 
 from scow.archive import streams
 from scow.archive.streams import Hasher, Source
 from scow.archive.tar import Malformed
+from tests.support.tars import sha256
 
 PACK = {"gzip": gzip.compress, "bzip2": bz2.compress, "xz": lzma.compress, "zstd": zstandard.ZstdCompressor().compress}
 DATA = b"some text " * 50_000 + os.urandom(10_000)

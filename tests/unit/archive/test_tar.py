@@ -6,11 +6,11 @@ import tarfile
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.tars import entry, folder, hardlink, symlink, tarball
 
 from scow.archive import tar
 from scow.archive.streams import Source
 from scow.archive.tar import Entry, Malformed
+from tests.support.tars import entry, folder, hardlink, symlink, tarball
 
 
 def read(data: bytes) -> list[tuple[Entry, bytes]]:

@@ -6,8 +6,6 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from tests.fakes.tasks import FakeTasks
-from tests.unit.containers.test_view import made
 
 from scow.aio import Supervisor
 from scow.containers.attach import AttachQuery, AttachService, hung_up
@@ -15,6 +13,8 @@ from scow.containers.lifecycle import State, Status
 from scow.containers.logs import plan_of
 from scow.errors import Conflict, InvalidArgument
 from scow.model.container import ContainerConfig
+from tests.fakes.tasks import FakeTasks
+from tests.unit.containers.test_view import made
 
 RUNNING = State(status=Status.RUNNING, pid=1, started_ns=5)
 ALL = AttachQuery(stream=True, stdin=True, stdout=True, stderr=True)

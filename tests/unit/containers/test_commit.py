@@ -5,13 +5,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tests.fakes.tasks import FakeTasks
-from tests.unit.containers.test_view import made
 
 from scow.containers.commit import CommitService
 from scow.containers.lifecycle import State, Status
 from scow.errors import Conflict, InvalidArgument
 from scow.model.container import ContainerConfig
+from tests.fakes.tasks import FakeTasks
+from tests.unit.containers.test_view import made
 
 
 class Images:

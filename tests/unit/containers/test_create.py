@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
-from tests.fakes.engine import FakeImage
 
 from scow.containers.create import image_config, platform_warnings
+from tests.fakes.engine import FakeImage
 
 
 def test_an_image_does_not_give_everything() -> None:

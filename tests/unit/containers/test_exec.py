@@ -9,8 +9,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from tests.fakes.tasks import FakeTasks
-from tests.unit.containers.test_view import made
 
 from scow.aio import Supervisor
 from scow.containers.container import Container
@@ -19,6 +17,8 @@ from scow.containers.lifecycle import State, Status
 from scow.errors import Conflict, InvalidArgument, NotFound
 from scow.model.container import ContainerConfig, ExecCreate, ExecStart
 from scow.runtime.task import StartFailed
+from tests.fakes.tasks import FakeTasks
+from tests.unit.containers.test_view import made
 
 CAPS = ["CAP_CHOWN", "CAP_KILL"]
 SPEC: dict[str, Any] = {

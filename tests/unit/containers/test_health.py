@@ -4,12 +4,12 @@ import asyncio
 from types import SimpleNamespace
 
 import pytest
-from tests.unit.containers.test_view import made
 
 from scow.aio import Supervisor
 from scow.containers.health import MAX_OUTPUT, NANO, HealthMonitor, clip, command_of, interval_ns, judge
 from scow.containers.lifecycle import Health, Probe, State, Status
 from scow.model.container import ContainerConfig, HealthConfig
+from tests.unit.containers.test_view import made
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ import json
 from types import SimpleNamespace
 
 import pytest
-from tests.unit.containers.test_view import Images, Networks, made
 
 from scow.containers.container import Container
 from scow.containers.lifecycle import Health, State, Status
@@ -16,6 +15,7 @@ from scow.model.container import ContainerConfig
 from scow.model.network import EndpointSettings
 from scow.network.endpoint import NetworkView
 from scow.volumes.mounts import MountPoint
+from tests.unit.containers.test_view import Images, Networks, made
 
 
 class Store:

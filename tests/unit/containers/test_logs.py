@@ -4,12 +4,12 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from tests.unit.containers.test_view import made
 
 from scow.containers.lifecycle import State, Status
 from scow.containers.logs import LogsQuery, LogsService, parse_query, parse_tail, plan_of
 from scow.errors import InvalidArgument, Unsupported
 from scow.model.container import ContainerConfig, HostConfig, LogConfig
+from tests.unit.containers.test_view import made
 
 LINE = '{"log":"%s\\n","stream":"stdout","time":"2024-01-01T00:00:0%d.000000001Z"}\n'
 

@@ -6,7 +6,6 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from tests.fakes.engine import make_parts
 
 from scow.containers import networks
 from scow.containers.container import Container
@@ -14,6 +13,7 @@ from scow.containers.parts import Parts
 from scow.errors import Forbidden, InvalidArgument, NotFound
 from scow.model.container import ContainerConfig, HostConfig
 from scow.model.network import EndpointSettings
+from tests.fakes.engine import make_parts
 
 
 class Networks:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from tests.fakes.engine import FakeImages, FakeTasks, make_parts
 
 from scow.containers.lifecycle import Status
 from scow.containers.service import ContainerService
@@ -15,6 +14,7 @@ from scow.filters import Filters
 from scow.model.codec import decode
 from scow.model.container import CreateRequest, UpdateRequest
 from scow.runtime.types import Exit, StartFailed, Task
+from tests.fakes.engine import FakeImages, FakeTasks, make_parts
 
 
 class Engine:

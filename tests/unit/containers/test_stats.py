@@ -4,11 +4,10 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
-from tests.unit.containers.test_view import made
-
 from scow.containers import stats
 from scow.containers.container import Container
 from scow.containers.lifecycle import State, Status
+from tests.unit.containers.test_view import made
 
 RUNNING = State(status=Status.RUNNING, pid=1, started_ns=5)
 

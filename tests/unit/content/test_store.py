@@ -3,10 +3,10 @@
 import os
 
 import pytest
-from tests.support.tars import sha256
 
 from scow.content import ContentStore
 from scow.errors import DataLoss, InvalidArgument, NotFound
+from tests.support.tars import sha256
 
 
 @pytest.fixture

@@ -5,13 +5,13 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.support.tars import config
 
 from scow.content import ContentStore
 from scow.errors import InvalidArgument, NotFound
 from scow.images.store import ImageStore, chain_ids, parse_spec
 from scow.metadata import Database
 from scow.reference import parse_normalized
+from tests.support.tars import config
 
 
 @pytest.fixture

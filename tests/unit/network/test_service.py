@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.asynchronous import on_loop
 
 from scow.errors import Conflict, Forbidden, InvalidArgument, NotFound, ScowError
 from scow.events import EventBus
@@ -18,6 +17,7 @@ from scow.network import osl
 from scow.network.endpoint import SandboxRequest
 from scow.network.options import NetworkOptions
 from scow.network.service import NetworkService
+from tests.support.asynchronous import on_loop
 
 Make = Callable[..., NetworkService]
 

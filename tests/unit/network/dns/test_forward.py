@@ -3,9 +3,9 @@ import struct
 from typing import Any
 
 import pytest
-from tests.support.asynchronous import on_loop
 
 from scow.network.dns import forward, message
+from tests.support.asynchronous import on_loop
 
 DATA = struct.pack(">HHHHHH", 7, 0x0100, 1, 0, 0, 0) + message.encode_name("www.example") + struct.pack(">HH", message.A, 1)
 

@@ -3,8 +3,6 @@ import socket
 import struct
 from pathlib import Path
 
-from tests.support.asynchronous import on_loop
-
 from scow.metadata.db import Database
 from scow.model.network import EndpointSettings
 from scow.network.dns import message
@@ -12,6 +10,7 @@ from scow.network.dns.records import Records
 from scow.network.dns.server import Listeners, NameServers, ruleset
 from scow.network.endpoint import Endpoint, SandboxRequest, SandboxState
 from scow.network.store import SandboxStore
+from tests.support.asynchronous import on_loop
 
 ME = "a" * 64
 

@@ -1,11 +1,11 @@
 import pytest
-from tests.support.asynchronous import on_loop
 
 from scow.errors import Internal
 from scow.kernel.nft import NftError
 from scow.network.firewall import nftables
 from scow.network.firewall.nftables import Firewall
 from scow.network.firewall.render import BridgeRule, PortRule
+from tests.support.asynchronous import on_loop
 
 PORT = PortRule("tcp", "", 80, "10.0.0.2", 80)
 

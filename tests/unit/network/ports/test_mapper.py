@@ -1,11 +1,11 @@
 import pytest
-from tests.support.asynchronous import on_loop
 
 from scow.network.firewall.nftables import Firewall
 from scow.network.firewall.render import PortRule
 from scow.network.ports import mapper
 from scow.network.ports.allocator import PortTaken, Wish
 from scow.network.ports.mapper import PortMapper, rules_of
+from tests.support.asynchronous import on_loop
 
 HOST = "127.0.83.21"
 

@@ -1,9 +1,8 @@
 import asyncio
 import socket
 
-from tests.support.asynchronous import on_loop
-
 from scow.network.ports.relay import TcpRelay, UdpRelay
+from tests.support.asynchronous import on_loop
 
 
 @on_loop
