@@ -24,7 +24,8 @@ ALLOWED: dict[str, set[str]] = {
     "content": FOUNDATION | {"kernel", "aio", "metadata"},
     "snapshots": FOUNDATION | {"kernel", "aio", "metadata", "archive"},
     "logdrivers": FOUNDATION | {"kernel", "aio", "keeper"},
-    "images": FOUNDATION | {"kernel", "aio", "events", "metadata", "archive", "content", "snapshots"},
+    "registry": FOUNDATION | {"kernel", "aio", "content"},
+    "images": FOUNDATION | {"kernel", "aio", "events", "metadata", "archive", "content", "snapshots", "registry"},
     "runtime": FOUNDATION | {"kernel", "aio", "events", "keeper", "logdrivers"},
     "network": FOUNDATION | {"kernel", "aio", "events", "metadata"},
     "volumes": FOUNDATION | {"kernel", "aio", "events", "metadata"},
@@ -32,7 +33,7 @@ ALLOWED: dict[str, set[str]] = {
     "system": FOUNDATION | {"kernel", "aio", "events", "containers", "images", "network", "volumes", "runtime", "logdrivers"},
     # doors
     "http": FOUNDATION | {"aio"},
-    "api": FOUNDATION | {"aio", "events", "http", "containers", "images", "network", "volumes", "system", "logdrivers", "runtime"},
+    "api": FOUNDATION | {"aio", "events", "http", "containers", "images", "registry", "network", "volumes", "system", "logdrivers", "runtime"},
     "client": {"errors", "units", "reference", "model", "opts", "fastjson"},
     "cli": FOUNDATION | {"client", "fastjson"},
 }
