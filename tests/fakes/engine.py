@@ -92,6 +92,9 @@ class FakeImages:
         self.mounted.add(container_id)
         (target / "etc").mkdir(exist_ok=True)
 
+    async def mount_image(self, id: str, target: Path) -> None:
+        raise AssertionError("no container of these tests mounts an image")
+
     async def unmount_rootfs(self, container_id: str, target: Path) -> None:
         self.mounted.discard(container_id)
 
@@ -114,6 +117,9 @@ class FakeNetwork:
             raise self.failure
         self.attached.add(request.container_id)
         return Sandbox("s", "", {})
+
+    def farewell(self, container_id: str) -> None:
+        """Nobody listens."""
 
     async def release(self, container_id: str) -> None:
         self.attached.discard(container_id)
