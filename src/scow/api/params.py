@@ -11,7 +11,7 @@ from scow.model import codec
 
 T = TypeVar("T")
 
-MAX_JSON = 32 << 20
+MAX_JSON = 8 << 20  # parsing more would hold the loop for seconds
 _FALSE = frozenset({"", "0", "no", "false", "none"})
 _INTEGER = re.compile(r"[+-]?[0-9]{1,20}\Z")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")

@@ -181,6 +181,11 @@ class Starter:
 
     # --- after the exit
 
+    def farewell(self, container: Container) -> None:
+        """Tell of the end of networks and mounts, which clients expect before `die`; the clean-up itself follows behind the answer."""
+        self.parts.network.farewell(container.id)
+        self.parts.volumes.farewell(container.id, [mount.name for mount in container.mounts if mount.type == "volume"])
+
     def clean_later(self, container: Container) -> None:
         """Tidy up behind the answer."""
         task = self.parts.cleanups.start(self.clean(container), f"clean {container.id[:12]}")

@@ -134,9 +134,9 @@ class ImageService:
             raise InvalidArgument("invalid reference format: the repository name is empty")
         self.name(image.id, target)
 
-    def name(self, id: str, target: Reference) -> None:
-        """Name an image, taking the name from whatever had it; tells everybody."""
-        self.store.name(id, target, time.time_ns())
+    def name(self, id: str, target: Reference, now: int | None = None) -> None:
+        """Name an image, taking the name from whatever had it; tells everybody. `now` 0 leaves the time of the last tagging as it was."""
+        self.store.name(id, target, time.time_ns() if now is None else now)
         self._publish("tag", id, target.familiar())
 
     async def remove(self, ref: str, force: bool = False, noprune: bool = False, running: "set[str] | None" = None) -> Deleted:
@@ -299,8 +299,10 @@ class ImageService:
         await self.snapshots.unmount(target)
 
     async def remove_rootfs(self, container_id: str) -> None:
-        """Remove the writable layer; absent is fine."""
+        """Remove the writable layer, and layers below it whose image was removed by force; absent is fine."""
+        below = [layer.name for layer in self.snapshots.stack(container_id)][::-1]
         await self.snapshots.remove(container_id)
+        await self._remover.drop_unused(below)
 
     async def rootfs_size(self, container_id: str) -> tuple[int, int]:
         """(bytes of the writable layer's files, those and the image's)."""

@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 Decoder = Callable[[Any, str], Any]
 _INT64 = 1 << 63
-_DEPTH = 100
+_MANY = 65_536  # entries of one list or object: more is no request but a way to keep the engine busy
 
 
 def key(name: str, default: Any = dataclasses.MISSING, factory: Any = dataclasses.MISSING, **marks: Any) -> Any:
@@ -95,6 +95,10 @@ def _mismatch(value: Any, path: str, want: str) -> InvalidArgument:
     return InvalidArgument(f"json: cannot unmarshal {kind}{where} of type {want}")
 
 
+def _too_many(value: list[Any] | dict[str, Any], path: str) -> InvalidArgument:
+    return InvalidArgument(f"{path or 'the request'} has too many entries: {len(value)} (at most {_MANY})")
+
+
 def _string(value: Any, path: str) -> str:
     if not isinstance(value, str):
         raise _mismatch(value, path, "string")
@@ -154,6 +158,8 @@ def _list(element: Any, build: Callable[[Any], Any]) -> Decoder:
     def decode_list(value: Any, path: str) -> Any:
         if not isinstance(value, list):
             raise _mismatch(value, path, f"[]{getattr(element, '__name__', 'value')}")
+        if len(value) > _MANY:
+            raise _too_many(value, path)
         if zero is not None:
             return build([zero if item is None else inner(item, path) for item in value])
         return build([inner(item, path) for item in value if item is not None])
@@ -171,6 +177,8 @@ def _dict(element: Any) -> Decoder:
     def decode_dict(value: Any, path: str) -> dict[str, Any]:
         if not isinstance(value, dict):
             raise _mismatch(value, path, f"map[string]{name_of}")
+        if len(value) > _MANY:
+            raise _too_many(value, path)
         out: dict[str, Any] = {}
         for name, item in value.items():
             if item is None:

@@ -21,6 +21,8 @@ from scow.opts.units import parse_cpu_list
 from scow.runtime import security
 
 MIN_MEMORY = 6 << 20
+_MAX_MOUNTS = 500
+_MAX_LOG_OPTIONS = 64 << 10
 _MAX_HOSTNAME = 64
 _ID_OR_NAME = re.compile(r"[^:]+\Z")
 _MS = 1_000_000
@@ -33,6 +35,7 @@ def _bad(text: str) -> InvalidArgument:
 def validate(host: HostConfig, config: ContainerConfig, version: object = None) -> list[str]:
     """Refuse what dockerd refuses; the warnings that go with an accepted request. Raises InvalidArgument."""
     warnings: list[str] = []
+    _counts(host, config)
     _config(config)
     _restart_policy(host)
     _modes(host, config)
@@ -47,6 +50,24 @@ def validate(host: HostConfig, config: ContainerConfig, version: object = None) 
     _isolation(host)
     _names(host)
     return warnings
+
+
+def _counts(host: HostConfig, config: ContainerConfig) -> None:
+    """No container needs more; the engine or the runtime would be busy with it for seconds."""
+    for what, found, limit in (
+        ("environment variables", config.env, 10_000), ("labels", config.labels, 20_000), ("volumes", config.volumes, _MAX_MOUNTS),
+        ("bind mounts", host.binds, _MAX_MOUNTS), ("mounts", host.mounts, _MAX_MOUNTS), ("tmpfs mounts", host.tmpfs, _MAX_MOUNTS),
+        ("volumes-from", host.volumes_from, 100), ("extra hosts", host.extra_hosts, 10_000), ("DNS servers", host.dns, 100),
+        ("DNS search domains", host.dns_search, 100), ("DNS options", host.dns_options, 100), ("links", host.links, 500),
+        ("published ports", host.port_bindings, 4096), ("ulimits", host.ulimits, 100), ("sysctls", host.sysctls, 1000),
+        ("devices", host.devices, 1000), ("device rules", host.device_cgroup_rules, 1000), ("security options", host.security_opt, 100),
+        ("capabilities", [*host.cap_add, *host.cap_drop], 1000), ("log options", host.log_config.config, 1000),
+        ("annotations", host.annotations, 10_000),
+    ):  # fmt: skip
+        if len(found) > limit:
+            raise _bad(f"too many {what}: {len(found)} (at most {limit})")
+    if sum(map(len, host.log_config.config.values())) > _MAX_LOG_OPTIONS:
+        raise _bad(f"the log options are too long (at most {_MAX_LOG_OPTIONS} characters)")
 
 
 def _config(config: ContainerConfig) -> None:

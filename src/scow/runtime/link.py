@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from scow import keeper, log
-from scow.errors import Internal, Unavailable
+from scow.errors import Internal, InvalidArgument, Unavailable
 from scow.keeper import protocol
 from scow.kernel import spawn
 
@@ -88,7 +88,10 @@ class Link:
         if self._sock is None:
             raise KeeperGone("the keeper is not there")
         found = fds or {}
-        data = protocol.pack({**message, "fds": list(found)})
+        try:
+            data = protocol.pack({**message, "fds": list(found)})
+        except ValueError:
+            raise InvalidArgument("the container's log options (or the labels and variables they name) are too long") from None
         if not self._queue:
             try:
                 socket.send_fds(self._sock, [data], list(found.values()))
