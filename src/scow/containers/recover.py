@@ -145,6 +145,7 @@ class Recovery:
         for container in containers.values():
             self.starter.plan_log(container)
         found = await parts.tasks.recover()
+        self.exits.adopting = {key: None for key, value in found.items() if isinstance(value, Task)}
         groups = cgroups.manager()
         frozen = {key for key in found if key in containers and groups.frozen(cgroup_path(key, containers[key].host))}
         observed = {key: observe(value, key in frozen) for key, value in found.items()}
@@ -166,10 +167,15 @@ class Recovery:
                 await self._execute(step, containers.get(step.id))
             except (ScowError, OSError):
                 logger.exception("recovery step %s of %s failed", step.what, step.id[:12])
+        rest, self.exits.adopting = self.exits.adopting, {}
+        for key, ended in rest.items():
+            if ended is not None:
+                self.exits.on_exit(key, ended)
         await self._strays(containers)
 
     async def _execute(self, step: Step, container: Container | None) -> None:
         if container is None:
+            self.exits.adopting.pop(step.id, None)
             await self.parts.tasks.delete(step.id)
             return
         facts = step.facts
@@ -178,7 +184,7 @@ class Recovery:
                 await self._finish_removal(container)
             case "adopt":
                 self._adopt(container, facts)
-            case "kill":
+            case "kill" if container.state.alive:
                 over = container.waiter("next-exit")
                 await self.parts.tasks.signal(container.id, SIGKILL)
                 await over
@@ -205,6 +211,8 @@ class Recovery:
         elif container.state.paused and not facts["paused"]:
             container.commit(Transition.RESUMED, quiet=True)
         self.parts.running(container)
+        if (ended := self.exits.adopting.pop(container.id, None)) is not None:
+            self.exits.on_exit(container.id, ended)
 
     def _die(self, container: Container, facts: Mapping[str, Any]) -> None:
         at_ns = facts["at_ns"]

@@ -36,11 +36,15 @@ class ExitSupervisor:
         self._delays: dict[str, float] = {}
         self.kept: set[str] = set()  # restarted by the user: --rm must not act on the stop in between
         self.stopping = False
+        self.adopting: dict[str, Exit | None] = {}  # at boot: lives, but its row doesn't say so yet; its exit waits here
 
     # --- called by the task manager
 
     def on_exit(self, container_id: str, exit: "Exit") -> None:
         """A container's process has ended. While a verb holds the lock (a start that hasn't committed yet) the exit waits its turn."""
+        if container_id in self.adopting:
+            self.adopting[container_id] = exit
+            return
         container = self._parts.store.by_id(container_id)
         if container is None:
             self._parts.cleanups.start(self._parts.tasks.delete(container_id), f"delete {container_id[:12]}")
@@ -91,6 +95,7 @@ class ExitSupervisor:
                 last_delay=self._delays.get(container.id, 0.0),
             )
         facts = {"exit_code": code, "finished_ns": at_ns, "error": "" if exit.known else "the exit code is not known"}
+        self._starter.farewell(container)
         if isinstance(decision, restart.Delay):
             container.commit(Transition.EXITED_TO_RESTART, **facts, restart_count=state.restart_count + 1)
             self._parts.ended(container)

@@ -5,6 +5,7 @@ Exit records live here too, as both sides write and read them: run/exits/<contai
 """
 
 import array
+import contextlib
 import json
 import os
 import socket
@@ -54,7 +55,7 @@ def record_name(container_id: str, exec_id: str) -> str:
 
 
 def write_record(directory: str, name: str, record: Message) -> Message:
-    """Write an exit record unless there is one; returns the one that counts."""
+    """Write an exit record unless there is one of this process (`pid`); returns the one that counts."""
     final = os.path.join(directory, name)
     temporary = f"{final}.{os.getpid()}.tmp"
     with open(temporary, "w") as file:
@@ -62,14 +63,24 @@ def write_record(directory: str, name: str, record: Message) -> Message:
     try:
         os.link(temporary, final)
     except FileExistsError:
-        return read_record(directory, name) or record
+        old = read_record(directory, name)
+        if old is not None and is_of(old, record.get("pid")):
+            return old
+        os.replace(temporary, final)
+        return record
     finally:
-        os.unlink(temporary)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
     return record
 
 
+def is_of(record: Message, pid: int | None) -> bool:
+    """Whether a record or an exit event tells of this process, and not of an earlier one of its name."""
+    return pid is None or record.get("pid") in (None, pid)
+
+
 def read_record(directory: str, name: str) -> Message | None:
-    """The exit record `{"code", "at", "oom", "known"}`, or None."""
+    """The exit record `{"code", "at", "oom", "known", "pid"}`, or None."""
     try:
         with open(os.path.join(directory, name)) as file:
             record = json.load(file)

@@ -21,6 +21,7 @@ _COLLECT_TRIES = 600  # 3 seconds
 _LINGER = 2.0  # how long an ended process's output may stay open by others
 _ALONE = 2.0
 _FIRST_DAEMON = 30.0
+_GREETING = 10.0  # a runtime that takes longer than this is not waited for
 _MAX_QUEUE = 20_000
 _MAX_TEXT = 16 * 1024
 
@@ -112,6 +113,7 @@ class Keeper:
         self._processes: dict[Key, Process] = {}
         self._daemon: Connection | None = None
         self._running = 0
+        self._greeting: list[tuple[Connection, dict[str, Any]]] = []  # said hello while a runtime ran
         self._sweeping = False
         listener.setblocking(False)
         self.loop.watch(listener.fileno(), IN, self._accept)
@@ -128,6 +130,10 @@ class Keeper:
         """A connection has ended."""
         if self._daemon is connection:
             self._daemon = None
+            self._leave_soon()
+
+    def _leave_soon(self) -> None:
+        if self._daemon is None:
             self.loop.after(_ALONE, self._leave_if_alone)
 
     def _leave_if_alone(self) -> None:
@@ -154,6 +160,19 @@ class Keeper:
                 os.close(fd)
 
     def _op_hello(self, connection: Connection, message: dict[str, Any], _named: dict[str, int], _left: set[int]) -> None:
+        """A daemon that died may have left a run under way: the next one hears of everything there is, so it waits for the run's end."""
+        if not self._running:
+            self._greet(connection, message)
+            return
+        self._greeting.append((connection, message))
+        self.loop.after(_GREETING, self._greet_all)
+
+    def _greet_all(self) -> None:
+        waiting, self._greeting = self._greeting, []
+        for connection, message in waiting:
+            self._greet(connection, message)
+
+    def _greet(self, connection: Connection, message: dict[str, Any]) -> None:
         for process in self._processes.values():
             found = process.descriptors()
             connection.send({"ev": "process", "meta": process.meta, "exited": process.exited, "fds": list(found)}, list(found.values()))
@@ -167,9 +186,11 @@ class Keeper:
     def _op_run(self, connection: Connection, message: dict[str, Any], named: dict[str, int], left: set[int]) -> None:
         """Run the OCI runtime once; the process it leaves behind becomes ours."""
         key = (message["meta"]["id"], message["meta"]["exec"])
-        if key in self._processes:
-            if not self._processes[key].exited:
+        old = self._processes.get(key)
+        if old is not None:
+            if not old.exited and not pidfd.ended(old.pidfd):
                 raise ValueError("already running")
+            old.drain()
             self._drop(key)
         child = {number: named[name] for number, name in enumerate(("child_in", "child_out", "child_err")) if name in named}
         if "lease" in named:
@@ -190,7 +211,10 @@ class Keeper:
             os.close(runtime)
             self._running -= 1
             self._runtime_done(connection, message, named, code)
+            if not self._running:
+                self._greet_all()
             self._sweep_soon()
+            self._leave_soon()
 
         del pid
         self.loop.watch(runtime, IN, done)
@@ -268,14 +292,18 @@ class Keeper:
 
     # exits
 
-    def _ended(self, process: Process, code: int | None = None) -> None:
+    def _ended(self, process: Process) -> None:
         self.loop.forget(process.pidfd)
         process.drain()
         self._collect(process, 0)
 
     def _collect(self, process: Process, tries: int) -> None:
+        if process.told or self._processes.get((process.container_id, process.exec_id)) is not process:
+            return  # the daemon knows already, and may have removed the record
         name = protocol.record_name(process.container_id, process.exec_id)
         record = protocol.read_record(self._exits, name) if tries else None
+        if record is not None and not protocol.is_of(record, process.meta["pid"]):
+            record = None
         code = pidfd.collect(process.pidfd) if record is None else None
         if record is None and code is None and tries < _COLLECT_TRIES:
             # its parent (a daemon, init) has not reaped it yet, or its own parent has only just gone
@@ -288,6 +316,7 @@ class Keeper:
                 "at": time.time_ns(),
                 "oom": not process.exec_id and protocol.oom_killed(process.meta.get("oom", [])),
                 "known": known,
+                "pid": process.meta["pid"],
             }
             with contextlib.suppress(OSError):
                 record = protocol.write_record(self._exits, name, record)
@@ -301,10 +330,15 @@ class Keeper:
         self._sweep_soon()
 
     def _op_seen(self, _connection: Connection, message: dict[str, Any], _named: dict[str, int], _left: set[int]) -> None:
-        """The daemon knows of this exit."""
+        """The daemon knows of this exit, from us or by itself."""
         process = self._processes.get((message["id"], message["exec"]))
-        if process is not None and process.exited:
-            self._seen(process)
+        if process is None or not protocol.is_of(process.meta, message.get("pid")):
+            return
+        if not process.exited:
+            self.loop.forget(process.pidfd)
+            process.drain()
+            pidfd.reap(process.pidfd)
+        self._seen(process)
 
     def _seen(self, process: Process) -> None:
         key = (process.container_id, process.exec_id)
@@ -322,8 +356,7 @@ class Keeper:
             return
         del self._processes[key]
         current.close()
-        if self._daemon is None:
-            self.loop.after(_ALONE, self._leave_if_alone)
+        self._leave_soon()
 
     def _sweep_soon(self) -> None:
         if not self._sweeping:

@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import select
 import signal
 import struct
 
@@ -18,6 +19,13 @@ def open_pid(pid: int) -> int:
 def send_signal(fd: int, signum: int) -> None:
     """Signal the process; ProcessLookupError when it has ended."""
     signal.pidfd_send_signal(fd, signum)
+
+
+def ended(fd: int) -> bool:
+    """Whether the process has ended."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def exit_code(status: int) -> int:

@@ -65,7 +65,11 @@ class Supervision:
 
     async def open(self) -> None:
         """Find or start the keeper; its processes are in `live` afterwards."""
-        await self._link.open()
+        try:
+            await self._link.open()
+        except KeeperGone:  # it was about to leave: `_lost` has begun to start another
+            await self._keeper()
+            return
         self._ready.set()
 
     async def close(self, end_keeper: bool) -> None:
@@ -135,8 +139,9 @@ class Supervision:
                 raise RunFailed(reply["failed"])
             process = Live({**meta, "pid": reply["pid"], "at": reply["at"]}, {**kit.held(), **found})
             self._watch(process)
-            if (early := self._missed.pop((process.container_id, process.exec_id), None)) is not None:
-                self._told(process, early)
+            early = self._missed.pop((process.container_id, process.exec_id), None)
+            if early is not None and protocol.is_of(early, process.pid):
+                self._finish(process, early)
             return process
         raise Internal("the keeper ended again and again while the process was started")
 
@@ -198,8 +203,8 @@ class Supervision:
             os.close(fd)
         process = self.live.get((message.get("id", ""), message.get("exec", "")))
         if kind == "exit":
-            if process is not None:
-                self._told(process, message)
+            if process is not None and protocol.is_of(message, process.pid):
+                self._finish(process, message)
             elif len(self._missed) < _MISSED:
                 self._missed[message.get("id", ""), message.get("exec", "")] = message
         elif kind == "stdin":
@@ -209,12 +214,6 @@ class Supervision:
                 self._ended_inputs.add((message.get("id", ""), message.get("exec", "")))
         elif kind == "detach":
             self._on_detach(message["id"], message["exec"])
-
-    def _told(self, process: Live, message: dict[str, Any]) -> None:
-        self._finish(process, message)
-        with contextlib.suppress(KeeperGone):
-            # the keeper lets the clients see the end now
-            self._link.send({"op": "seen", "id": process.container_id, "exec": process.exec_id})
 
     def _lost(self) -> None:
         self._ready.clear()
@@ -230,7 +229,7 @@ class Supervision:
             try:
                 await self._link.open()
                 for process in list(self.live.values()):
-                    if "in" in process.fds or "out" in process.fds or "master" in process.fds or "err" in process.fds:
+                    if process.exit is None:
                         await self._adopt(process)
                 if self._link.up:
                     break
@@ -257,6 +256,8 @@ class Supervision:
     def _watch(self, process: Live) -> None:
         old = self.live.get((process.container_id, process.exec_id))
         if old is not None:
+            # its exit was told by other means, or nobody waits for it any more: it must not be told of the new one
+            old.exit = old.exit or Exit(255, time.time_ns(), known=False)
             self._unwatch(old)
             old.close()
         self.live[process.container_id, process.exec_id] = process
@@ -290,7 +291,7 @@ class Supervision:
             if process.exit is not None:
                 return
             record = protocol.read_record(str(self.exits_dir), name)
-            if record is None:
+            if record is None or not protocol.is_of(record, process.pid):
                 self._reap(process)
                 waited = time.monotonic() - started
                 if waited < _OWN_RECORD:
@@ -300,7 +301,7 @@ class Supervision:
                     continue
                 oom = not process.exec_id and protocol.oom_killed(process.meta.get("oom", []))
                 at = process.reaped[1] if process.reaped else ended_at
-                record = {"code": 255 if code is None else code, "at": at, "oom": oom, "known": code is not None}
+                record = {"code": 255 if code is None else code, "at": at, "oom": oom, "known": code is not None, "pid": process.pid}
                 try:
                     record = protocol.write_record(str(self.exits_dir), name, record)
                 except OSError as error:
@@ -308,6 +309,13 @@ class Supervision:
             elif self._link.up and time.monotonic() - started < _OWN_RECORD:
                 continue  # the keeper's message is under way
             self._finish(process, record)
+
+    def settle(self, process: Live, record: dict[str, Any]) -> bool:
+        """A record found by other means (recovery): whether it is this process's end, which is told then."""
+        if not protocol.is_of(record, process.pid) or not pidfd.ended(process.fds["pidfd"]):
+            return False
+        self._finish(process, record)
+        return True
 
     def _finish(self, process: Live, record: dict[str, Any]) -> None:
         if process.exit is not None:
@@ -319,7 +327,12 @@ class Supervision:
         key = (process.container_id, process.exec_id)
         if self.live.get(key) is process:
             del self.live[key]
-        self._on_settled(process)
+        try:
+            self._on_settled(process)
+        finally:
+            with contextlib.suppress(KeeperGone):
+                # the keeper lets the clients see the end now, and records nothing any more
+                self._link.send({"op": "seen", "id": key[0], "exec": key[1], "pid": process.pid})
 
 
 async def _hung_up(fd: int) -> None:

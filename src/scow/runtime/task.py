@@ -81,7 +81,12 @@ class TaskManager:
                 with contextlib.suppress(FileNotFoundError):
                     (self._super.exits_dir / name).unlink()
                 continue
-            found[name] = to_exit(record)
+            process = self._super.live.get((name, ""))
+            if process is None:
+                found[name] = to_exit(record)
+            elif not self._super.settle(process, record):
+                with contextlib.suppress(FileNotFoundError):
+                    (self._super.exits_dir / name).unlink()  # of an earlier process of this container
         for name in sorted(os.listdir(self._root)):
             if name not in found and (name, "") not in self._super.live:
                 exit_ = await self._recover_orphan(name)
