@@ -1,6 +1,6 @@
 """Removing images: Docker's rules about names, containers and children. A row goes first, then blobs and trees."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from scow import ids, log, units
 from scow.content import ContentStore
@@ -62,9 +62,9 @@ class Remover:
             self._untag(image.id, target, done)
             for name in others:
                 self._untag(image.id, name, done)
-            if users:
-                return done  # forced: the container keeps the image, nameless
-        await self._delete(image, noprune, done)
+            if live:
+                return done  # forced: the running container keeps the image, nameless
+        await self._delete(image, noprune, done, users)
         return done
 
     @staticmethod
@@ -90,12 +90,19 @@ class Remover:
         done.append({"Untagged": name.familiar()})
         self._publish("untag", id, name.familiar())
 
-    async def _delete(self, image: Image, noprune: bool, done: Deleted) -> int:
-        """Delete a nameless image and, unless told otherwise, nameless unused parents."""
+    async def drop_unused(self, layers: list[str]) -> None:
+        """Remove layers (lowest first) that neither an image nor a container has any more."""
+        if layers and not any(layers[-1] in image.layers for image in self._store.all()):
+            await self._layers.drop(tuple(layers), {name for image in self._store.all() for name in image.layers})
+
+    async def _delete(self, image: Image, noprune: bool, done: Deleted, users: Sequence[str] = ()) -> int:
+        """Delete a nameless image and, unless told otherwise, nameless unused parents.
+
+        `users` are stopped containers that don't prevent it: they go on with the layers."""
         freed = 0
         current: Image | None = image
         while current is not None:
-            if self._refs.users("image", current.id) or self._store.children(current.id):
+            if self._refs.users("image", current.id) - set(users) or self._store.children(current.id):
                 break
             self._publish("delete", current.id, "")
             self._store.delete(current.id)
@@ -106,6 +113,7 @@ class Remover:
             freed += await self._layers.drop(current.layers, kept)
             done.extend({"Deleted": name} for name in reversed(gone) if self._layers.gone(name))
             parent = self._store.by_id(current.parent) if current.parent else None
+            users = ()
             current = parent if not noprune and parent and not parent.tags and not parent.digests else None
         return freed
 

@@ -102,7 +102,7 @@ async def run(service: "ImageService", source: AsyncIterable[bytes], quiet: bool
             for image in wanted:
                 id = service.recorded(image.config, image.spec, now)
                 for name in image.names:
-                    service.name(id, name)
+                    service.name(id, name, 0)  # as in Docker, a load counts as no tagging
                     yield {"stream": f"Loaded image: {name.familiar()}\n"}
                 if not image.names:
                     yield {"stream": f"Loaded image ID: {id}\n"}

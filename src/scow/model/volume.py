@@ -1,6 +1,6 @@
 """Volume requests."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -10,6 +10,6 @@ class VolumeCreate:
 
     name: str = ""
     driver: str = ""
-    driver_opts: dict[str, str] = field(default_factory=dict)
-    labels: dict[str, str] = field(default_factory=dict)
+    driver_opts: dict[str, str] | None = None
+    labels: dict[str, str] | None = None
     cluster_volume_spec: dict[str, Any] | None = None

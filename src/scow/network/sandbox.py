@@ -4,9 +4,10 @@ Addresses of a released container are free at once: its links are silenced on th
 """
 
 import asyncio
+import contextlib
 import dataclasses
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from scow import aio, ids, log
@@ -25,6 +26,7 @@ from scow.network.store import NetworkStore, SandboxStore
 
 logger = log.get(__name__)
 _REMEMBERED = 1024
+_LEAVE_SECONDS = 10.0
 _SHARED = ("host", "none")
 
 
@@ -51,6 +53,7 @@ class Sandboxes:
         self._lock = aio.KeyedLock()
         self._tasks = aio.Supervisor("network")
         self._last: OrderedDict[tuple[str, str], str] = OrderedDict()
+        self._leaving: dict[str, asyncio.Event] = {}
 
     # --- settling: pure bookkeeping on the loop
 
@@ -236,8 +239,30 @@ class Sandboxes:
         self._store.drop(container_id)
         if sandbox.key:
             self._tasks.start(aio.in_pool(osl.destroy, Path(sandbox.key), outers), f"destroy {sandbox.key}")
-        for endpoint in sandbox.endpoints:
-            self._tell("disconnect", endpoint, container_id)
+        leaving = self._leaving.pop(container_id, None)
+        if leaving is not None:
+            leaving.set()
+        else:
+            for endpoint in sandbox.endpoints:
+                self._tell("disconnect", endpoint, container_id)
+
+    def farewell(self, container_id: str) -> None:
+        """The container has ended: tell now what its release, which follows, would tell."""
+        sandbox = self._store.get(container_id)
+        if sandbox is not None and container_id not in self._leaving:
+            self._leaving[container_id] = asyncio.Event()
+            for endpoint in sandbox.endpoints:
+                self._tell("disconnect", endpoint, container_id)
+
+    def leaving(self, container_id: str) -> bool:
+        """Whether the container has ended and is about to be released."""
+        return container_id in self._leaving
+
+    async def left(self, container_ids: Iterable[str]) -> None:
+        """Wait, for a while, until those of them that have ended are released."""
+        for event in [self._leaving[one] for one in container_ids if one in self._leaving]:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(event.wait(), _LEAVE_SECONDS)
 
     # --- changes while the container runs
 

@@ -100,7 +100,7 @@ class NetworkService:
         return self._view(self._networks.get(ref))
 
     def _view(self, network: Network) -> dict[str, Any]:
-        members = self._sandboxes.members(network.id)
+        members = {key: one for key, one in self._sandboxes.members(network.id).items() if not self._attached.leaving(key)}
         names = {
             container_id: sandbox.request.name for container_id in members if (sandbox := self._sandboxes.get(container_id)) is not None
         }
@@ -123,6 +123,7 @@ class NetworkService:
             network = self._networks.get(ref)
             if network.predefined:
                 raise Forbidden(f"{network.name} is a pre-defined network and cannot be removed")
+            await self._attached.left(self._sandboxes.members(network.id))
             members = self._sandboxes.members(network.id)
             if members:
                 names = " ".join(
@@ -172,6 +173,10 @@ class NetworkService:
     async def release(self, container_id: str) -> None:
         """See Sandboxes.release."""
         await self._attached.release(container_id)
+
+    def farewell(self, container_id: str) -> None:
+        """See Sandboxes.farewell."""
+        self._attached.farewell(container_id)
 
     async def connect(self, container_id: str, network: str, settings: EndpointSettings) -> EndpointSettings:
         """See Sandboxes.connect."""

@@ -97,7 +97,7 @@ class VolumeService:
         Raises InvalidArgument (name, options), NotFound (driver), Conflict (another driver has the name).
         """
         driver = driver or "local"
-        all_labels = dict(labels) if labels else None
+        all_labels = dict(labels) if labels is not None else None
         if not name:
             name = ids.new_id()
             all_labels = {**(all_labels or {}), ANONYMOUS: ""}
@@ -119,7 +119,7 @@ class VolumeService:
             raise InvalidArgument(f"create {name}: {error.strerror}") from None
         # Whole seconds, as Docker takes it from the directory.
         created = time.time_ns() // 1_000_000_000 * 1_000_000_000
-        row = {"driver": driver, "labels": all_labels, "options": dict(options) if options else None, "created": created}
+        row = {"driver": driver, "labels": all_labels, "options": dict(options) if options is not None else None, "created": created}
         self._table.put(name, row)
         self._bus.publish("volume", "create", name, {"driver": driver})
         return self._load(name, row)
@@ -247,6 +247,16 @@ class VolumeService:
                     await aio.in_pool(self._driver.unmount, name)
             if told:
                 self._bus.publish("volume", "unmount", name, {"container": user, "driver": row["driver"] if row else "local"})
+
+    def farewell(self, user: str, names: Iterable[str]) -> None:
+        """Tell of the end of all mounts of a container that has ended; the `unmount` that follows tells nothing more."""
+        for name in names:
+            use = self._uses.get(name)
+            for index, told in enumerate(use.users.get(user, ()) if use else ()):
+                if told and use:
+                    use.users[user][index] = False
+                    row = self._table.get(name)
+                    self._bus.publish("volume", "unmount", name, {"container": user, "driver": row["driver"] if row else "local"})
 
     async def recover(self, live: Iterable[str]) -> None:
         """At boot: volumes of running containers stay mounted and counted, all others are unmounted; interrupted removals are finished."""

@@ -202,6 +202,27 @@ def test_removal_keeps_what_others_share(tmp_path):
     with_service(tmp_path, use)
 
 
+def test_a_stopped_container_keeps_the_layers_of_an_image_removed_by_force(tmp_path):
+    async def use(images):
+        await load(images, archive("c"))
+        container = "c" * 64
+        images._refs.add("image", ID, container)
+        await images.prepare_rootfs(container, ID)
+        for ref in ("c", ID):
+            with pytest.raises(Conflict, match="must"):
+                await images.remove(ref)
+        assert await images.remove("c", force=True) == [{"Untagged": "c:latest"}, {"Deleted": ID}]
+        with pytest.raises(NotFound):
+            images.get(ID)
+        assert len(images.snapshots.stack(container)) == 2
+        images._refs.drop_user(container)
+        await images.remove_rootfs(container)
+        assert images.snapshots.layers() == []
+        assert images.content.digests() == []
+
+    with_service(tmp_path, use)
+
+
 def test_everything_is_there_after_a_crash_and_nothing_half(tmp_path):
     async def use(images):
         await load(images, archive("c"))

@@ -130,8 +130,13 @@ async def test_a_containers_life(make: Make, tmp_path: Path) -> None:
     assert "not connected" in (await refused(service.disconnect("a".ljust(64, "0"), "bridge"))).message
     service.rename("a".ljust(64, "0"), "b")
     assert service.inspect("net")["Containers"]["a".ljust(64, "0")]["Name"] == "b"
+    service.farewell("a".ljust(64, "0"))
+    assert service.inspect("net")["Containers"] == {}
+    removal = asyncio.get_running_loop().create_task(service.remove("net"))  # waits for who has ended
+    await asyncio.sleep(0)
     await service.release("a".ljust(64, "0"))
     await service.release("a".ljust(64, "0"))
+    await removal
     assert service.settings("a".ljust(64, "0")).networks == {}
     await service.settle()
 

@@ -29,6 +29,25 @@ def test_create_is_idempotent_and_keeps_the_first_labels(parts):
     assert [e.action for e in bus.past()] == ["create"]
 
 
+def test_empty_labels_stay_empty_and_missing_ones_null(parts):
+    assert parts[0].create(VolumeCreate(name="one", labels={}, driver_opts={}))["Labels"] == {}
+    assert parts[0].create(VolumeCreate(name="two"))["Labels"] is None
+
+
+def test_a_farewell_tells_of_an_unmount_once(parts):
+    service, _, bus, _ = parts
+
+    async def use():
+        service.ensure("data")
+        await service.mount("data", "c1", "/data")
+        service.farewell("c1", ["data", "nosuch"])
+        service.farewell("c1", ["data"])
+        await service.unmount("data", "c1")
+
+    asyncio.run(use())
+    assert [e.action for e in bus.past()] == ["create", "mount", "unmount"]
+
+
 def test_without_a_name_it_is_anonymous(parts):
     made = parts[0].create(VolumeCreate(labels={"x": "y"}))
     assert len(made["Name"]) == 64 and made["Labels"] == {"x": "y", ANONYMOUS: ""}
