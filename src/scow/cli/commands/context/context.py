@@ -1,4 +1,4 @@
-"""`scow context ls|show|use|inspect|create|rm`."""
+"""`scow context ls|show|use|inspect|create|update|rm|export|import`."""
 
 from __future__ import annotations
 
@@ -9,53 +9,83 @@ if TYPE_CHECKING:
     from scow.cli.command import Cli
     from scow.cli.flags import Options
 
-import json
 import os
-import shutil
 
 from scow.cli import contexts
-from scow.cli.command import Command, each
-from scow.cli.format.table import show
+from scow.cli.command import Command, ExitCode, each
+from scow.cli.format.table import ellipsis, show
 from scow.errors import ScowError
 
 HEADERS = {"Name": "NAME", "Description": "DESCRIPTION", "DockerEndpoint": "DOCKER ENDPOINT", "Current": "CURRENT", "Error": "ERROR"}
-
-
-def _current(cli: Cli) -> str:
-    return cli.env("DOCKER_CONTEXT") or cli.setting("currentContext") or "default"
+_DEFAULT_TEXT = "Current DOCKER_HOST based configuration"
+_KEYS = ("from", "host", "ca", "cert", "key", "skip-tls-verify")
 
 
 def _default_host(cli: Cli) -> str:
-    from scow.cli.main import SOCKETS, exists
+    from scow.cli.main import default_host
 
-    return cli.env("SCOW_HOST") or cli.env("DOCKER_HOST") or "unix://" + next((path for path in SOCKETS if exists(path)), SOCKETS[0])
+    return cli.env("SCOW_HOST") or cli.env("DOCKER_HOST") or default_host()
+
+
+def _overridden(cli: Cli) -> bool:
+    return bool(cli.env("SCOW_HOST") or cli.env("DOCKER_HOST"))
 
 
 def _check(name: str) -> None:
-    if not name or not (name[0].isalnum() and all(char.isalnum() or char in "_.+-" for char in name) and name.isascii()):
+    if name == "default":
+        raise ScowError('"default" is a reserved context name')
+    good = len(name) > 1 and name.isascii() and name[0].isalnum() and all(char.isalnum() or char in "_.+-" for char in name)
+    if not good:
         raise ScowError(f'context name "{name}" is invalid, names are validated against regexp "^[a-zA-Z0-9][a-zA-Z0-9_.+-]+$"')
+
+
+def _default_meta(cli: Cli) -> dict[str, Any]:
+    return {"Name": "default", "Metadata": {}, "Endpoints": {"docker": {"Host": _default_host(cli), "SkipTLSVerify": False}}}
+
+
+def _read(cli: Cli, name: str) -> dict[str, Any]:
+    return _default_meta(cli) if name == "default" else contexts.read(cli.config_dir, name)
 
 
 def ls(cli: Cli, options: Options, args: list[str]) -> int:
     """Lists contexts."""
-    current = _current(cli)
+    current = cli.context
+    stored = contexts.names(cli.config_dir)
+    marked = not options.flag("quiet") and options.text("format") in ("", "table")
     rows: list[dict[str, Any]] = []
-    for name in sorted(["default", *contexts.names(cli.config_dir)]):
-        mark = " *" if name == current and not options.flag("quiet") and options.text("format") in ("", "table") else ""
+    for name in sorted({"default", current, *stored}):
+        problem = description = host = ""
         if name == "default":
-            description, host = "Current DOCKER_HOST based configuration", _default_host(cli)
+            description, host = _DEFAULT_TEXT, _default_host(cli)
         else:
-            meta = contexts.read(cli.config_dir, name)
-            description = (meta.get("Metadata") or {}).get("Description") or ""
-            host = ((meta.get("Endpoints") or {}).get("docker") or {}).get("Host") or ""
-        rows.append({"Current": name == current, "Description": description, "DockerEndpoint": host, "Error": "", "Name": name + mark})
+            try:
+                meta = contexts.read(cli.config_dir, name)
+            except ScowError as exc:
+                problem = exc.message
+            else:
+                description = contexts.description(meta)
+                host = str(contexts.docker_endpoint(meta).get("Host") or "")
+        rows.append(
+            {
+                "Current": name == current,
+                "Description": description,
+                "DockerEndpoint": host,
+                "Error": ellipsis(problem, 45) if marked else problem,
+                "Name": name + (" *" if marked and name == current else ""),
+            }
+        )
     show(rows, options.text("format"), HEADERS, ("Name", "Description", "DockerEndpoint", "Error"), "Name" if options.flag("quiet") else "")
+    if marked and _overridden(cli) and current == "default":
+        cli.err(
+            "Warning: DOCKER_HOST environment variable overrides the active context. To use a context, either set the global --context "
+            "flag, or unset DOCKER_HOST environment variable.\n"
+        )
     return 0
 
 
 def current(cli: Cli, options: Options, args: list[str]) -> int:
     """Prints the current context."""
-    cli.out(_current(cli) + "\n")
+    cli.out(cli.context + "\n")
     return 0
 
 
@@ -64,101 +94,192 @@ def use(cli: Cli, options: Options, args: list[str]) -> int:
     name = args[0]
     if name != "default":
         contexts.read(cli.config_dir, name)
-    config = dict(cli.config)
-    config.pop("currentContext", None)
-    if name != "default":
-        config["currentContext"] = name
-    os.makedirs(cli.config_dir, mode=0o700, exist_ok=True)
-    path = f"{cli.config_dir}/config.json"
-    with open(path + ".new", "w") as file:
-        json.dump(config, file, indent="\t")
-    os.chmod(path + ".new", 0o600)
-    os.replace(path + ".new", path)
+    if cli.setting("currentContext") != ("" if name == "default" else name):
+        cli.save_setting("currentContext", "" if name == "default" else name)
     cli.out(name + "\n")
     cli.err(f'Current context is now "{name}"\n')
-    if cli.env("DOCKER_HOST"):
-        cli.err("Warning: DOCKER_HOST environment variable overrides the active context.\n")
+    if name != "default" and _overridden(cli):
+        cli.err(
+            f'Warning: DOCKER_HOST environment variable overrides the active context. To use "{name}", either set the global --context '
+            "flag, or unset DOCKER_HOST environment variable.\n"
+        )
     return 0
 
 
 def inspect(cli: Cli, options: Options, args: list[str]) -> int:
     """Prints contexts as JSON."""
-    from scow.cli.commands.system.inspect import _rendered
+    from scow.cli.commands.system.inspect import rendered
 
-    found = []
-    for name in args or [_current(cli)]:
+    found, errors = [], []
+    for name in args or [cli.context]:
+        try:
+            meta = _read(cli, name)
+        except ScowError as exc:
+            errors.append(exc.message)
+            continue
+        meta = {"Name": meta.get("Name"), "Metadata": meta.get("Metadata") or {}, "Endpoints": meta.get("Endpoints") or {}}
         if name == "default":
-            found.append(
-                {
-                    "Name": "default",
-                    "Metadata": {},
-                    "Endpoints": {"docker": {"Host": _default_host(cli), "SkipTLSVerify": False}},
-                    "TLSMaterial": {},
-                    "Storage": {"MetadataPath": "<IN MEMORY>", "TLSPath": "<IN MEMORY>"},
-                }
-            )
+            places = ["<IN MEMORY>", "<IN MEMORY>"]
         else:
-            meta = contexts.read(cli.config_dir, name)
-            path = contexts.folder(cli.config_dir, name)
-            found.append({**meta, "TLSMaterial": {}, "Storage": {"MetadataPath": path, "TLSPath": path.replace("/meta/", "/tls/")}})
-    cli.out(_rendered(found, options.text("format")))
+            places = [contexts.folder(cli.config_dir, name), contexts.tls_folder(cli.config_dir, name)]
+        stored = {"MetadataPath": places[0], "TLSPath": places[1]}
+        tls = {} if name == "default" else contexts.material(cli.config_dir, name)
+        found.append({**meta, "TLSMaterial": tls, "Storage": stored})
+    cli.out(rendered(found, options.text("format")) or ("\n" if options.text("format") else ""))
+    if errors:
+        raise ExitCode(1, "\n".join(errors))
     return 0
+
+
+def _endpoint(cli: Cli, words: list[str]) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """(endpoint, TLS files) of the words of --docker. Raises ScowError."""
+    settings = {}
+    for word in words:
+        for part in word.split(","):
+            key, _, value = part.partition("=")
+            if key not in _KEYS:
+                raise ScowError(f"unable to create docker endpoint config: {key}: unrecognized config key")
+            settings[key] = value
+    if "from" in settings:
+        try:
+            meta = _read(cli, settings["from"])
+        except ScowError as exc:
+            raise ScowError(f"unable to create docker endpoint config: {exc.message}") from None
+        return dict(contexts.docker_endpoint(meta)), contexts.tls_data(cli.config_dir, settings["from"])
+    tls = {}
+    for kind in contexts.TLS_FILES:
+        if settings.get(kind):
+            tls[f"{kind}.pem"] = _pem(settings[kind], kind)
+    skip = settings.get("skip-tls-verify", "false").lower()
+    if skip not in ("true", "false", "1", "0", "t", "f"):
+        raise ScowError(f"unable to create docker endpoint config: skip-tls-verify: '{skip}' is neither true nor false")
+    return {"Host": settings.get("host") or "", "SkipTLSVerify": skip in ("true", "1", "t")}, tls
+
+
+def _pem(path: str, kind: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            data = file.read(contexts.MAX_FILE)
+    except OSError as exc:
+        why = f"open {path}: {(exc.strerror or str(exc)).lower()}"
+        raise ScowError(f"unable to create docker endpoint config: invalid docker endpoint options: {why}") from None
+    if b"-----BEGIN" not in data:
+        why = f"failed to retrieve context tls info: {kind}.pem seems invalid"
+        raise ScowError(f"unable to create docker endpoint config: invalid docker endpoint options: {why}")
+    return data
 
 
 def create(cli: Cli, options: Options, args: list[str]) -> int:
     """Stores a context."""
     name = args[0]
     _check(name)
-    if name == "default":
-        raise ScowError('"default" is a reserved context name')
     if name in contexts.names(cli.config_dir):
         raise ScowError(f'context "{name}" already exists')
-    settings = dict(part.partition("=")[::2] for word in options.list("docker") for part in word.split(","))
-    if options.text("from"):
-        meta = contexts.read(cli.config_dir, options.text("from")) if options.text("from") != "default" else {}
-        host = ((meta.get("Endpoints") or {}).get("docker") or {}).get("Host") or _default_host(cli)
+    description = options.text("description")
+    words = options.list("docker")
+    if options.text("from") or not words:
+        source = options.text("from") or cli.context
+        meta = _read(cli, source)
+        endpoint, tls = dict(contexts.docker_endpoint(meta)), contexts.tls_data(cli.config_dir, source)
+        if words:
+            endpoint, tls = _endpoint(cli, words)
+        description = description or contexts.description(meta) or (_DEFAULT_TEXT if source == "default" else "")
     else:
-        host = settings.get("host") or _default_host(cli)
-    from scow.client.transport import Endpoint
-
-    Endpoint(host)
-    place = contexts.folder(cli.config_dir, name)
-    os.makedirs(place, mode=0o755, exist_ok=True)
-    meta = {
-        "Name": name,
-        "Metadata": {"Description": options.text("description")} if options.text("description") else {},
-        "Endpoints": {"docker": {"Host": host, "SkipTLSVerify": settings.get("skip-tls-verify") == "true"}},
-    }
-    with open(f"{place}/meta.json", "w") as file:
-        json.dump(meta, file, separators=(",", ":"))
-    for kind in ("ca", "cert", "key"):
-        if settings.get(kind):
-            tls = place.replace("/meta/", "/tls/") + "/docker"
-            os.makedirs(tls, mode=0o700, exist_ok=True)
-            shutil.copyfile(settings[kind], f"{tls}/{kind}.pem")
+        endpoint, tls = _endpoint(cli, words)
+    made: dict[str, Any] = {"Description": description} if description else {}
+    contexts.write(cli.config_dir, {"Name": name, "Metadata": made, "Endpoints": {"docker": endpoint}}, tls)
     cli.out(name + "\n")
     cli.err(f'Successfully created context "{name}"\n')
     return 0
 
 
+def update(cli: Cli, options: Options, args: list[str]) -> int:
+    """Changes a stored context."""
+    name = args[0]
+    _check(name)
+    meta = contexts.read(cli.config_dir, name)
+    tls = None
+    if options.given("description"):
+        inner = meta.get("Metadata")
+        meta["Metadata"] = {**(inner if isinstance(inner, dict) else {}), "Description": options.text("description")}
+    if options.list("docker"):
+        endpoint, tls = _endpoint(cli, options.list("docker"))
+        endpoints = meta.get("Endpoints")
+        meta["Endpoints"] = {**(endpoints if isinstance(endpoints, dict) else {}), "docker": endpoint}
+    contexts.write(cli.config_dir, {**meta, "Name": name}, tls)
+    cli.out(name + "\n")
+    cli.err(f'Successfully updated context "{name}"\n')
+    return 0
+
+
 def rm(cli: Cli, options: Options, args: list[str]) -> int:
     """Removes contexts."""
+    in_use = cli.context
 
     def act(name: str) -> None:
         if name == "default":
             raise ScowError('context "default" cannot be removed')
         if not options.flag("force"):
-            contexts.read(cli.config_dir, name)
-            if name == _current(cli):
+            if not os.path.isdir(contexts.folder(cli.config_dir, name)):
+                raise ScowError(f'context "{name}" does not exist')
+            if name == in_use:
                 raise ScowError(f'context "{name}" is in use, set -f flag to force remove')
-        place = contexts.folder(cli.config_dir, name)
-        shutil.rmtree(place, ignore_errors=True)
-        shutil.rmtree(place.replace("/meta/", "/tls/"), ignore_errors=True)
+        if name == cli.setting("currentContext"):
+            cli.save_setting("currentContext", "")
+        contexts.remove(cli.config_dir, name)
 
     return each(cli, args, act)
 
 
+def export(cli: Cli, options: Options, args: list[str]) -> int:
+    """Writes a context with its TLS files to an archive."""
+    from scow.cli.terminal import is_terminal
+
+    name = args[0]
+    target = args[1] if len(args) > 1 else f"{name}.dockercontext"
+    if name != "default":
+        _check(name)
+    data = contexts.packed(_read(cli, name), contexts.tls_data(cli.config_dir, name) if name != "default" else {})
+    if target == "-":
+        if is_terminal(1):
+            raise ScowError("cowardly refusing to export to a terminal, specify a file path")
+        from scow.cli.streams import write_all
+
+        write_all(1, data)
+        return 0
+    try:
+        handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as exc:
+        raise ScowError(f"open {target}: {(exc.strerror or str(exc)).lower()}") from None
+    with os.fdopen(handle, "wb") as file:
+        file.write(data)
+    cli.err(f'Written file "{target}"\n')
+    return 0
+
+
+def import_(cli: Cli, options: Options, args: list[str]) -> int:
+    """Stores a context from an archive."""
+    name, source = args
+    _check(name)
+    if name in contexts.names(cli.config_dir):
+        raise ScowError(f'context "{name}" already exists')
+    try:
+        with open(0 if source == "-" else source, "rb", closefd=source != "-") as file:
+            data = file.read(contexts.MAX_FILE + 1)
+    except OSError as exc:
+        raise ScowError(f"open {source}: {(exc.strerror or str(exc)).lower()}") from None
+    if len(data) > contexts.MAX_FILE:
+        raise ScowError("invalid context: the archive is too large")
+    meta, tls = contexts.unpacked(data)
+    contexts.write(cli.config_dir, {**meta, "Name": name}, tls)
+    cli.out(name + "\n")
+    cli.err(f'Successfully imported context "{name}"\n')
+    return 0
+
+
 _FORMAT = ("format", "f", "string", "", "Format of the output: json, or a Go template")
+_DESCRIPTION = ("description", "", "string", "", "Description of the context")
+_DOCKER = ("docker", "", "stringArray", (), "The endpoint: host=…, ca=…, cert=…, key=…, skip-tls-verify=…, or from=CONTEXT")
 LS = Command(
     " [OPTIONS]",
     "List contexts",
@@ -173,13 +294,12 @@ INSPECT = Command(" [OPTIONS] [CONTEXT] [CONTEXT...]", "Display detailed informa
 CREATE = Command(
     " [OPTIONS] CONTEXT",
     "Create a context",
-    (
-        ("description", "", "string", "", "Description of the context"),
-        ("docker", "", "stringArray", (), "The endpoint (host=…,ca=…,cert=…,key=…)"),
-        ("from", "", "string", "", "Context to copy"),
-    ),
+    (_DESCRIPTION, _DOCKER, ("from", "", "string", "", "Context to copy")),
     create,
     1,
     1,
 )
+UPDATE = Command(" [OPTIONS] CONTEXT", "Update a context", (_DESCRIPTION, _DOCKER), update, 1, 1)
 RM = Command(" CONTEXT [CONTEXT...]", "Remove one or more contexts", (("force", "f", "bool", False, "Remove the current one too"),), rm, 1)
+EXPORT = Command(" [OPTIONS] CONTEXT [FILE|-]", "Export a context to a tar archive FILE or a tar stream on STDOUT.", (), export, 1, 2)
+IMPORT = Command(" CONTEXT FILE|-", "Import a context from a tar or zip file", (), import_, 2, 2)

@@ -80,7 +80,7 @@ def inspect(cli: Cli, options: Options, names: list[str], kinds: tuple[str, ...]
                 raise
             errors.append(exc.message)
     try:
-        cli.out(_rendered(found, fmt))
+        cli.out(rendered(found, fmt))
     except ScowError as exc:
         errors.insert(0, exc.message if exc.message.startswith("template parsing error") else f"template parsing error: {exc.message}")
     if errors:
@@ -113,7 +113,7 @@ class Missing(ScowError):
     missing = True
 
 
-def _rendered(found: list[Any], fmt: str) -> str:
+def rendered(found: list[Any], fmt: str) -> str:
     if not fmt:
         from scow.fastjson import pretty
 
