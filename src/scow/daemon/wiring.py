@@ -1,6 +1,5 @@
 """Builds every service with exactly what it uses, in start order, and registers the routes."""
 
-import asyncio
 import dataclasses
 import importlib
 import os
@@ -10,11 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scow import log
+from scow.aio import in_pool
 from scow.api.app import App
 from scow.daemon.lifecycle import Lifecycle, Step
 from scow.daemon.options import Options
 from scow.daemon.reload import Reloader
-from scow.errors import InvalidArgument
+from scow.errors import InvalidArgument, ScowError
 from scow.events import EventBus
 
 if TYPE_CHECKING:
@@ -26,10 +26,11 @@ if TYPE_CHECKING:
 logger = log.get(__name__)
 
 _STOP_SLACK = 15.0
-# imported one at a time, so that `_ping` is answered between them
 _PACKAGES = (
     "scow.metadata", "scow.archive.workers", "scow.model.container", "scow.images.service", "scow.kernel.cgroups", "scow.network.service",
     "scow.volumes.service", "scow.runtime.task", "scow.containers.service", "scow.api.routes.images", "scow.api.routes.containerio",
+    "scow.api.routes.containers", "scow.api.routes.networks", "scow.api.routes.volumes", "scow.api.routes.exec", "scow.api.routes.system",
+    "scow.api.routes.unsupported", "scow.containers.health", "scow.containers.listing", "scow.system.df", "scow.system.info",
 )  # fmt: skip
 _SEARCH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -118,12 +119,15 @@ def defaults(options: Options, known: "frozenset[str]") -> "Defaults":
     )
 
 
+def _import() -> None:
+    """Read all of the engine's modules; in a thread, so that `_ping` is answered meanwhile."""
+    for package in _PACKAGES:
+        importlib.import_module(package)
+
+
 async def build(options: Options, app: App, reloader: Reloader, lifecycle: Lifecycle) -> Engine:
     """Start the engine behind an API that already answers `_ping`. Raises ScowError."""
-    for package in _PACKAGES:
-        await asyncio.sleep(0)
-        importlib.import_module(package)
-    await asyncio.sleep(0)
+    await in_pool(_import)
     from scow.aio import Supervisor
     from scow.archive.workers import Workers
     from scow.containers.parts import Parts
@@ -247,14 +251,17 @@ class Facts:
     """Gathers what `/info` says: options in force, counters, the host."""
 
     def __init__(self, options: Options, reloader: Reloader, parts: Any, known: "dict[str, Runtime]") -> None:
+        from scow.containers.top import capture
         from scow.kernel import cgroups
         from scow.system import info
+        from scow.system.programs import Programs
 
         self._parts = parts
         self._reloader = reloader
         self._known = known
         self._id = info.engine_id(options.paths.data / "engine-id")
         self._layout = cgroups.detect()
+        self._programs = Programs(capture)
 
     def _controllers(self) -> frozenset[str]:
         try:
@@ -263,7 +270,7 @@ class Facts:
             return frozenset()
         return frozenset(parts[0] for line in lines if len(parts := line.split()) == 4 and parts[3] == "1")
 
-    def info(self) -> dict[str, Any]:
+    async def info(self) -> dict[str, Any]:
         """The document of /info."""
         from scow.runtime import initprogram
         from scow.system import info
@@ -272,9 +279,10 @@ class Facts:
         states = [container.state for container in self._parts.store.all()]
         paused = sum(state.paused for state in states)
         try:
-            init = os.path.basename(options.init_path or initprogram.find())
-        except Exception:
+            init = options.init_path or initprogram.find()
+        except ScowError:
             init = ""
+        runtime = self._known[options.default_runtime].path if options.default_runtime in self._known else ""
         seccomp = options.seccomp_profile or "builtin"
         facts = info.Facts(
             engine_id=self._id,
@@ -282,7 +290,9 @@ class Facts:
             driver_status=[
                 ["Backing Filesystem", _filesystem(options.data_root)],
                 ["Supports d_type", "true"],
+                ["Using metacopy", "false"],
                 ["Native Overlay Diff", "true"],
+                ["userxattr", "false"],
             ],
             cgroup_version=str(self._layout.version),
             controllers=self._controllers(),
@@ -292,7 +302,9 @@ class Facts:
             labels=options.labels,
             live_restore=options.live_restore,
             debug=options.debug,
-            init_binary=init,
+            init_binary=os.path.basename(init),
+            runtime_version=await self._programs.version(runtime),
+            init_version=await self._programs.version(init),
             pools=tuple(options.default_address_pools),
             seccomp=seccomp,
             no_new_privileges=options.no_new_privileges,

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from scow.ids import new_id
-from scow.system.names import ENGINE_VERSION
+from scow.system.names import ENGINE_VERSION, SCOW_VERSION
 from scow.units import rfc3339nano
 
 _LOG_DRIVERS = ["journald", "json-file", "local", "none", "syslog"]
@@ -29,6 +29,7 @@ class Facts:
     default_runtime: str = "crun"
     runtimes: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     runtime_version: str = ""
+    init_version: str = ""
     logging_driver: str = "json-file"
     labels: tuple[str, ...] = ()
     live_restore: bool = True
@@ -167,9 +168,9 @@ def info(facts: Facts, counts: Counts, tasks: int, now_ns: Callable[[], int] = t
         "LiveRestoreEnabled": facts.live_restore,
         "Isolation": "",
         "InitBinary": facts.init_binary,
-        "ContainerdCommit": {"ID": ""},
-        "RuncCommit": {"ID": facts.runtime_version},
-        "InitCommit": {"ID": ""},
+        "ContainerdCommit": {"ID": f"none (scow keeper {SCOW_VERSION})"},
+        "RuncCommit": {"ID": facts.runtime_version or "unknown"},
+        "InitCommit": {"ID": facts.init_version or "unknown"},
         "SecurityOptions": security,
         "ProductLicense": "",
         "DefaultAddressPools": [{"Base": pool["base"], "Size": pool["size"]} for pool in facts.pools],

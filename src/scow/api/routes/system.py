@@ -14,7 +14,7 @@ from scow.system.version import version
 
 _DF_KINDS = {"container", "image", "volume", "build-cache"}
 
-Info = Callable[[], dict[str, Any]]
+Info = Callable[[], Awaitable[dict[str, Any]]]
 Usage = Callable[[frozenset[str]], Awaitable[dict[str, Any]]]
 
 
@@ -35,8 +35,8 @@ def register_basics(router: Router, bus: EventBus, runtime_version: str = "") ->
 def register(router: Router, info: Info, usage: Usage) -> None:
     """The routes that look at everything."""
 
-    def show_info(call: Call) -> Response:
-        return call.json(info(), kind="info")
+    async def show_info(call: Call) -> Response:
+        return call.json(await info(), kind="info")
 
     async def df(call: Call) -> Response:
         kinds = (

@@ -10,6 +10,7 @@ from scow.http.messages import Response
 
 _NO_SWARM = 'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.'
 _NOT_IN_SWARM = "This node is not part of a swarm"
+_NO_BUILD = "building images is not supported by this engine yet: use `docker import`, `load` or `commit`"
 _SWARM = [
     ("GET", "/nodes"), ("GET", "/nodes/{id}"), ("DELETE", "/nodes/{id}"), ("POST", "/nodes/{id}/update"),
     ("GET", "/services"), ("POST", "/services/create"), ("GET", "/services/{id}"), ("DELETE", "/services/{id}"),
@@ -35,11 +36,11 @@ def register(router: Router) -> None:
     router.add("GET", "/distribution/{name:path}/json", _refuse("asking registries is not supported by this engine yet"))
     router.add("GET", "/images/search", _refuse("searching registries is not supported by this engine yet"))
     router.add("POST", "/images/{name:path}/push", _refuse("pushing images is not supported by this engine yet: use `docker save`"))
-    router.add("POST", "/build", _refuse("building images is not supported by this engine yet: use `docker import`, `load` or `commit`"))
+    router.add("POST", "/build", _refuse(_NO_BUILD))
     router.add("POST", "/build/prune", _nothing_cached)
     router.add("POST", "/build/cancel", _done)
     router.add("POST", "/session", _refuse("BuildKit sessions are not supported by this engine yet"))
-    router.add("POST", "/grpc", _refuse("the BuildKit API is not supported by this engine yet"))
+    router.add("POST", "/grpc", _build_api)
     router.add("GET", "/plugins", _empty_list)
     router.add("GET", "/plugins/{name:path}/json", _no_plugin)
     router.add("DELETE", "/plugins/{name:path}", _no_plugin)
@@ -66,6 +67,15 @@ def _refuse(sentence: str) -> Any:
         raise Unsupported(sentence)
 
     return handler
+
+
+async def _build_api(call: Call) -> None:
+    if call.request.head.upgrade != "h2c":
+        raise Unsupported(_NO_BUILD)
+    from scow.api import grpc
+
+    sock, early = await call.request.hijack(101, [("Connection", "Upgrade"), ("Upgrade", "h2c")], "UPGRADED")
+    await grpc.serve(sock, early, _NO_BUILD)
 
 
 def _nothing_cached(call: Call) -> Response:
