@@ -137,7 +137,7 @@ class Packer:
         try:
             fd = os.open(path, _READ)
         except OSError as error:
-            if error.errno in (errno.ELOOP, errno.ENXIO):
+            if error.errno in (errno.ELOOP, errno.ENXIO) or (error.errno == errno.EACCES and not stat.S_ISREG(os.lstat(path).st_mode)):
                 return  # replaced by something else meanwhile
             raise
         try:

@@ -27,8 +27,10 @@ from scow.kernel import mounts, paths
 Job = dict[str, Any]
 _JOB_FD = 3
 _NEWNS = 0x20000
+_SYS_MOUNT_SETATTR, _AT_FDCWD, _AT_RECURSIVE, _ATTR_NODEV = 442, -100, 0x8000, 4
 _PDEATHSIG = 1
 _MAX_FILES = 100_000
+_MAX_NAMES = 16 << 20
 _TRIES = 5
 
 
@@ -54,6 +56,13 @@ def _place(top: int, target: str, directory: bool) -> int:
             os.close(parent)
         at += part + "/"
     return paths.open_in_root(top, target)
+
+
+def _without_devices(libc: Any) -> None:
+    """No device can be opened in this mount namespace: a container could put one in the place of a file while that is read."""
+    attributes = struct.pack("=QQQQ", _ATTR_NODEV, 0, 0, 0)
+    size = ctypes.c_size_t(len(attributes))
+    libc.syscall(_SYS_MOUNT_SETATTR, ctypes.c_int(_AT_FDCWD), b"/", ctypes.c_uint(_AT_RECURSIVE), attributes, size)
 
 
 class Root:
@@ -103,6 +112,7 @@ class Root:
                 with open(os.open("self/mountinfo", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc), errors="surrogateescape") as table:
                     found = [row.target for row in mounts.parse_mountinfo(table.read()) if row.fstype == "proc"]
                 if not found:
+                    _without_devices(libc)
                     return
                 for target in reversed(found):
                     with contextlib.suppress(OSError):
@@ -135,6 +145,7 @@ class Root:
             mounts.mount("", root, flags=mounts.MS_BIND | mounts.MS_REMOUNT | mounts.MS_RDONLY)
         os.fchdir(top)
         os.chroot(".")
+        _without_devices(libc)
 
     def __exit__(self, *exc: object) -> None:
         if not self.spent:
@@ -264,10 +275,12 @@ def do_split(job: Job, fds: list[int]) -> Job:
     source, _ = _source(fds[0])
     files: Job = {}
     links: Job = {}
-    number = 0
+    number = members = length = 0
     while (entry := tar.read_entry(source.take)) is not None:
         name = os.fsdecode(clean(entry.name))
-        if len(files) + len(links) > _MAX_FILES:
+        members += 1
+        length += len(name) + len(entry.link)
+        if members > _MAX_FILES or length > _MAX_NAMES:
             raise Malformed("the archive has too many members")
         if entry.type == tar.FILE:
             fd = os.open(str(number), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=fds[1])

@@ -22,16 +22,20 @@ def root_fd(root: str | os.PathLike[str]) -> Iterator[int]:
 
 
 def read_text(root: str | os.PathLike[str], path: str, limit: int) -> str | None:
-    """At most `limit` bytes of the regular file `path`, or None when there is none."""
+    """At most `limit` bytes of the regular file `path`, or None when there is none. Nothing else is even opened: a device may act on that."""
     try:
         with root_fd(root) as base:
-            fd = open_fd(base, path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
+            place = open_fd(base, path, os.O_PATH)
+        try:
+            if not stat.S_ISREG(os.fstat(place).st_mode):
+                return None
+            fd = os.open(f"/proc/self/fd/{place}", os.O_RDONLY | os.O_CLOEXEC)
+        finally:
+            os.close(place)
+        with os.fdopen(fd, "rb") as file:
+            return file.read(limit).decode("utf-8", "replace")
     except OSError:
         return None
-    with os.fdopen(fd, "rb") as file:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            return None
-        return file.read(limit).decode("utf-8", "replace")
 
 
 def make_dirs(root: int, path: str, mode: int = 0o755, uid: int = 0, gid: int = 0) -> int:
