@@ -1,13 +1,14 @@
 """Query parameters and JSON bodies, read as dockerd reads them."""
 
 import re
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote_plus
 
-from scow import filters
 from scow.errors import InvalidArgument
 from scow.http.messages import Request
-from scow.model import codec
+
+if TYPE_CHECKING:
+    from scow import filters
 
 T = TypeVar("T")
 
@@ -85,9 +86,11 @@ class Query:
             raise InvalidArgument(f"missing parameter: {name}")
         return text
 
-    def filters(self, accepted: set[str]) -> filters.Filters:
+    def filters(self, accepted: set[str]) -> "filters.Filters":
         """The `filters` parameter. Raises InvalidArgument for a malformed one and for keys not accepted."""
-        return filters.Filters.parse(self.text("filters"), accepted)
+        from scow.filters import Filters  # here, as codec below: `_ping` is answered without them
+
+        return Filters.parse(self.text("filters"), accepted)
 
 
 def _plain(text: str) -> str:
@@ -117,12 +120,16 @@ async def json_body(request: Request) -> Any:
     data = await request.body.whole(MAX_JSON)
     if not data.strip():
         return {}
+    from scow.model import codec
+
     value = codec.parse(data)
     return {} if value is None else value
 
 
 def decode(cls: type[T], value: Any) -> T:
     """A parsed body as a model class. Raises InvalidArgument with Go's text."""
+    from scow.model import codec
+
     try:
         return codec.decode(cls, value)
     except InvalidArgument as exc:

@@ -1,7 +1,6 @@
 """Reading the options: command line, configuration file, the two together, and what they must satisfy."""
 
 import dataclasses
-import ipaddress
 import json
 import os
 import re
@@ -263,6 +262,12 @@ def check(options: Options) -> None:
 
 
 def _check_network(options: Options) -> None:
+    plain = Options()
+    names = ("bridge", "bip", "fixed_cidr", "dns", "host_gateway_ips", "ip", "default_address_pools")
+    if all(getattr(options, name) == getattr(plain, name) for name in names):
+        return
+    import ipaddress  # here: most daemons start without
+
     if options.bridge and options.bridge != "none" and options.bip:
         raise InvalidArgument("you specified -b & --bip, mutually exclusive options. Please specify only one")
     for name in ("bip", "fixed_cidr"):

@@ -91,9 +91,10 @@ def _prepare_process() -> None:
 
 async def _main(options: "Options", flags: dict[str, Any]) -> int:
     import asyncio
+    import importlib
 
     from scow import log
-    from scow.aio import Supervisor
+    from scow.aio import Supervisor, in_pool
     from scow.api.app import App
     from scow.daemon import listeners
     from scow.daemon.lifecycle import Lifecycle, Step
@@ -125,8 +126,8 @@ async def _main(options: "Options", flags: dict[str, Any]) -> int:
     try:
         await lifecycle.start(Step("listeners", listen, close))
         logger.info("API listen on %s", ", ".join(listeners.addresses(options)))
-        from scow.daemon import wiring
-
+        # in a thread: `_ping` is answered meanwhile
+        wiring = await in_pool(importlib.import_module, "scow.daemon.wiring")
         engine = await wiring.build(options, app, reloader, lifecycle)
         app.opened()
         logger.info("Daemon has completed initialization")

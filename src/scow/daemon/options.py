@@ -24,7 +24,7 @@ def _empty_map(flag: str, key: str = "", reload: bool = False, works: bool = Tru
     return opt(flag, {}, kind, key, reload=reload, works=works, help=help)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Options:
     """Every option at its value; see the module docstring."""
 
