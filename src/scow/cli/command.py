@@ -51,12 +51,34 @@ class Command:
 class Cli:
     """What a command works with: the engine (dialled at first use), the environment, the configuration file and the standard streams."""
 
-    def __init__(self, dial: Callable[[], Client], env: Callable[[str], str], config_dir: str) -> None:
+    def __init__(self, dial: Callable[[], Client], env: Callable[[str], str], config_dir: str, host: str = "", context: str = "") -> None:
+        """`host` and `context` are what the command line says, "" where it says nothing."""
         self._dial = dial
         self._client: Client | None = None
         self._config: dict[str, Any] | None = None
         self.env = env
         self.config_dir = config_dir
+        self.host = host
+        self._context = context
+
+    @property
+    def context(self) -> str:
+        """The name of the context in force; "default" where an address is given, or nothing."""
+        if self._context:
+            return self._context
+        if self.host or self.env("SCOW_HOST") or self.env("DOCKER_HOST"):
+            return "default"
+        return self.env("DOCKER_CONTEXT") or self.setting("currentContext") or "default"
+
+    def host_for_plugins(self) -> str:
+        """The address that a plugin must be told because docker's rules would not find it; "" where they do."""
+        if self.host or self.context != "default" or self._context:
+            return ""
+        if self.env("SCOW_HOST") or self.env("DOCKER_HOST"):
+            return self.env("SCOW_HOST")
+        from scow.cli.main import default_host
+
+        return default_host()
 
     @property
     def client(self) -> Client:
@@ -92,6 +114,26 @@ class Cli:
         """A text of the configuration file."""
         value = self.config.get(key)
         return value if isinstance(value, str) else ""
+
+    def save_setting(self, key: str, value: object) -> None:
+        """Writes a key of the configuration file ("" and {} remove it), leaving the others. Raises ScowError."""
+        import json
+        import os
+
+        config = {"auths": {}, **self.config}
+        config.pop(key, None)
+        if value:
+            config[key] = value
+        path = os.path.realpath(f"{self.config_dir}/config.json")
+        try:
+            os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+            handle = os.open(f"{path}.{os.getpid()}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            with os.fdopen(handle, "w") as file:
+                json.dump(config, file, indent="\t")
+            os.replace(f"{path}.{os.getpid()}", path)
+        except OSError as exc:
+            raise ScowError(f"the configuration can't be saved to {path}: {exc.strerror or exc}") from exc
+        self._config = config
 
     def out(self, text: str) -> None:
         """Writes to standard output."""

@@ -187,7 +187,7 @@ def _untarred(data: bytes) -> dict[str, bytes]:
                     file = archive.extractfile(member)
                     found[member.name.removeprefix("./")] = file.read() if file else b""
     except (tarfile.TarError, OSError, EOFError, ValueError) as exc:
-        raise ScowError(f"invalid context: it is neither a tar nor a zip archive: {exc}") from None
+        raise ScowError("invalid context: it is neither a tar nor a zip archive") from exc
     return found
 
 

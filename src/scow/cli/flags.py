@@ -248,8 +248,22 @@ def parse(flags: tuple[Flag, ...], argv: list[str], interspersed: bool = True) -
     return Options(values, given), rest
 
 
-def describe(flags: tuple[Flag, ...]) -> str:
-    """The options block of a command's help."""
+def wrap(text: str, room: int, indent: int) -> str:
+    """`text` in lines of at most `room` columns, those after the first with `indent` blanks before them."""
+    if room < 16 or len(text) <= room:
+        return text
+    lines, line = [], ""
+    for word in text.split(" "):
+        if line and len(line) + 1 + len(word) > room:
+            lines.append(line)
+            line = word
+        else:
+            line = f"{line} {word}" if line else word
+    return ("\n" + " " * indent).join([*lines, line])
+
+
+def describe(flags: tuple[Flag, ...], width: int = 80) -> str:
+    """The options block of a command's help, for a terminal of `width` columns."""
     rows = []
     for name, short, kind, default, text in sorted(flags):
         if not text:
@@ -262,5 +276,5 @@ def describe(flags: tuple[Flag, ...]) -> str:
         elif isinstance(default, int) and default and kind != "bool":
             text += f" (default {default})"
         rows.append((left, text))
-    width = max((len(left) for left, _ in rows), default=0) + 3
-    return "".join(f"{left:<{width}}{text}\n" for left, text in rows)
+    widest = max((len(left) for left, _ in rows), default=0) + 3
+    return "".join(f"{left:<{widest}}{wrap(text, width - widest, widest)}\n" for left, text in rows)

@@ -1,8 +1,23 @@
-"""The help texts, made from the command table."""
+"""The help texts, made from the command table: an overview grouped as docker's, each group, each command with flags and examples."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    from scow.cli.command import Cli, Command
 
 from scow.cli import flags
-from scow.cli.command import Command
-from scow.cli.table import ALIASES, COMMANDS, COMMON, GROUPS, NOT_YET, NOT_YET_SHORT
+from scow.cli.table import ALIASES, COMMANDS, COMMON, GROUPS, NOT_YET, NOT_YET_SHORT, SWARM
+
+DEFAULT_WIDTH = 80
+
+
+def width() -> int:
+    """Columns to write help in: the terminal's, 80 where there is none."""
+    from scow.cli.terminal import size
+
+    columns = size()[1]
+    return max(columns, 40) if columns else DEFAULT_WIDTH
 
 
 def _short(word: str) -> str:
@@ -11,25 +26,40 @@ def _short(word: str) -> str:
 
 
 def _rows(pairs: list[tuple[str, str]]) -> str:
-    width = max((len(word) for word, _ in pairs), default=0) + 3
-    return "".join(f"  {word:<{width}}{text}\n" for word, text in pairs)
+    widest = max((len(word) for word, _ in pairs), default=0) + 3
+    room = width() - widest - 2
+    return "".join(f"  {word:<{widest}}{flags.wrap(text, room, widest + 2)}\n" for word, text in pairs)
 
 
-def overview() -> str:
-    """`scow --help`."""
+def overview(cli: Cli | None = None) -> str:
+    """`scow --help`; with `cli`, docker's plugins are named too."""
     from scow.cli.main import GLOBAL_FLAGS
 
-    groups = sorted((name, text + (" (not supported yet)" if name in NOT_YET else "")) for name, text in GROUPS.items())
-    others = sorted({word for word in ALIASES if " " not in word} - set(COMMON) | {"inspect"})
+    found = {}
+    if cli is not None:
+        from scow.cli.plugins import described
+
+        found = {one["Name"]: str(one.get("ShortDescription") or "") for one in described(cli)}
+    groups = {name: text + (" (not supported yet)" if name in NOT_YET else "") for name, text in GROUPS.items()}
+    swarm = {name: groups.pop(name) for name in SWARM if name in groups}
+    for name, text in found.items():
+        if name in NOT_YET or (name not in groups and name not in COMMANDS):
+            groups.pop(name, None)
+            groups[name + "*"] = text
+    others = {word for word in ALIASES if " " not in word} | {words for words in COMMANDS if " " not in words and COMMANDS[words][2]}
+    others -= {*COMMON, "build", "pull", "push"}
+    common = [word for word in COMMON if ALIASES.get(word, word) in COMMANDS or word in NOT_YET_SHORT]
     return (
         "Usage:  scow [OPTIONS] COMMAND\n\nRuns containers: a client of Scow and of every engine that speaks Docker\n\nCommon Commands:\n"
-        + _rows([(word, _short(word)) for word in COMMON])
+        + _rows([(word, _short(word)) for word in common])
         + "\nManagement Commands:\n"
-        + _rows(groups)
+        + _rows(sorted(groups.items()))
+        + "\nSwarm Commands:\n"
+        + _rows(sorted(swarm.items()))
         + "\nCommands:\n"
-        + _rows([(word, _short(word)) for word in others])
+        + _rows([(word, _short(word)) for word in sorted(others)])
         + "\nGlobal Options:\n"
-        + flags.describe(GLOBAL_FLAGS)
+        + flags.describe(GLOBAL_FLAGS, width())
         + "\nRun 'scow COMMAND --help' for more information on a command.\n"
     )
 
@@ -37,17 +67,23 @@ def overview() -> str:
 def group(name: str) -> str:
     """`scow container --help`."""
     rows = [(words.split(" ")[1], entry[2]) for words, entry in COMMANDS.items() if words.startswith(name + " ") and entry[2]]
+    rows += [(words.split(" ")[1], _short(words.split(" ")[1])) for words in NOT_YET if words.startswith(name + " ")]
     return (
-        f"Usage:  scow {name} COMMAND\n\n{GROUPS[name]}\n\nCommands:\n{_rows(rows)}\n"
+        f"Usage:  scow {name} COMMAND\n\n{GROUPS[name]}\n\nCommands:\n{_rows(sorted(rows))}\n"
         f"Run 'scow {name} COMMAND --help' for more information on a command.\n"
     )
 
 
 def command(spec: Command, name: str, usage: str) -> str:
     """`scow ps --help`."""
+    from scow.cli.examples import EXAMPLES
+
     also = [name, *sorted(words for words, target in ALIASES.items() if target == name)]
     text = f"{usage}\n\n{spec.short}\n"
     if len(also) > 1:
         text += "\nAliases:\n  " + ", ".join(f"scow {words}" for words in sorted(also, key=lambda words: (-words.count(" "), words))) + "\n"
-    options = flags.describe(spec.flags)
+    examples = EXAMPLES.get(name, ())
+    if examples:
+        text += "\nExamples:\n" + "".join(f"  scow {line}\n" for line in examples)
+    options = flags.describe(spec.flags, width())
     return text + (f"\nOptions:\n{options}" if options else "")

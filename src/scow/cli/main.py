@@ -49,6 +49,30 @@ def exists(path: str) -> bool:
     return True
 
 
+def default_host() -> str:
+    """The address where nothing names one: scowd's socket, else docker's."""
+    return "unix://" + next((path for path in SOCKETS if exists(path)), SOCKETS[0])
+
+
+def _headers(cli: Cli) -> dict[str, str]:
+    """Headers for every request: HttpHeaders of the configuration, or DOCKER_CUSTOM_HEADERS (`name=value,…`) in their place."""
+    custom = env("DOCKER_CUSTOM_HEADERS")
+    if custom:
+        pairs = [one.partition("=") for one in custom.split(",")]
+        if any(not name.strip() or not sep for name, sep, _ in pairs):
+            raise ScowError("failed to parse custom headers from DOCKER_CUSTOM_HEADERS: they are written as name=value,name=value")
+        found = {name.strip(): value for name, _, value in pairs}
+    else:
+        headers = cli.config.get("HttpHeaders")
+        found = {str(k): str(v) for k, v in headers.items()} if isinstance(headers, dict) else {}
+    return {
+        name: value
+        for name, value in found.items()
+        if name.lower() not in ("user-agent", "host", "content-length", "transfer-encoding")
+        and not any(char in f"{name}{value}" for char in "\r\n\0")
+    }
+
+
 def make_client(options: Options, cli: Cli) -> Client:
     """The client for the host that flags, environment and context name. Raises ScowError."""
     from scow.client.api import Client
@@ -57,23 +81,21 @@ def make_client(options: Options, cli: Cli) -> Client:
     hosts = options.list("host")
     if len(hosts) > 1:
         raise ScowError("specify only one -H")
-    context = options.text("context")
-    if hosts and context:
+    if hosts and options.text("context"):
         raise ScowError("conflicting options: cannot specify both --host and --context")
     url = hosts[0] if hosts else ""
     tls_files: tuple[str, str, str, bool] | None = None
-    if not url and not context:
+    if not url and not options.text("context"):
         url = env("SCOW_HOST") or env("DOCKER_HOST")
-    if not url:
-        context = context or env("DOCKER_CONTEXT") or cli.setting("currentContext")
-        if context and context != "default":
-            from scow.cli.contexts import endpoint_of
+    if not url and cli.context != "default":
+        from scow.cli.contexts import endpoint_of
 
-            url, tls_files = endpoint_of(cli.config_dir, context)
-    if not url:
-        url = "unix://" + next((path for path in SOCKETS if exists(path)), SOCKETS[0])
-    headers = cli.config.get("HttpHeaders") if url.startswith(("tcp", "http", "ssh")) else None
-    extra = {str(k): str(v) for k, v in headers.items() if "\n" not in f"{k}{v}"} if isinstance(headers, dict) else None
+        try:
+            url, tls_files = endpoint_of(cli.config_dir, cli.context)
+        except ScowError as exc:
+            raise ScowError(f"Failed to initialize: unable to resolve docker endpoint: {exc.message}") from None
+    url = url or default_host()
+    extra = _headers(cli)
     tls = None
     verify = options.flag("tlsverify") or (not options.given("tlsverify") and env("DOCKER_TLS_VERIFY") != "")
     if tls_files is not None or options.flag("tls") or verify or env("DOCKER_TLS"):
@@ -117,7 +139,9 @@ def dispatch(argv: list[str]) -> int:
     try:
         options, words = flaglib.parse(GLOBAL_FLAGS, argv, interspersed=False)
     except flaglib.UsageError as exc:
-        sys.stderr.write(f"{exc.message}\n\nUsage:  scow [OPTIONS] COMMAND [ARG...]\n\nRun 'scow --help' for more information\n")
+        sys.stderr.write(
+            f"{exc.message}\n{_near(exc, GLOBAL_FLAGS)}\nUsage:  scow [OPTIONS] COMMAND [ARG...]\n\nRun 'scow --help' for more information\n"
+        )
         return exc.code
     if options.flag("version"):
         import scow
@@ -127,20 +151,50 @@ def dispatch(argv: list[str]) -> int:
     if options.flag("help") or not words or words[0] == "help":
         from scow.cli import helping
 
-        if len(words) > 1:
-            return dispatch([*words[1:], "--help"])
-        print(helping.overview(), end="")
+        if len(words) > 1 and words[0] == "help":
+            return dispatch([*argv[: len(argv) - len(words)], *words[1:], "--help"])
+        print(helping.overview(_cli(options)), end="")
         return 0
+    if words[0] == "__complete":
+        from scow.cli.completing import run as complete
+
+        return complete(_cli(options), words[1:])
     name, rest = find(words)
-    if not name:
-        return _no_command(words)
+    if not name or name in NOT_YET:
+        return _elsewhere(options, argv, words)
     typed = " ".join(words[: len(words) - len(rest)])
+    return execute(_cli(options), load(name), name, typed, rest)
+
+
+def _cli(options: Options) -> Cli:
+    home = options.text("config") or env("DOCKER_CONFIG") or f"{env('HOME') or '/root'}/.docker"
+    host = (options.list("host") or [""])[0]
+    cli = Cli(lambda: make_client(options, cli), env, home, host, options.text("context"))
+    return cli
+
+
+def _elsewhere(options: Options, argv: list[str], words: list[str]) -> int:
+    """A command that is a plugin's, one that is to come, or none."""
+    from scow.cli import plugins
+
+    cli = _cli(options)
+    wanted = plugins.redirected(words, env)
+    path = plugins.find(cli, wanted[0]) if wanted[0] not in GROUPS or wanted[0] in ("buildx", "compose") else ""
+    if path:
+        return plugins.run(cli, path, [*argv[: len(argv) - len(words)], *wanted], program())
+    name, rest = find(words)
     if name in NOT_YET:
-        sys.stderr.write(f"scow: '{typed}' is not supported yet\n")
+        sys.stderr.write(f"scow: '{' '.join(words[: len(words) - len(rest)])}' is not supported yet\n")
         return 1
-    command = load(name)
-    cli = Cli(lambda: make_client(options, cli), env, options.text("config") or env("DOCKER_CONFIG") or f"{env('HOME') or '/root'}/.docker")
-    return execute(cli, command, name, typed, rest)
+    return _no_command(words)
+
+
+def program() -> str:
+    """The path of this program, for plugins that call it again."""
+    name = sys.argv[0] if sys.argv else ""
+    if "/" in name:
+        return name if name.startswith("/") else f"{posix.getcwd()}/{name}"
+    return next((f"{folder}/{name}" for folder in env("PATH").split(":") if folder and exists(f"{folder}/{name}")), name or "scow")
 
 
 def execute(cli: Cli, command: Command, name: str, typed: str, rest: list[str]) -> int:
@@ -149,7 +203,7 @@ def execute(cli: Cli, command: Command, name: str, typed: str, rest: list[str]) 
     try:
         given, args = flaglib.parse(command.flags, rest, command.interspersed)
     except flaglib.UsageError as exc:
-        sys.stderr.write(f"{exc.message}\n\n{usage}\n\nRun 'scow {typed} --help' for more information\n")
+        sys.stderr.write(f"{exc.message}\n{_near(exc, command.flags)}\n{usage}\n\nRun 'scow {typed} --help' for more information\n")
         return exc.code
     if given.flag("help"):
         from scow.cli import helping
@@ -166,7 +220,7 @@ def execute(cli: Cli, command: Command, name: str, typed: str, rest: list[str]) 
     try:
         return command.run(cli, given, args) or 0
     except flaglib.UsageError as exc:
-        sys.stderr.write(f"{exc.message}\n\n{usage}\n\nRun 'scow {typed} --help' for more information\n")
+        sys.stderr.write(f"{exc.message}\n{_near(exc, command.flags)}\n{usage}\n\nRun 'scow {typed} --help' for more information\n")
         return exc.code
     except ExitCode as exc:
         if exc.message:
@@ -180,6 +234,16 @@ def execute(cli: Cli, command: Command, name: str, typed: str, rest: list[str]) 
         sys.stdout.flush()
         sys.stderr.write(message + "\n")
         return code
+
+
+def _near(exc: flaglib.UsageError, known: tuple[Flag, ...]) -> str:
+    """The flags that an unknown one may stand for, as lines."""
+    lead = "unknown flag: --"
+    if not exc.message.startswith(lead):
+        return ""
+    from scow.cli.suggest import nearest, text
+
+    return text(nearest(exc.message[len(lead) :], [flag[0] for flag in known if flag[4]]), "--")
 
 
 def _count_error(command: Command, count: int) -> str:
@@ -212,10 +276,21 @@ def _no_command(words: list[str]) -> int:
         if rest[0].startswith("-"):
             sys.stderr.write(f"unknown flag: {rest[0]}\n\nUsage:  scow {group} COMMAND\n\nRun 'scow {group} --help' for more information\n")
             return 125
-        text = f"scow: unknown command: scow {group} {rest[0]}\n\nUsage:  scow {group}\n\nRun 'scow {group} --help' for more information\n"
-        sys.stderr.write(text)
+        from scow.cli.suggest import nearest, text
+
+        inner = [words.split(" ")[1] for words in (*COMMANDS, *ALIASES, *NOT_YET) if words.startswith(group + " ")]
+        near = text(nearest(rest[0], inner), f"scow {group} ")
+        sys.stderr.write(
+            f"scow: unknown command: scow {group} {rest[0]}\n{near}\nUsage:  scow {group}\n\n"
+            f"Run 'scow {group} --help' for more information\n"
+        )
         return 1
-    sys.stderr.write(f"scow: unknown command: scow {group}\n\nRun 'scow --help' for more information\n")
+    from scow.cli.suggest import nearest, text
+
+    known = {words for words in (*COMMANDS, *ALIASES, *GROUPS, *NOT_YET) if " " not in words}
+    sys.stderr.write(
+        f"scow: unknown command: scow {group}\n{text(nearest(group, known), 'scow ')}\nRun 'scow --help' for more information\n"
+    )
     return 1
 
 

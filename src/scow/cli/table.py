@@ -60,7 +60,11 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "context use": (C + "context.context", "USE", "Choose the current context"),
     "context inspect": (C + "context.context", "INSPECT", "Show everything about contexts"),
     "context create": (C + "context.context", "CREATE", "Create a context"),
+    "context update": (C + "context.context", "UPDATE", "Change a context"),
+    "context export": (C + "context.context", "EXPORT", "Write a context to an archive"),
+    "context import": (C + "context.context", "IMPORT", "Store a context from an archive"),
     "context rm": (C + "context.context", "RM", "Remove contexts"),
+    "completion": (C + "system.completion", "COMPLETION", "Print the completion script of a shell"),
     "version": (C + "system.info", "VERSION", "Show the versions of client and engine"),
     "inspect": (C + "system.inspect", "ANY", "Show everything about objects of any kind"),
 }
@@ -147,9 +151,6 @@ NOT_YET = frozenset(
         "search",
         "bake",
         "volume update",
-        "context export",
-        "context import",
-        "context update",
         "builder prune",
         "builder",
         "buildx",
@@ -174,4 +175,5 @@ NOT_YET_SHORT = {
     "logout": "Log out from a registry",
     "search": "Search a registry for images",
 }
+SWARM = ("config", "node", "secret", "service", "stack", "swarm")
 COMMON = ("run", "exec", "ps", "build", "pull", "push", "images", "login", "logout", "search", "version", "info")

@@ -1,9 +1,17 @@
 """Finding commands, help, usage errors, a daemon that isn't there."""
 
+import posix
+
 import pytest
 
-from scow.cli import main
+from scow.cli import main, plugins
 from scow.cli.table import ALIASES, COMMANDS
+
+
+@pytest.fixture(autouse=True)
+def no_configuration(monkeypatch, tmp_path):
+    monkeypatch.setitem(posix.environ, b"DOCKER_CONFIG", str(tmp_path).encode())
+    monkeypatch.setattr(plugins, "SYSTEM", ())
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))
@@ -31,7 +39,9 @@ def test_aliases_lead_somewhere():
         (["run", "--foo"], 125, "unknown flag: --foo\n\nUsage:  scow run [OPTIONS] IMAGE"),
         (["foo"], 1, "scow: unknown command: scow foo\n\nRun 'scow --help' for more information"),
         (["container", "foo"], 1, "scow: unknown command: scow container foo"),
-        (["pull", "x"], 1, "scow: 'pull' is not supported yet"),
+        (["pss"], 1, "scow: unknown command: scow pss\n\nDid you mean this?\n\tscow ps\n\nRun 'scow --help'"),
+        (["container", "strat"], 1, "\n\nDid you mean this?\n\tscow container start\n"),
+        (["ps", "--al"], 125, "unknown flag: --al\n\nDid you mean this?\n\t--all\n\nUsage:  scow ps [OPTIONS]\n"),
         (["compose", "up"], 1, "'compose' is not supported yet"),
         (["-x"], 125, "unknown shorthand flag: 'x' in -x"),
         (["-H", "unix:///nonexistent.sock", "run", "x"], 125, "scow: Cannot connect to the Docker daemon at unix:///nonexistent.sock."),

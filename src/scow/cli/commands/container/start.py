@@ -49,7 +49,7 @@ def _attached(cli: Cli, options: Options, name: str) -> int:
     removed = bool((facts.get("HostConfig") or {}).get("AutoRemove"))
     waiting = wait_begun(cli.redial(), facts["Id"], "removed" if removed else "next-exit")
     side = cli.redial()
-    send = killer(cli, facts["Id"]) if not tty and options.flag("sig-proxy") else None
+    send = killer(cli, facts["Id"]) if not tty else None
     with Signals(send, (lambda: resize(cli.redial(), path)) if tty else None):
         try:
             side.post(f"{path}/start")
@@ -75,7 +75,6 @@ START = Command(
         ("checkpoint-dir", "", "string", "", ""),
         ("detach-keys", "", "string", "", "Keys that detach from the container"),
         ("interactive", "i", "bool", False, "Join its standard input"),
-        ("sig-proxy", "", "bool", True, "Hand received signals to the process"),
     ),
     run,
     1,

@@ -59,7 +59,10 @@ def run(cli: Cli, options: Options, args: list[str]) -> int:
 UPDATE = Command(
     " [OPTIONS] CONTAINER [CONTAINER...]",
     "Update configuration of one or more containers",
-    (*(flag for flag in request.FLAGS if flag[0] in _NAMES), ("restart", "", "string", "", "What to do when a container exits")),
+    (
+        *((*flag[:4], "") if flag[0] == "kernel-memory" else flag for flag in request.FLAGS if flag[0] in _NAMES),
+        ("restart", "", "string", "", "What to do when a container exits"),
+    ),
     run,
     1,
 )

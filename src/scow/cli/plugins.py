@@ -1,0 +1,177 @@
+"""Docker's CLI plugins: executables `docker-NAME` in known folders. `run` hands the whole command line to one (compose, buildx, …);
+`described` asks each for its metadata, for help and `info`.
+
+The protocol: a plugin gets the words after the program's name, global flags included, and answers `docker-cli-plugin-metadata` with
+JSON. It becomes this process (exec), so signals, terminal and exit code are its own. Imported only where a command is not in the table.
+"""
+
+from __future__ import annotations
+
+import posix
+
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    from typing import Any
+
+    from scow.cli.command import Cli
+
+from scow.errors import ScowError
+
+PREFIX = "docker-"
+SYSTEM = (
+    "/usr/local/lib/docker/cli-plugins",
+    "/usr/local/libexec/docker/cli-plugins",
+    "/usr/lib/docker/cli-plugins",
+    "/usr/libexec/docker/cli-plugins",
+)
+METADATA_TIMEOUT_MS = 5000
+MAX_METADATA = 64 * 1024
+MAX_PLUGINS = 64
+
+# docker's build commands belong to buildx where that is installed; words a user types → words that the plugin gets
+TO_BUILDX = {
+    ("build",): ["buildx", "build"],
+    ("image", "build"): ["buildx", "build"],
+    ("builder", "build"): ["buildx", "build"],
+    ("builder",): ["buildx"],
+    ("bake",): ["buildx", "bake"],
+}
+
+
+def folders(cli: Cli) -> list[str]:
+    """Where plugins are looked for, best first."""
+    extra = cli.config.get("cliPluginsExtraDirs")
+    return [*(one for one in extra or [] if isinstance(one, str)), f"{cli.config_dir}/cli-plugins", *SYSTEM]
+
+
+def valid(name: str) -> bool:
+    """Whether a plugin may have that name."""
+    return bool(name) and name.isascii() and name.isalnum() and name == name.lower() and name[0].isalpha()
+
+
+def find(cli: Cli, name: str) -> str:
+    """The path of a plugin, "" where there is none."""
+    if not valid(name):
+        return ""
+    for folder in folders(cli):
+        path = f"{folder}/{PREFIX}{name}"
+        if posix.access(path, posix.X_OK) if _is_file(path) else False:
+            return path
+    return ""
+
+
+def _is_file(path: str) -> bool:
+    try:
+        return posix.stat(path).st_mode & 0o170000 == 0o100000
+    except (OSError, ValueError):
+        return False
+
+
+def redirected(words: list[str], env: Any) -> list[str]:
+    """The words for buildx where `words` is one of docker's build commands, else `words` as they are."""
+    for count in (2, 1):
+        target = TO_BUILDX.get(tuple(words[:count]))
+        if target is not None and (env("DOCKER_BUILDKIT").lower() not in ("0", "false", "f") or words[0] == "bake"):
+            return [*target, *words[count:]]
+    return words
+
+
+def environment(cli: Cli, program: str) -> dict[bytes, bytes]:
+    """The plugin's environment: where this program is, and which engine it found where docker would not find it."""
+    found = dict(posix.environ)
+    found[b"DOCKER_CLI_PLUGIN_ORIGINAL_CLI_COMMAND"] = program.encode("utf-8", "surrogateescape")
+    host = cli.host_for_plugins()
+    if host:
+        found[b"DOCKER_HOST"] = host.encode("utf-8", "surrogateescape")
+    return found
+
+
+def run(cli: Cli, path: str, argv: list[str], program: str) -> int:
+    """Becomes the plugin. Raises ScowError where it can't be started."""
+    import sys
+
+    sys.stdout.flush()
+    sys.stderr.flush()
+    try:
+        posix.execve(path, [path, *argv], environment(cli, program))
+    except OSError as exc:
+        raise ScowError(f"the plugin {path} can't be started: {exc.strerror or exc}") from exc
+    return 1
+
+
+def installed(cli: Cli) -> dict[str, str]:
+    """name → path of every plugin."""
+    found: dict[str, str] = {}
+    for folder in folders(cli):
+        try:
+            entries = sorted(posix.listdir(folder))
+        except OSError:
+            continue
+        for entry in entries:
+            name = entry.removeprefix(PREFIX)
+            if entry.startswith(PREFIX) and valid(name) and name not in found and len(found) < MAX_PLUGINS and find(cli, name):
+                found[name] = f"{folder}/{entry}"
+    return found
+
+
+def described(cli: Cli) -> list[dict[str, Any]]:
+    """The plugins that answered, by name: their metadata with Name and Path. All are asked at once; silent ones are left out."""
+    plugins = installed(cli)
+    if not plugins:
+        return []
+    asked = {}
+    for name, path in plugins.items():
+        try:
+            asked[name] = _ask(path)
+        except OSError:
+            continue
+    found = []
+    for name in sorted(asked):
+        meta = _answer(*asked[name])
+        if meta is not None:
+            found.append({**meta, "Name": name, "Path": plugins[name]})
+    return found
+
+
+def _ask(path: str) -> tuple[int, int]:
+    """(process, read end of its output)."""
+    reading, writing = posix.pipe()
+    try:
+        actions = [
+            (posix.POSIX_SPAWN_DUP2, writing, 1),
+            (posix.POSIX_SPAWN_OPEN, 0, "/dev/null", 0, 0),
+            (posix.POSIX_SPAWN_OPEN, 2, "/dev/null", 1, 0),
+        ]
+        return posix.posix_spawn(path, [path, "docker-cli-plugin-metadata"], posix.environ, file_actions=actions), reading
+    except OSError:
+        posix.close(reading)
+        raise
+    finally:
+        posix.close(writing)
+
+
+def _answer(process: int, reading: int) -> dict[str, Any] | None:
+    import select
+
+    from scow.fastjson import loads
+
+    data = b""
+    poller = select.poll()
+    poller.register(reading, select.POLLIN)
+    while len(data) < MAX_METADATA:
+        if not poller.poll(METADATA_TIMEOUT_MS):
+            posix.kill(process, 9)
+            break
+        piece = posix.read(reading, MAX_METADATA)
+        if not piece:
+            break
+        data += piece
+    posix.close(reading)
+    posix.waitpid(process, 0)
+    try:
+        meta = loads(data)
+    except ValueError:
+        return None
+    if not isinstance(meta, dict) or not meta.get("Vendor") or not str(meta.get("SchemaVersion", "")).startswith("0.1"):
+        return None
+    return meta
