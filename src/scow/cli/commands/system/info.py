@@ -32,7 +32,7 @@ def _versions(cli: Cli) -> tuple[dict[str, Any], dict[str, Any] | None, str]:
         "Os": "linux",
         "Arch": arch,
         "BuildTime": "",
-        "Context": cli.env("DOCKER_CONTEXT") or cli.setting("currentContext") or "default",
+        "Context": cli.context,
     }
     try:
         server = cli.client.get("/version")
@@ -42,6 +42,50 @@ def _versions(cli: Cli) -> tuple[dict[str, Any], dict[str, Any] | None, str]:
         ("1.51", str(server.get("ApiVersion"))), key=lambda text: [int(n) for n in text.split(".")]
     )
     return client, server, ""
+
+
+def _client_text(client: dict[str, Any]) -> str:
+    import sys
+
+    spoken, newest = client["ApiVersion"], client["DefaultAPIVersion"]
+    return (
+        f"Client: Scow\n Version:           {client['Version']}\n"
+        f" API version:       {spoken}{f' (downgraded from {newest})' if spoken != newest else ''}\n"
+        f" Python version:    {sys.version.partition(' ')[0]}\n"
+        f" OS/Arch:           {client['Os']}/{client['Arch']}\n Context:           {client['Context']}\n"
+    )
+
+
+def _server_text(server: dict[str, Any]) -> str:
+    name = (server.get("Platform") or {}).get("Name") or ""
+    text = f"\nServer: {name}".rstrip() + "\n"
+    for part in server.get("Components") or [{"Name": "Engine", "Version": server.get("Version"), "Details": {}}]:
+        details = part.get("Details") or {}
+        lines = [("Version", part.get("Version"))]
+        if part["Name"] == "Engine":
+            lines += [
+                ("API version", f"{server.get('ApiVersion')} (minimum version {server.get('MinAPIVersion')})"),
+                ("Go version", details.get("GoVersion") or server.get("GoVersion")),
+                ("Git commit", details.get("GitCommit") or server.get("GitCommit")),
+                ("Built", _built(details.get("BuildTime") or server.get("BuildTime") or "")),
+                ("OS/Arch", f"{server.get('Os')}/{server.get('Arch')}"),
+                ("Experimental", details.get("Experimental") or _yes(server.get("Experimental"))),
+            ]
+            lines = [(title, value) for title, value in lines if value or title == "Version"]
+        elif "GitCommit" in details:
+            lines.append(("GitCommit", details["GitCommit"]))
+        text += f" {part['Name']}:\n" + "".join(f"  {title + ':':<18}{value or ''}\n" for title, value in lines)
+    return text
+
+
+def _built(text: str) -> str:
+    """A build time as Go's ANSIC writes it; other texts stay as they are."""
+    import time
+
+    try:
+        return time.asctime(time.strptime(text[:19], "%Y-%m-%dT%H:%M:%S"))
+    except ValueError:
+        return text
 
 
 def version(cli: Cli, options: Options, args: list[str]) -> int:
@@ -56,24 +100,9 @@ def version(cli: Cli, options: Options, args: list[str]) -> int:
         data = {"Client": {**client, "APIVersion": client["ApiVersion"]}, "Server": server}
         cli.out(Template("{{json .}}" if fmt == "json" else fmt).render(data, "error") + "\n")
     else:
-        cli.out(
-            f"Client: Scow\n Version:           {client['Version']}\n API version:       {client['ApiVersion']}\n"
-            f" OS/Arch:           {client['Os']}/{client['Arch']}\n Context:           {client['Context']}\n"
-        )
+        cli.out(_client_text(client))
         if server is not None:
-            name = (server.get("Platform") or {}).get("Name") or ""
-            text = f"\nServer: {name}".rstrip() + "\n"
-            for part in server.get("Components") or [{"Name": "Engine", "Version": server.get("Version"), "Details": {}}]:
-                details = part.get("Details") or {}
-                text += f" {part['Name']}:\n  Version:          {part.get('Version')}\n"
-                if part["Name"] == "Engine":
-                    text += (
-                        f"  API version:      {server.get('ApiVersion')} (minimum version {server.get('MinAPIVersion')})\n"
-                        f"  OS/Arch:          {server.get('Os')}/{server.get('Arch')}\n"
-                    )
-                if details.get("GitCommit"):
-                    text += f"  GitCommit:        {details['GitCommit']}\n"
-            cli.out(text)
+            cli.out(_server_text(server))
     if problem:
         raise ExitCode(1, problem)
     return 0
@@ -81,6 +110,58 @@ def version(cli: Cli, options: Options, args: list[str]) -> int:
 
 def _yes(value: object) -> str:
     return "true" if value else "false"
+
+
+def _option(part: str) -> str:
+    key, _, value = part.partition("=")
+    return f"{key.title()}: {value}"
+
+
+def _cdi(info: dict[str, Any]) -> list[str]:
+    lines = ["CDI spec directories:", *(f" {folder}" for folder in info["CDISpecDirs"])] if info.get("CDISpecDirs") else []
+    if info.get("DiscoveredDevices"):
+        lines += ["Discovered Devices:", *(f" {one.get('Source')}: {one.get('ID')}" for one in info["DiscoveredDevices"])]
+    return lines
+
+
+def _swarm(swarm: dict[str, Any]) -> list[str]:
+    if swarm.get("LocalNodeState") in (None, "", "inactive", "locked"):
+        return []
+    lines = [f" NodeID: {swarm.get('NodeID')}"]
+    if swarm.get("Error"):
+        lines.append(f" Error: {swarm['Error']}")
+    lines.append(f" Is Manager: {_yes(swarm.get('ControlAvailable'))}")
+    cluster = swarm.get("Cluster")
+    if swarm.get("ControlAvailable") and cluster and not swarm.get("Error"):
+        from scow.units import human_duration
+
+        spec = cluster.get("Spec") or {}
+        raft, ca = spec.get("Raft") or {}, spec.get("CAConfig") or {}
+        lines += [
+            f" ClusterID: {cluster.get('ID')}",
+            f" Managers: {swarm.get('Managers')}",
+            f" Nodes: {swarm.get('Nodes')}",
+            *([f" Default Address Pool: {'  '.join(cluster['DefaultAddrPool'])}  "] if cluster.get("DefaultAddrPool") else []),
+            f" SubnetSize: {cluster.get('SubnetSize')}",
+            f" Data Path Port: {cluster.get('DataPathPort')}",
+            " Orchestration:",
+            f"  Task History Retention Limit: {(spec.get('Orchestration') or {}).get('TaskHistoryRetentionLimit')}",
+            " Raft:",
+            f"  Snapshot Interval: {raft.get('SnapshotInterval')}",
+            *([f"  Number of Old Snapshots to Retain: {raft['KeepOldSnapshots']}"] if raft.get("KeepOldSnapshots") is not None else []),
+            f"  Heartbeat Tick: {raft.get('HeartbeatTick')}",
+            f"  Election Tick: {raft.get('ElectionTick')}",
+            " Dispatcher:",
+            f"  Heartbeat Period: {human_duration((spec.get('Dispatcher') or {}).get('HeartbeatPeriod') or 0)}",
+            " CA Configuration:",
+            f"  Expiry Duration: {human_duration(ca.get('NodeCertExpiry') or 0)}",
+            f"  Force Rotate: {ca.get('ForceRotate') or 0}",
+            f" Autolock Managers: {_yes((spec.get('EncryptionConfig') or {}).get('AutoLockManagers'))}",
+            f" Root Rotation In Progress: {_yes(cluster.get('RootRotationInProgress'))}",
+        ]
+    lines.append(f" Node Address: {swarm.get('NodeAddr')}")
+    managers = sorted(one.get("Addr") or "" for one in swarm.get("RemoteManagers") or [])
+    return [*lines, " Manager Addresses:", *(f"  {one}" for one in managers)] if managers else lines
 
 
 def _lines(info: dict[str, Any]) -> list[str]:
@@ -100,15 +181,18 @@ def _lines(info: dict[str, Any]) -> list[str]:
         f"Cgroup Version: {info.get('CgroupVersion')}",
         "Plugins:",
         *(f" {kind}: {' '.join(found or [])}" for kind, found in (info.get("Plugins") or {}).items() if found),
+        *_cdi(info),
         f"Swarm: {swarm.get('LocalNodeState')}",
+        *_swarm(swarm),
         f"Runtimes: {runtimes}",
         f"Default Runtime: {info.get('DefaultRuntime')}",
         f"Init Binary: {info.get('InitBinary')}",
+        f"containerd version: {(info.get('ContainerdCommit') or {}).get('ID') or ''}",
+        f"runc version: {(info.get('RuncCommit') or {}).get('ID') or ''}",
+        f"init version: {(info.get('InitCommit') or {}).get('ID') or ''}",
         "Security Options:",
         *(
-            " "
-            + option.replace("name=", "").split(",")[0]
-            + "".join(f"\n  {part.replace('=', ': ').title()}" for part in option.split(",")[1:])
+            " " + option.replace("name=", "").split(",")[0] + "".join(f"\n  {_option(part)}" for part in option.split(",")[1:])
             for option in info.get("SecurityOptions") or []
         ),
         f"Kernel Version: {info.get('KernelVersion')}",
@@ -122,6 +206,13 @@ def _lines(info: dict[str, Any]) -> list[str]:
         f"Docker Root Dir: {info.get('DockerRootDir')}",
         f"Debug Mode: {_yes(info.get('Debug'))}",
     ]
+    if info.get("Debug"):
+        lines += [
+            f" File Descriptors: {info.get('NFd')}",
+            f" Goroutines: {info.get('NGoroutines')}",
+            f" System Time: {info.get('SystemTime')}",
+            f" EventsListeners: {info.get('NEventsListener')}",
+        ]
     for key, title in (("HttpProxy", "HTTP Proxy"), ("HttpsProxy", "HTTPS Proxy"), ("NoProxy", "No Proxy")):
         if info.get(key):
             lines.append(f"{title}: {info[key]}")
@@ -138,6 +229,14 @@ def _lines(info: dict[str, Any]) -> list[str]:
     if registry.get("Mirrors"):
         lines += ["Registry Mirrors:", *(f" {mirror}" for mirror in registry["Mirrors"])]
     lines.append(f"Live Restore Enabled: {_yes(info.get('LiveRestoreEnabled'))}")
+    if info.get("ProductLicense"):
+        lines.append(f"Product License: {info['ProductLicense']}")
+    if info.get("DefaultAddressPools"):
+        lines += ["Default Address Pools:", *(f"  Base: {one.get('Base')}, Size: {one.get('Size')}" for one in info["DefaultAddressPools"])]
+    firewall = info.get("FirewallBackend")
+    if firewall:
+        lines.append(f"Firewall Backend: {firewall.get('Driver')}")
+        lines += [f" {pair[0]}: {pair[1]}" for pair in firewall.get("Info") or []]
     return lines
 
 
@@ -145,22 +244,26 @@ def info(cli: Cli, options: Options, args: list[str]) -> int:
     """Shows facts about the engine."""
     import scow
 
-    context = cli.env("DOCKER_CONTEXT") or cli.setting("currentContext") or "default"
     problem = ""
     try:
         facts = cli.client.get("/info")
     except ScowError as exc:
         facts = {}
         problem = exc.message if isinstance(exc, CannotConnect) else f"Error response from daemon: {exc.message}"
+    fmt = options.text("format")
+    plugins: list[dict[str, Any]] = []
+    if fmt in ("", "json") or "Client" in fmt or "json" in fmt:
+        from scow.cli.plugins import described
+
+        plugins = described(cli)
     client = {
         "Debug": False,
         "Version": scow.__version__,
         "Platform": {"Name": "Scow"},
-        "Context": context,
-        "Plugins": [],
+        "Context": cli.context,
+        "Plugins": plugins,
         "Warnings": None,
     }
-    fmt = options.text("format")
     if fmt:
         from scow.gotemplate import Template
 
@@ -169,7 +272,14 @@ def info(cli: Cli, options: Options, args: list[str]) -> int:
         if problem:
             raise ExitCode(1, problem)
         return 0
-    cli.out(f"Client: Scow\n Version:    {scow.__version__}\n Context:    {context}\n Debug Mode: false\n\nServer:\n")
+    text = f"Client: Scow\n Version:    {scow.__version__}\n Context:    {cli.context}\n Debug Mode: false\n"
+    if plugins:
+        text += " Plugins:\n"
+    for one in plugins:
+        text += f"  {one['Name']}: {one.get('ShortDescription', '')} ({one['Vendor']})\n"
+        text += f"    Version:  {one['Version']}\n" if one.get("Version") else ""
+        text += f"    Path:     {one['Path']}\n"
+    cli.out(text + "\nServer:\n")
     if problem:
         raise ExitCode(1, f"ERROR: {problem}\nerrors pretty printing info")
     cli.out("".join(" " + line.replace("\n", "\n ") + "\n" for line in _lines(facts)) + "\n")
