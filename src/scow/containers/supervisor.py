@@ -53,7 +53,8 @@ class ExitSupervisor:
         else:
             try:
                 self.exited(container, exit)
-            except ScowError:
+            except Exception:  # whatever it is, an exit is not lost by it
+                logger.exception("the exit of %s could not be written, it is tried again", container.id[:12])
                 self._parts.supervisor.start(self._exit_later(container, exit), f"exit {container_id[:12]}")
 
     async def _exit_later(self, container: Container, exit: "Exit") -> None:
@@ -63,8 +64,8 @@ class ExitSupervisor:
                 try:
                     self.exited(container, exit)
                     return
-                except ScowError as exc:
-                    logger.error("the exit of %s could not be written, it is tried again: %s", container.id[:12], exc.message)
+                except Exception as exc:
+                    logger.error("the exit of %s could not be written, it is tried again: %s", container.id[:12], exc)
             await asyncio.sleep(_RETRY_SECONDS)
 
     def on_oom(self, container_id: str) -> None:
