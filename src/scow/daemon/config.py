@@ -251,14 +251,12 @@ def check(options: Options) -> None:
     for name, runtime in options.runtimes.items():
         if not isinstance(runtime, dict) or not isinstance(runtime.get("path", ""), str):
             raise InvalidArgument(f"runtimes: {name}: must be an object with a path")
-    from scow.daemon.listeners import parse_host
+    from scow.daemon.listeners import INSECURE, parse_host
 
     for host in options.hosts:
         kind, _ = parse_host(host)
         if kind == "tcp" and not (options.tls or options.tlsverify or options.insecure_tcp):
-            raise InvalidArgument(
-                f"{host}: TCP without TLS makes everybody who reaches it root: use --tlsverify, or --insecure-tcp to allow it"
-            )
+            raise InvalidArgument(f"{host}: {INSECURE}")
 
 
 def _check_network(options: Options) -> None:

@@ -6,6 +6,7 @@ import os
 import socket
 import ssl
 import stat
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from scow import log
@@ -15,10 +16,21 @@ from scow.errors import InvalidArgument, ScowError, Unavailable
 logger = log.get(__name__)
 
 DOCKER_SOCKET = "/var/run/docker.sock"
+INSECURE = "TCP without TLS makes everybody who reaches it root: use --tlsverify, or --insecure-tcp to allow it"
 _FIRST_FD = 3
 _TLS_PORT, _PLAIN_PORT = 2376, 2375
 _MAX_UNIX_PATH = 107
 _BACKLOG = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A listening socket; `path` and `inode` of a unix socket that this daemon made."""
+
+    sock: socket.socket
+    tls: ssl.SSLContext | None = None
+    path: str = ""
+    inode: int = 0
 
 
 def parse_host(text: str) -> tuple[str, str]:
@@ -41,26 +53,35 @@ def addresses(options: Options) -> list[str]:
     return hosts
 
 
-def open_all(options: Options) -> list[tuple[socket.socket, ssl.SSLContext | None]]:
+def open_all(options: Options) -> list[Opened]:
     """Bind every address. All or none. Raises ScowError."""
-    opened: list[tuple[socket.socket, ssl.SSLContext | None]] = []
+    opened: list[Opened] = []
+    secure = options.tls or options.tlsverify
+    tls: ssl.SSLContext | None = None
     try:
-        tls: ssl.SSLContext | None = None
         for text in addresses(options):
             kind, rest = parse_host(text)
             if kind == "unix":
-                opened.append((_unix(rest, options), None))
-            elif kind == "fd":
-                opened += [(sock, None) for sock in _inherited()]
+                sock = _unix(rest, options)
+                opened.append(Opened(sock, None, rest, os.lstat(rest).st_ino))
+                continue
+            if kind == "fd":
+                found = _inherited()
             else:
-                if options.tls or options.tlsverify:
-                    tls = tls or context(options)
-                opened += [(sock, tls) for sock in _tcp(rest, tls is not None)]
-                if tls is None:
-                    logger.warning("the API is open to everybody who reaches this TCP address, without TLS")
+                tls = tls or (context(options) if secure else None)
+                found = _tcp(rest, secure)
+            for sock in found:
+                plain = sock.family == socket.AF_UNIX
+                tls = tls or (context(options) if secure and not plain else None)
+                opened.append(Opened(sock, None if plain else tls))
+                if not plain and not secure:
+                    if not options.insecure_tcp:
+                        raise InvalidArgument(f"{text}: {INSECURE}")
+                    logger.warning("the API is open to everybody who reaches %s, without TLS", sock.getsockname()[:2])
     except BaseException:
-        for sock, _ in opened:
-            sock.close()
+        remove(opened)
+        for entry in opened:
+            entry.sock.close()
         raise
     return opened
 
@@ -171,10 +192,10 @@ def context(options: Options) -> ssl.SSLContext:
     return tls
 
 
-def remove_all(options: Options) -> None:
-    """Take the unix sockets away at the end."""
-    for text in addresses(options):
-        kind, rest = parse_host(text)
-        if kind == "unix":
+def remove(opened: list[Opened]) -> None:
+    """Take the unix sockets away that are ours still: not the service manager's, not those that another daemon put in their place."""
+    for entry in opened:
+        if entry.path:
             with contextlib.suppress(OSError):
-                os.unlink(rest)
+                if os.lstat(entry.path).st_ino == entry.inode:
+                    os.unlink(entry.path)

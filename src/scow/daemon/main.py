@@ -111,14 +111,16 @@ async def _main(options: "Options", flags: dict[str, Any]) -> int:
     reloader = Reloader(options, flags, {})
     reloader.add("log level", lambda new: log.setup(new.level, new.log_format == "json"))
     _signals(loop, stop, reloader)
+    opened: list[listeners.Opened] = []
 
     async def listen() -> None:
-        for sock, tls in listeners.open_all(options):
-            await server.listen(sock, tls)
+        opened.extend(listeners.open_all(options))
+        for entry in opened:
+            await server.listen(entry.sock, entry.tls)
 
     async def close() -> None:
         server.stop_listening()
-        listeners.remove_all(options)
+        listeners.remove(opened)
         await server.close(_CONNECTION_GRACE)
         await tasks.close()
 

@@ -316,6 +316,7 @@ class Facts:
             running=sum(state.running for state in states) - paused,
             paused=paused,
             images=len(self._parts.images.store.all()),
+            listeners=self._parts.bus.listeners,
         )
         return info.info(facts, counts, 1)
 

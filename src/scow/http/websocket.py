@@ -20,6 +20,8 @@ _GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _MAX_MESSAGE = 1 << 20
 _CHUNK = 32 << 10
 _TEXT, _BINARY, _CLOSE, _PING, _PONG = 1, 2, 8, 9, 10
+_NORMAL, _PROTOCOL_ERROR = 1000, 1002
+_CLOSE_SECONDS = 5.0
 
 
 def accept_head(head: Head) -> bytes:
@@ -78,49 +80,72 @@ def next_frame(buffer: bytes) -> tuple[int, bytes, int] | None:
 def bridge(sock: socket.socket, early: bytes, start: Callable[[Any, str], Any]) -> socket.socket:
     """A plain socket that speaks for the WebSocket on `sock`; the bridge closes `sock`."""
     outer, inner = hijack.pair()
-    start(_run(sock, early, inner), "websocket")
+    start(_Bridge(sock, inner).run(early), "websocket")
     return outer
 
 
-async def _run(sock: socket.socket, early: bytes, inner: socket.socket) -> None:
-    loop = asyncio.get_running_loop()
-    incoming = loop.create_task(_incoming(sock, early, inner))
-    try:
+class _Bridge:
+    """Moves bytes between a WebSocket and a plain socket until either side is done; closes both."""
+
+    def __init__(self, sock: socket.socket, inner: socket.socket) -> None:
+        self._sock = sock
+        self._inner = inner
+        self._sending = asyncio.Lock()
+
+    async def run(self, early: bytes) -> None:
+        outgoing = asyncio.get_running_loop().create_task(self._outgoing())
+        try:
+            code = await self._incoming(early)
+            if code and not outgoing.done():
+                # a WebSocket has no half-close: a client that says Close takes nothing any more
+                outgoing.cancel()
+                await asyncio.gather(outgoing, return_exceptions=True)
+                with contextlib.suppress(OSError, TimeoutError):
+                    await asyncio.wait_for(self._send(_CLOSE, struct.pack(">H", code)), _CLOSE_SECONDS)
+        finally:
+            outgoing.cancel()
+            await asyncio.gather(outgoing, return_exceptions=True)
+            self._inner.close()
+            self._sock.close()
+
+    async def _send(self, kind: int, payload: bytes) -> None:
+        async with self._sending:
+            await asyncio.get_running_loop().sock_sendall(self._sock, frame(kind, payload))
+
+    async def _outgoing(self) -> None:
+        loop = asyncio.get_running_loop()
         with contextlib.suppress(OSError):
-            while data := await loop.sock_recv(inner, _CHUNK):
-                await loop.sock_sendall(sock, frame(_BINARY, data))
-            await loop.sock_sendall(sock, frame(_CLOSE, struct.pack(">H", 1000)))
-    finally:
-        incoming.cancel()
-        await asyncio.gather(incoming, return_exceptions=True)
-        inner.close()
-        sock.close()
+            while data := await loop.sock_recv(self._inner, _CHUNK):
+                await self._send(_BINARY, data)
+            await self._send(_CLOSE, struct.pack(">H", _NORMAL))
+        for sock in (self._sock, self._inner):  # wakes the other direction
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
 
-
-async def _incoming(sock: socket.socket, early: bytes, inner: socket.socket) -> None:
-    loop = asyncio.get_running_loop()
-    buffer = early
-    with contextlib.suppress(OSError, BadRequest):
-        while True:
-            while (found := next_frame(buffer)) is not None:
-                kind, payload, used = found
-                buffer = buffer[used:]
-                if kind == _CLOSE:
-                    return await _end(inner)
-                if kind == _PING:
-                    await loop.sock_sendall(sock, frame(_PONG, payload[:125]))
-                elif kind in (0, _TEXT, _BINARY) and payload:
-                    await loop.sock_sendall(inner, payload)
-            data = await loop.sock_recv(sock, _CHUNK)
-            if not data:
-                break
-            buffer += data
-    await _end(inner)
-
-
-async def _end(inner: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        inner.shutdown(socket.SHUT_WR)
+    async def _incoming(self, early: bytes) -> int:
+        """Messages to bytes until the client is done; the code to say goodbye with, 0 when the client is gone."""
+        loop = asyncio.get_running_loop()
+        buffer = early
+        try:
+            while True:
+                while (found := next_frame(buffer)) is not None:
+                    kind, payload, used = found
+                    buffer = buffer[used:]
+                    if kind == _CLOSE:
+                        return _NORMAL
+                    if kind == _PING:
+                        await self._send(_PONG, payload[:125])
+                    elif kind in (0, _TEXT, _BINARY) and payload:
+                        with contextlib.suppress(OSError):  # a program that takes no input may have output still
+                            await loop.sock_sendall(self._inner, payload)
+                data = await loop.sock_recv(self._sock, _CHUNK)
+                if not data:
+                    return 0
+                buffer += data
+        except BadRequest:
+            return _PROTOCOL_ERROR
+        except OSError:
+            return 0
 
 
 def client_frame(kind: int, payload: bytes) -> bytes:
