@@ -73,6 +73,11 @@ class EventBus:
         """The remembered events, oldest first."""
         return list(self._ring)
 
+    @property
+    def listeners(self) -> int:
+        """How many subscriptions there are."""
+        return len(self._subscribers)
+
     def subscribe(self) -> Subscription:
         """Receive every event from now on, until `close`."""
         subscription = Subscription(self)
