@@ -11,7 +11,7 @@ from pathlib import Path
 from scow.errors import InvalidArgument
 from scow.kernel import inroot
 
-_LIMIT = 8 << 20
+_LIMIT = 2 << 20  # parsing more would hold everything up for seconds
 _MAX_ID = (1 << 31) - 1
 
 
@@ -96,7 +96,7 @@ def resolve_user(root: Path | str, user: str, groups: Iterable[str] = ()) -> Res
     if group:
         gid = _find_group(all_groups, group)
     elif account is not None:
-        extra = [g.gid for g in all_groups if account.name in g.members]
+        extra = [_checked(g.gid) for g in all_groups if account.name in g.members]
     for text in groups:
         extra.append(_find_group(all_groups, text))
     # The main group belongs into the list too: without it a process could drop it and gain where the group is denied.
