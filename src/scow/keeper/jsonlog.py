@@ -7,7 +7,7 @@ import time
 
 PARTIAL = 16 * 1024  # Docker's longest record text; a longer line is cut into records without newline
 
-_PLAIN = bytes(code for code in range(256) if code == 10 or (code >= 32 and code not in b'"\\<>&'))
+_HEAD = b'{"log":"'
 _TABLE = {code: f"\\u{code:04x}".encode() for code in range(32)} | {60: b"\\u003c", 62: b"\\u003e", 38: b"\\u0026"}
 _TABLE |= {10: b"\\n", 13: b"\\r", 34: b'\\"', 92: b"\\\\"}
 # the backslash first: the others bring backslashes of their own
@@ -26,25 +26,26 @@ def stamp(ns: int) -> str:
     return f"{_second[1]}{fraction}Z"
 
 
-def encode(text: bytes, stream: str, ns: int, attrs: str = "") -> bytes:
-    """Records of `text`: whole lines, with at most a last piece without newline (a partial record)."""
+def pieces(text: bytes, stream: str, ns: int, attrs: str = "") -> list[bytes]:
+    """Records of `text`, in pieces for one vectored write: whole lines, with at most a last piece without newline (a partial record)."""
     if not text.isascii():
         try:
             text.decode()
         except UnicodeDecodeError:
             text = text.decode("utf-8", "replace").encode()
-    special = text.translate(None, _PLAIN)
-    if special:
-        for raw, escaped in _BYTES:
-            if raw in special:
-                text = text.replace(raw, escaped)
+    # looking for each of them takes 0.6 ns a byte, one pass of `translate` 0.9
+    for raw, escaped in _BYTES:
+        if raw in text:
+            text = text.replace(raw, escaped)
     tail = f'","stream":"{stream}",{attrs}"time":"{stamp(ns)}"}}\n'.encode()
-    head = b'{"log":"'
     if text.endswith(b"\n"):
-        body, last = text[:-1], b"\\n" + tail
-    else:
-        body, last = text, tail
-    return b"".join((head, body.replace(b"\n", b"\\n" + tail + head), last))
+        return [_HEAD, text[:-1].replace(b"\n", b"\\n" + tail + _HEAD), b"\\n" + tail]
+    return [_HEAD, text.replace(b"\n", b"\\n" + tail + _HEAD), tail]
+
+
+def encode(text: bytes, stream: str, ns: int, attrs: str = "") -> bytes:
+    """The `pieces` as one."""
+    return b"".join(pieces(text, stream, ns, attrs))
 
 
 def cut(data: bytes, final: bool = False) -> tuple[list[bytes], int]:

@@ -37,11 +37,9 @@ class LogFile:
             os.ftruncate(self._fd, size)
             self.size = size
 
-    def encode(self, texts: list[bytes], stream: str, ns: int) -> bytes:
-        """The records of `texts`."""
-        if len(texts) == 1:
-            return jsonlog.encode(texts[0], stream, ns, self._attrs)
-        return b"".join([jsonlog.encode(text, stream, ns, self._attrs) for text in texts])
+    def encode(self, texts: list[bytes], stream: str, ns: int) -> list[bytes]:
+        """The records of `texts`, in pieces for `write`."""
+        return [piece for text in texts for piece in jsonlog.pieces(text, stream, ns, self._attrs)]
 
     def rotate_if_full(self) -> None:
         """Start a new file once the current one has reached its bound."""
@@ -49,9 +47,19 @@ class LogFile:
             with contextlib.suppress(OSError):
                 self._rotate()
 
-    def write(self, records: bytes) -> None:
-        """Append whole records."""
-        view = memoryview(records)
+    def write(self, pieces: list[bytes]) -> None:
+        """Append whole records, given in pieces."""
+        total = sum(map(len, pieces))
+        with contextlib.suppress(OSError):
+            count = os.writev(self._fd, pieces)
+            self.size += count
+            if count == total:
+                return
+            total -= count
+        self._write_rest(b"".join(pieces), total)
+
+    def _write_rest(self, records: bytes, left: int) -> None:
+        view = memoryview(records)[len(records) - left :]
         try:
             while view:
                 count = os.write(self._fd, view)

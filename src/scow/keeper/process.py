@@ -4,6 +4,7 @@ Output goes pipe → clients and log, in turns bounded by time so that no proces
 """
 
 import contextlib
+import fcntl
 import os
 import socket
 import time
@@ -16,10 +17,12 @@ from scow.keeper.logfile import LogFile
 from scow.keeper.loop import IN, OUT, Loop
 from scow.kernel import tty
 
-_TURN = 0.004  # seconds one stream may take of a turn of the loop
+_TURN = 0.002  # seconds one stream may take of a turn of the loop
 _READ = 128 * 1024
 _DRAIN = 4 << 20  # most that is taken of a stream after the process has ended, before the exit is told
 _CALM = 0.001  # pause for a writer of many small pieces: fewer, larger reads
+_FLOOD = 60 * 1024  # a pipe this full made its writer wait: it gets a larger one, as few do that (root's pipes are 64 MB together)
+_PIPE = 256 * 1024
 _SILENT = 1.0  # an output that ends is most of the time a process that ends
 
 
@@ -34,6 +37,7 @@ class Stream:
         self._region = region
         self._small = 0
         self._calm = False
+        self._grown = False
         self.open = True
         os.set_blocking(fd, False)
         if region is not None and process.log is not None:
@@ -64,9 +68,14 @@ class Stream:
             if self._small >= 4:
                 self._calm = True
                 self._process.loop.after(_CALM, self._calmed)
-        else:
-            self._small = 0
+        elif taken > _FLOOD and not self._grown:
+            self._grow()
         self.watch()
+
+    def _grow(self) -> None:
+        self._grown = True
+        with contextlib.suppress(OSError):  # a terminal, or too many large pipes
+            fcntl.fcntl(self.fd, fcntl.F_SETPIPE_SZ, _PIPE)
 
     def _calmed(self) -> None:
         self._calm = False
