@@ -6,6 +6,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+
 from tests.support.boxes import attempt, execute, image, shell
 from tests.support.tars import entry
 
@@ -17,7 +18,7 @@ ATTEMPTS = {
     "sysrq": "echo h > /proc/sysrq-trigger",
     "uevent helper": "echo /x > /sys/kernel/uevent_helper",
     "a device's rescan": "echo 1 > /sys/bus/pci/rescan",
-    "notify on release": "find /sys/fs/cgroup/ -name notify_on_release | while read f; do echo 1 > $f && echo escaped-$((1+1)); done; false",
+    "notify on release": "find /sys/fs/cgroup/ -name notify_on_release | while read f; do echo 1 > $f && echo escaped-$f; done; false",
     "release agent": "find /sys/fs/cgroup/ -name release_agent | while read f; do echo /x > $f && echo escaped-$((1+1)); done; false",
     "a control group": "for d in /sys/fs/cgroup/*; do mkdir $d/x && echo escaped-$((1+1)); done; false",
     "device rules": "for f in /sys/fs/cgroup/devices/devices.allow; do echo a > $f && echo escaped-$((1+1)); done; false",
@@ -183,19 +184,25 @@ def test_users_that_are_not_what_they_seem(engine):
     engine.api("DELETE", f"/containers/{made}?force=1")
 
 
+def both(**kind):
+    """The two account files as something else; a link may lead elsewhere for each."""
+    links = kind.pop("links", ("", ""))
+    return [entry(path, link=link, **kind) for path, link in zip(("etc/passwd", "etc/group"), links, strict=True)]
+
+
 def odd_accounts(tmp_path):
     victim = tmp_path / "passwd"
     victim.write_text("hostuser:x:0:0::/:/bin/sh\n")
     return {
-        "fifo": [entry("etc/passwd", type=tarfile.FIFOTYPE), entry("etc/group", type=tarfile.FIFOTYPE)],
-        "device": [entry("etc/passwd", type=tarfile.CHRTYPE, device=(1, 5)), entry("etc/group", type=tarfile.CHRTYPE, device=(1, 5))],
-        "terminal": [entry("etc/passwd", type=tarfile.CHRTYPE, device=(5, 2)), entry("etc/group", type=tarfile.CHRTYPE, device=(5, 0))],
-        "endless": [entry("etc/passwd", type=tarfile.SYMTYPE, link="/dev/zero"), entry("etc/group", type=tarfile.SYMTYPE, link="/dev/zero")],
-        "outside": [entry("etc/passwd", type=tarfile.SYMTYPE, link=str(victim)), entry("etc/group", type=tarfile.SYMTYPE, link="/proc/1/root/etc/group")],
-        "itself": [entry("etc/passwd", type=tarfile.SYMTYPE, link="passwd"), entry("etc/group", type=tarfile.SYMTYPE, link="group")],
+        "fifo": both(type=tarfile.FIFOTYPE),
+        "device": both(type=tarfile.CHRTYPE, device=(1, 5)),
+        "terminal": both(type=tarfile.CHRTYPE, device=(5, 2)),
+        "endless": both(type=tarfile.SYMTYPE, links=("/dev/zero", "/dev/zero")),
+        "outside": both(type=tarfile.SYMTYPE, links=(str(victim), "/proc/1/root/etc/group")),
+        "itself": both(type=tarfile.SYMTYPE, links=("passwd", "group")),
         "large": [entry("etc/passwd", b"x:y:z\n" * (2 << 20)), entry("etc/group", b"\0" * (12 << 20))],
-        "folder": [entry("etc/passwd", type=tarfile.DIRTYPE, mode=0o755), entry("etc/group", type=tarfile.DIRTYPE, mode=0o755)],
-    }  # fmt: skip
+        "folder": both(type=tarfile.DIRTYPE, mode=0o755),
+    }
 
 
 @pytest.mark.parametrize("kind", ["fifo", "device", "terminal", "endless", "outside", "itself", "large", "folder"])

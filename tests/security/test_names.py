@@ -3,6 +3,7 @@
 import os
 
 import pytest
+
 from tests.support.engine import until
 
 UP = ("../../../../tmp/x", "..", "../evil", "a/../../b", "/etc/passwd", "x\x00y", "%2e%2e%2fevil", "..%2fevil", "a\nb", "\u202e", "-x", ".")
