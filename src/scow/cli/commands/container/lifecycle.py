@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from scow.cli.command import Cli
     from scow.cli.flags import Options
 
-from scow.cli.command import Command, each
+from scow.cli.command import Command, ExitCode, daemon_error, each
 from scow.client.api import container_path
 from scow.errors import ScowError
 
@@ -55,7 +55,12 @@ def rename(cli: Cli, options: Options, args: list[str]) -> int:
     old, new = args[0].strip(), args[1].strip()
     if not old or not new:
         raise ScowError("Error: Neither old nor new names may be empty")
-    cli.client.post(container_path(old, "rename"), {"name": new})
+    try:
+        cli.client.post(container_path(old, "rename"), {"name": new})
+    except ScowError as exc:
+        if not hasattr(exc, "status"):
+            raise
+        raise ExitCode(1, f"{daemon_error(exc.message)}\nError: failed to rename container named {old}") from None
     return 0
 
 

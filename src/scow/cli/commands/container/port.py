@@ -30,7 +30,7 @@ def port(cli: Cli, options: Options, args: list[str]) -> int:
         wanted = f"{number}/{protocol if slash else 'tcp'}"
         found = ports.get(wanted)
         if not found:
-            raise ScowError(f"no public port '{wanted}' published for {args[0]}")
+            raise ScowError(f"Error: No public port '{args[1]}' published for {args[0]}")
         cli.out("".join(line + "\n" for line in sorted(place(one) for one in found)))
         return 0
     lines = [(int(name.partition("/")[0]), name, place(one)) for name, found in ports.items() for one in found or []]

@@ -27,7 +27,7 @@ def run(cli: Cli, options: Options, args: list[str]) -> int:
     try:
         return each(cli, args, act)
     except ExitCode as exc:
-        raise ExitCode(1, f"{exc.message}\nfailed to start containers: {', '.join(_failed(args, exc.message))}") from None
+        raise ExitCode(1, f"{exc.message}\nError: failed to start containers: {', '.join(_failed(args, exc.message))}") from None
 
 
 def _failed(args: list[str], message: str) -> list[str]:

@@ -79,7 +79,7 @@ def rows_of(image: dict[str, Any], digests: bool, trunc: bool, now: float) -> li
         "Size": human_size(size, 3),
         "Tag": NONE,
         "UniqueSize": "N/A" if shared == -1 else human_size(size - shared),
-        "VirtualSize": human_size(size, 3),
+        "VirtualSize": human_size(size),
     }
     return [{**common, "Repository": repo, "Tag": tag, "Digest": digest} for repo, tag, digest in names_of(image, digests)]
 

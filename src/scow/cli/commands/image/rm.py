@@ -39,7 +39,10 @@ def tag(cli: Cli, options: Options, args: list[str]) -> int:
     """Gives an image another name."""
     from scow.reference import Reference
 
-    target = Reference.parse(args[1])
+    try:
+        target = Reference.parse(args[1])
+    except ScowError as exc:
+        raise ScowError(f'Error parsing reference: "{args[1]}" is not a valid repository/tag: {exc.message}') from None
     if target.digest:
         raise ScowError("refusing to create a tag with a digest reference")
     cli.client.post(image_path(args[0], "tag"), {"repo": target.name, "tag": target.tagged().tag})

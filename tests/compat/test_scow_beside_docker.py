@@ -1,0 +1,117 @@
+"""scow in docker's place: on one engine, the same words give the same output, errors and exit codes."""
+
+import json
+import re
+
+import pytest
+
+from tests.support.cli import Cli, Done
+from tests.support.engine import Engine
+
+_TIMES = re.compile(r"(?:Less than a second|About a minute|About an hour|\d+ (?:second|minute|hour)s?)(?: ago)?")
+
+
+@pytest.fixture(scope="module")
+def things(engine: Engine) -> Engine:
+    """A running, an exited and a created container, a network, volumes and a second image."""
+    engine.api("POST", "/networks/create", {"Name": "net", "Labels": {"a": "b"}})
+    engine.api("POST", "/volumes/create", {"Name": "data", "Labels": {"a": "b"}})
+    host = {"PortBindings": {"80/tcp": [{"HostPort": "18081"}]}, "Binds": ["data:/data", "/tmp:/host:ro"], "NetworkMode": "net"}
+    exposed = {"80/tcp": {}, "81/udp": {}}
+    engine.container("sleep", "1000", name="one", Labels={"a": "b", "c": "d"}, ExposedPorts=exposed, HostConfig=host)
+    done = engine.container("sh", "-c", "echo out; echo err >&2; exit 3", name="two", HostConfig={"Memory": 64 << 20})
+    engine.wait(done)
+    engine.create("echo", "a long command with many words in it", name="three", Tty=True)
+    engine.api("POST", "/images/busybox/tag?repo=local/other&tag=1.0")
+    return engine
+
+
+def plain(text: str, program: str) -> list[str]:
+    """Lines without times and random names, without the program's name and without the width of columns."""
+    text = re.sub(rf"(?<![\w/+]){program}(?=[ :])", "docker", _TIMES.sub("T", text))
+    text = re.sub(r"endpoint \w+ \([0-9a-f]{64}\)", "endpoint NAME (ID)", text)
+    return [re.sub(r"\s{2,}", "  ", line).strip() for line in text.splitlines()]
+
+
+def _documents(text: str, program: str) -> list[object]:
+    return [json.loads(line) for line in sorted(plain(text, program))]
+
+
+def both(docker: Cli, scow: Cli, args: tuple[str, ...], stdin: bytes = b"") -> tuple[Done, Done]:
+    return docker(*args, code=None, stdin=stdin), scow(*args, code=None, stdin=stdin)
+
+
+SAME = [
+    "ps", "ps -a", "ps -aq", "ps -a --no-trunc", "ps -n 1", "ps -l", "ps -a --filter status=exited", "ps -a --format json",
+    "ps -a --format {{.Names}}:{{.Status}}:{{.Ports}}:{{.Labels}}:{{.Mounts}}:{{.Networks}}", "ps --filter bad=x", "container ls -a",
+    "images", "images -q", "images --no-trunc", "images --digests", "images --format {{.ID}}|{{.Tag}}|{{.Size}}",
+    "images --filter reference=local/*", "images nosuch", "image ls --format json", "history busybox", "history --no-trunc -q busybox",
+    "inspect one", "inspect two three", "inspect -f {{.State.ExitCode}} two", "inspect -s one", "inspect nosuch", "inspect one nosuch",
+    "inspect --type image busybox", "inspect --type volume data", "inspect --type nosuch x", "image inspect busybox",
+    "image inspect nosuch", "volume ls", "volume ls -q", "volume ls --format json", "volume inspect data", "volume inspect nosuch",
+    "volume ls --filter dangling=true", "network ls", "network ls -q --no-trunc", "network ls --filter driver=host",
+    "network inspect net", "network inspect nosuch", "network ls --format {{.Name}}", "port one", "port one 80/tcp", "port one 99",
+    "port nosuch", "logs two", "logs --tail 1 two", "logs nosuch", "diff one", "top one -o pid,args", "top two",
+    "version -f {{.Server.Version}}", "info -f {{.Driver}}", "wait two", "system df --format {{.Type}}",
+    "container inspect -f {{json.Mounts}} one", "container inspect -f {{json.Config.Env}} one",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", SAME)
+def test_looking(docker: Cli, scow: Cli, things: Engine, words: str) -> None:
+    theirs, ours = both(docker, scow, tuple(word.replace("json.", "json .") for word in words.split()))
+    assert ours.code == theirs.code, (ours, theirs)
+    if ours.out.startswith("{"):  # JSON of its own escapes
+        assert _documents(ours.out, "scow") == _documents(theirs.out, "docker")
+        return
+    # docker shows the names of one image in random order
+    order = sorted if words.startswith("image") else list
+    assert order(plain(ours.out, "scow")) == order(plain(theirs.out, "docker"))
+    assert plain(ours.err, "scow") == plain(theirs.err, "docker")
+
+
+FAILING = [
+    "run --rm busybox nosuch", "run --rm busybox /etc", "run --rm busybox sh -c exit\t7", "run --rm --nosuch busybox",
+    "run --rm --pull never nosuch:1", "run --rm -m 1k busybox", "run --rm --name one busybox", "run --rm -p 18081:1 busybox",
+    "run --rm -v nosuch/x:/y busybox", "run --rm --network nosuch busybox", "run --rm --user nosuch busybox", "run --rm -it busybox true",
+    "run -d --rm --restart always busybox", "run", "create", "create --name !! busybox", "exec one sh -c exit\t9", "exec one nosuch",
+    "exec two true", "exec nosuch true", "exec", "start nosuch", "start one nosuch", "stop nosuch", "kill two", "kill -s BAD one",
+    "rm one", "rm nosuch", "rm -f nosuch", "rmi nosuch", "rename one two", "pause two", "unpause one", "restart nosuch",
+    "cp nosuch:/x /tmp", "cp one:/nosuch /tmp", "cp /nosuch one:/tmp", "volume rm data", "volume rm nosuch", "volume rm -f nosuch",
+    "volume create !!", "network rm net", "network rm bridge", "network rm nosuch", "network create bridge", "network connect nosuch one",
+    "network disconnect net two", "tag nosuch x", "tag busybox UPPER", "save nosuch", "load -i /nosuch", "import /nosuch",
+    "export nosuch", "commit nosuch", "update -m 1k one", "attach two", "nosuch", "network nosuch", "ps extra", "images a b", "logs",
+    "inspect", "wait nosuch", "top nosuch", "diff nosuch", "container prune --filter bad=x -f",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("words", FAILING)
+def test_refusals(docker: Cli, scow: Cli, things: Engine, words: str) -> None:
+    args = tuple(word.replace("\t", " ") for word in words.split(" "))
+    theirs, ours = both(docker, scow, args)
+    assert ours.code == theirs.code, (ours, theirs)
+    assert plain(ours.out, "scow") == plain(theirs.out, "docker")
+    theirs_lines, ours_lines = plain(theirs.err, "docker"), plain(ours.err, "scow")
+    # what the engine says is said by both; how a command is used may be worded by each
+    said = [re.sub(r"[0-9a-f]{64}", "ID", line) for line in theirs_lines if "Error" in line]
+    assert [re.sub(r"[0-9a-f]{64}", "ID", line) for line in ours_lines if "Error" in line] == said
+    assert bool(ours_lines) == bool(theirs_lines)
+
+
+def test_doing(docker: Cli, scow: Cli, things: Engine) -> None:
+    for program in (docker, scow):
+        assert program("run", "--rm", "-i", "busybox", "cat", stdin=b"through").out == "through"
+        made = program("create", "--name", "made", "busybox", "sh", "-c", "echo out; echo err >&2; exit 4").out
+        assert len(made) == 64
+        done = program("start", "-a", "made", code=4)
+        assert (done.out, done.err) == ("out", "err")
+        assert program("commit", "made", "copy").out.startswith("sha256:")
+        assert program("rmi", "copy").lines[0] == "Untagged: copy:latest"
+        assert program("rename", "made", "named").out == ""
+        assert program("rm", "named").out == "named"
+        assert program("volume", "create", "vol").out == "vol"
+        assert program("volume", "rm", "vol").out == "vol"
+        assert len(program("network", "create", "other").out) == 64
+        assert program("network", "rm", "other").out == "other"
+        assert program("kill", "one").out == "one"
+        assert program("start", "one").out == "one"
