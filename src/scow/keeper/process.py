@@ -138,6 +138,7 @@ class Stream:
             return
         self.open = False
         self._store(final=True)
+        self._region = None  # unmapped now, not when the cycles of this process are collected
         self._process.loop.forget(self.fd)
         os.close(self.fd)
         self._process.stream_ended()
