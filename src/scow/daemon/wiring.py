@@ -143,6 +143,9 @@ async def build(options: Options, app: App, reloader: Reloader, lifecycle: Lifec
     paths = options.paths
     for folder in (paths.data / "containers", paths.run / "bundles", paths.run / "netns", paths.run / "views"):
         folder.mkdir(parents=True, exist_ok=True, mode=0o711)
+    # users of the host must not walk into images, volumes and running containers: setuid programs lie in there
+    for folder in (paths.data, paths.run / "bundles", paths.run / "views"):
+        folder.chmod(0o710)
     bus = EventBus()
     db = Database(paths.data / "meta.db")
 
