@@ -7,6 +7,7 @@ descriptors attached; the answer one JSON object. It dies with the daemon's main
 import contextlib
 import ctypes
 import errno
+import itertools
 import json
 import os
 import signal
@@ -177,9 +178,25 @@ def _lower_lookup(old_root: int, lowers: list[str]) -> Callable[[bytes], tuple[i
     return look
 
 
-def _source(fd: int, watch: Callable[[bytes], None] | None = None, raw: Callable[[bytes], None] | None = None) -> tuple[Source, str]:
-    """The plain bytes behind a descriptor, and how they were compressed. `raw` sees what is read, `watch` what comes out."""
-    read = streams.chunks(fd)
+def _stored(fd: int, size: int) -> Iterator[bytes]:
+    """The first `size` bytes of a file; behind them the next write goes."""
+    left = size
+    while left:
+        data = os.read(fd, min(left, streams.CHUNK))
+        if not data:
+            raise Malformed("the stored beginning of the stream is gone")
+        left -= len(data)
+        yield data
+
+
+def _source(
+    fd: int,
+    watch: Callable[[bytes], None] | None = None,
+    raw: Callable[[bytes], None] | None = None,
+    before: Iterator[bytes] | None = None,
+) -> tuple[Source, str]:
+    """Plain bytes behind a descriptor, `before` first, and how they were compressed. `raw` sees what is read, `watch` what comes out."""
+    read = streams.chunks(fd) if before is None else itertools.chain(before, streams.chunks(fd))
     first = next(read, b"")
     compression = streams.detect(first)
     streams.load(compression)
@@ -198,16 +215,19 @@ def _source(fd: int, watch: Callable[[bytes], None] | None = None, raw: Callable
 
 
 def do_unpack(job: Job, fds: list[int]) -> Job:
-    """fds: the stream, and (with `keep`) a file that gets its bytes as they came."""
+    """fds: the stream, and (with `keep`) a file that gets its bytes as they came. Its first `have` bytes (six or more) are there."""
     plain = Hasher() if job.get("hash") else None
     raw = Hasher() if job.get("keep") else None
 
     def keep(chunk: bytes) -> None:
         assert raw is not None
+        known = raw.size < have
         raw.update(chunk)
-        write_all(fds[1], chunk)
+        if not known:
+            write_all(fds[1], chunk)
 
-    source, compression = _source(fds[0], plain.update if plain else None, keep if raw else None)
+    have = int(job.get("have") or 0) if raw else 0
+    source, compression = _source(fds[0], plain.update if plain else None, keep if raw else None, _stored(fds[1], have) if have else None)
     owner = job.get("owner")
     options = Options(bool(job.get("layer")), bool(job.get("base")), bool(job.get("strict_kind")), (owner[0], owner[1]) if owner else None)
     spent = False
@@ -349,6 +369,24 @@ def do_hash(job: Job, fds: list[int]) -> Job:
     return {"compression": compression, "size": plain.size, "digest": plain.digest(), "raw_size": raw.size, "raw_digest": raw.digest()}
 
 
+def do_compress(job: Job, fds: list[int]) -> Job:
+    """The plain bytes of the file fds[0] as gzip into fds[1]; the digest and size of that. The same bytes always give the same."""
+    from isal import isal_zlib
+
+    engine = isal_zlib.compressobj(3, wbits=31)
+    hasher = Hasher()
+
+    def sink(data: bytes) -> None:
+        if data:
+            hasher.update(data)
+            write_all(fds[1], data)
+
+    source, _ = _source(fds[0], lambda chunk: sink(engine.compress(chunk)))
+    source.drain()
+    sink(engine.flush())
+    return {"size": hasher.size, "digest": hasher.digest()}
+
+
 def do_remove(job: Job, fds: list[int]) -> Job:
     """Remove trees."""
     for path in job["paths"]:
@@ -373,6 +411,7 @@ JOBS: dict[str, Callable[[Job, list[int]], Job]] = {
     "split": do_split,
     "join": do_join,
     "hash": do_hash,
+    "compress": do_compress,
     "remove": do_remove,
     "usage": do_usage,
     "changes": do_changes,

@@ -1,6 +1,7 @@
 """The content store on a local disk.
 
 A blob appears under its digest by rename, so it is whole or absent; what is left in `ingest/` after a crash is removed by `recover`.
+`partial/` keeps the bytes of broken-off downloads for the next try, until `expire`.
 """
 
 import contextlib
@@ -9,12 +10,14 @@ import os
 import re
 import secrets
 import shutil
+import time
 from pathlib import Path
 
 from scow.errors import DataLoss, Internal, InvalidArgument, NotFound
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
 _SMALL_MAX = 32 << 20
+_KEPT_SECONDS = 24 * 3600.0
 
 
 def check(digest: str) -> str:
@@ -53,6 +56,8 @@ class ContentStore:
     def __init__(self, root: Path) -> None:
         self._blobs = root / "blobs" / "sha256"
         self._ingest = root / "ingest"
+        self._partial = root / "partial"
+        self._partial.mkdir(parents=True, exist_ok=True)
         self._blobs.mkdir(parents=True, exist_ok=True)
         self._ingest.mkdir(parents=True, exist_ok=True)
 
@@ -114,6 +119,29 @@ class ContentStore:
             raise Internal(f"cannot store content: {(error.strerror or str(error)).lower()}") from error
         return digest
 
+    def partial(self, digest: str) -> Path:
+        """Where bytes of a download that is not whole are kept for the next try. Raises InvalidArgument."""
+        return self._partial / check(digest).removeprefix("sha256:")
+
+    def demote(self, digest: str) -> None:
+        """Make a blob that nothing uses a finished download again, so that the next try finds it; absent is fine."""
+        with contextlib.suppress(FileNotFoundError):
+            path = self.path(digest)
+            path.rename(self.partial(digest))
+            os.utime(self.partial(digest))
+
+    def expire(self, seconds: float, keep: "set[str] | frozenset[str]" = frozenset()) -> int:
+        """Remove kept bytes of downloads (but those in `keep`) that nobody went on with for so long; how many bytes."""
+        freed = 0
+        before = time.time() - seconds
+        for entry in os.scandir(self._partial):
+            with contextlib.suppress(FileNotFoundError):
+                info = entry.stat(follow_symlinks=False)
+                if info.st_mtime <= before and "sha256:" + entry.name not in keep:
+                    os.unlink(entry.path)
+                    freed += info.st_size
+        return freed
+
     def delete(self, digest: str) -> None:
         """Remove a blob; absent is fine."""
         with contextlib.suppress(FileNotFoundError):
@@ -124,7 +152,8 @@ class ContentStore:
         return ["sha256:" + name for name in os.listdir(self._blobs) if len(name) == 64]
 
     def recover(self) -> None:
-        """Remove what a crash left half-written."""
+        """Remove what a crash left half-written, and downloads that nobody went on with."""
+        self.expire(_KEPT_SECONDS)
         for entry in self._ingest.iterdir():
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry, ignore_errors=True)

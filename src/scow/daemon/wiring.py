@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from scow.containers.parts import Defaults
     from scow.containers.service import ContainerService
     from scow.network.options import NetworkOptions
+    from scow.registry.settings import Settings
     from scow.runtime.task import Runtime
 
 logger = log.get(__name__)
@@ -86,6 +87,25 @@ def network_options(options: Options) -> "NetworkOptions":
         dns_search=options.dns_search,
         dns_options=options.dns_opts,
         host_gateway_ips=options.host_gateway_ips,
+    )
+
+
+def registry_settings(options: Options) -> "Settings":
+    """What images take from the options and the environment about registries."""
+    from scow.registry.settings import Settings
+
+    def proxy(given: str, name: str) -> str:
+        return given or os.environ.get(name, "") or os.environ.get(name.lower(), "")
+
+    return Settings(
+        insecure=options.insecure_registries,
+        mirrors=options.registry_mirrors,
+        downloads=options.max_concurrent_downloads,
+        uploads=options.max_concurrent_uploads,
+        attempts=options.max_download_attempts,
+        http_proxy=proxy(options.http_proxy, "HTTP_PROXY"),
+        https_proxy=proxy(options.https_proxy, "HTTPS_PROXY"),
+        no_proxy=proxy(options.no_proxy, "NO_PROXY"),
     )
 
 
@@ -155,6 +175,7 @@ async def build(options: Options, app: App, reloader: Reloader, lifecycle: Lifec
     await lifecycle.start(Step("database", stop=close_db))
     refs = References(db)
     images = ImageService(paths.data, db, refs, bus, Workers())
+    images.registries(registry_settings(options))
     await lifecycle.start(Step("images", stop=images.close))
     volumes = VolumeService(paths.data / "volumes", db, refs, bus)
     network = NetworkService(db, bus, paths.run / "netns", network_options(options))
@@ -187,6 +208,7 @@ async def build(options: Options, app: App, reloader: Reloader, lifecycle: Lifec
         )
 
     reloader.add("containers", apply)
+    reloader.add("registries", lambda new: images.registries(registry_settings(new)))
     return Engine(service)
 
 

@@ -32,6 +32,22 @@ class Layers:
         self._locks = KeyedLock()
         self._tasks = Supervisor("layers")
         self._leased: Counter[str] = Counter()
+        self._held: Counter[str] = Counter()
+
+    @contextlib.contextmanager
+    def hold(self, digest: str) -> Iterator[None]:
+        """Keep a blob that no layer has yet."""
+        self._held[digest] += 1
+        try:
+            yield
+        finally:
+            self._held[digest] -= 1
+            self._held = +self._held
+
+    def demote(self, digest: str) -> None:
+        """A verified blob of a pull that failed becomes a finished download, unless somebody uses it."""
+        if not self._held[digest] and self._content.has(digest) and not any(layer.blob == digest for layer in self._snapshots.layers()):
+            self._content.demote(digest)
 
     @contextlib.contextmanager
     def lease(self, names: Iterable[str]) -> Iterator[None]:
@@ -101,6 +117,51 @@ class Layers:
             for result in await asyncio.gather(*tasks, return_exceptions=True):
                 if isinstance(result, tuple):
                     await self._snapshots.remove(result[0])
+
+    async def begin(self, parent: str, diff_id: str, digest: str) -> tuple[str, Report]:
+        """Unpack a blob that is there, for `settle`: (key, report). Raises InvalidArgument when it is not what `diff_id` says."""
+        return await self._unpack(parent, diff_id, self._content.path(digest), digest, [])
+
+    async def settle(self, key: str, report: Report, parent: str, diff_id: str, digest: str) -> None:
+        """Commit what was unpacked from the blob `digest`; one that does not list all its directories is unpacked again on its parent."""
+        name = _chain(parent, diff_id) if parent else diff_id
+        if report["implicit"] and parent and self._snapshots.layer(name) is None:
+            await self._snapshots.remove(key)
+            key, report = await self._unpack(parent, diff_id, self._content.path(digest), digest, self._lowers(parent))
+        try:
+            async with self._locks(name):
+                if self._snapshots.layer(name) is None:
+                    await self._commit(key, report, parent, diff_id, self._content.path(digest), digest)
+        finally:
+            if self._snapshots.exists(key):
+                await self._snapshots.remove(key)
+
+    @staticmethod
+    def job(root: Path, base: bool, hash: bool) -> Report:
+        """The archive job that unpacks a layer on its own."""
+        return Layers._job(root, base, [], hash)
+
+    async def compress(self, layer: Committed) -> Committed:
+        """Have a layer's blob as gzip, which registries take; the plain one goes when nobody reads it. The caller has a lease."""
+        async with self._locks("compress " + layer.blob):
+            known = self._snapshots.layer(layer.name) or layer
+            if known.compression in ("gzip", "zstd"):
+                return known
+            with self._content.ingest() as ingest:
+                fd, out = self._content.open(layer.blob), ingest.file()
+                try:
+                    report = await self._workers.run({"job": "compress"}, [fd, out])
+                finally:
+                    os.close(fd)
+                    os.close(out)
+                digest = str(report["digest"])
+                if not self._content.has(digest):
+                    self._content.commit(ingest.path / "data", digest)
+            users = [one.name for one in self._snapshots.layers() if one.blob == layer.blob]
+            self._snapshots.replace_blob(users, digest, "gzip")
+            if not self._held[layer.blob] and all(self._leased[name] <= 1 for name in users):
+                self._content.delete(layer.blob)
+            return self._snapshots.layer(layer.name) or known
 
     async def _unpack(self, parent: str, diff_id: str, file: Path, digest: str, lowers: list[str]) -> tuple[str, Report]:
         key = "unpack-" + new_id()
@@ -186,18 +247,22 @@ class Layers:
             parents = self._snapshots.parents()
         return freed
 
-    async def forget(self, names: Iterable[str], kept: set[str]) -> None:
-        """Drop what a failed load brought, other people's leases respected: each name is leased once by the load itself."""
+    async def forget(self, names: Iterable[str], kept: set[str], demote: bool = False) -> None:
+        """Drop what a failed load brought, other people's leases respected: each name is leased once by the load itself.
+
+        `demote` keeps the verified blobs for another try."""
         for name in reversed(list(dict.fromkeys(names))):
             if self._leased[name] <= 1 and name not in kept and name not in self._snapshots.parents():
-                await self._drop_one(name)
+                await self._drop_one(name, demote)
 
-    async def _drop_one(self, name: str) -> int:
+    async def _drop_one(self, name: str, demote: bool = False) -> int:
         layer = self._snapshots.layer(name)
         if layer is None:
             return 0
         await self._snapshots.remove(name)
-        if not any(other.blob == layer.blob for other in self._snapshots.layers()):
+        if demote:
+            self.demote(layer.blob)
+        elif not self._held[layer.blob] and not any(other.blob == layer.blob for other in self._snapshots.layers()):
             self._content.delete(layer.blob)
         return layer.size
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -27,8 +27,12 @@ from scow.images.platforms import Platform, host_platform, parse_platform
 from scow.images.store import Image, ImageStore, parse_spec
 from scow.metadata import Database, References
 from scow.reference import Reference
+from scow.registry.settings import Settings
 from scow.snapshots.overlay import Overlay
 from scow.snapshots.snapshotter import Change
+
+if TYPE_CHECKING:
+    from scow.images.travel import Travel
 
 __all__ = ["CommitSource", "Image", "ImageService"]
 
@@ -80,6 +84,26 @@ class ImageService:
         self._db = db
         self._remover = Remover(self.store, self.content, self.layers, refs, self._publish)
         self._pruning = False
+        self._travel: Travel | None = None
+        self._registries = Settings()
+
+    def registries(self, settings: Settings) -> None:
+        """What to know of registries, from now on."""
+        self._registries = settings
+        if self._travel is not None:
+            self._travel.configure(settings)
+
+    def travel(self) -> "Travel":
+        """Everything that needs a registry."""
+        if self._travel is None:
+            from scow.images.travel import Travel  # costly, and not needed by an engine that only loads
+
+            self._travel = Travel(self, self._db, self._registries)
+        return self._travel
+
+    def publish(self, action: str, actor: str, name: str, image: Image) -> None:
+        """Tell everybody what happened to an image under a name."""
+        self._events.publish("image", action, actor, {**image.labels, "name": name})
 
     def _publish(self, action: str, id: str, name: str = "") -> None:
         image = self.store.by_id(id)
@@ -150,6 +174,7 @@ class ImageService:
         self._pruning = True
         try:
             deleted, freed = await self._remover.prune(filters)
+            self.content.expire(0, self._travel.busy() if self._travel is not None else set())
         finally:
             self._pruning = False
         self._events.publish("image", "prune", "", {"reclaimed": str(freed)})
@@ -327,6 +352,8 @@ class ImageService:
 
     async def close(self) -> None:
         """End the helpers."""
+        if self._travel is not None:
+            await self._travel.close()
         await self.snapshots.close()
         self.workers.close()
 

@@ -139,6 +139,14 @@ class Overlay:
                 },
             )
 
+    def replace_blob(self, names: list[str], blob: str, compression: str) -> None:
+        """These layers' bytes are in another blob now."""
+        with self._db.update():
+            for name in names:
+                doc = self._table.get(name)
+                if doc is not None and doc["kind"] == "committed":
+                    self._table.put(name, {**doc, "blob": blob, "compression": compression})
+
     async def remove(self, key: str) -> None:
         """See Snapshotter."""
         doc = self._table.get(key)

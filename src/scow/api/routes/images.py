@@ -1,4 +1,4 @@
-"""/images: the local half."""
+"""/images, local; what needs a registry is in distribution.py."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -6,7 +6,8 @@ from typing import Any
 from scow.api import streams
 from scow.api.app import Call
 from scow.api.router import Router
-from scow.errors import InvalidArgument, Unsupported
+from scow.api.routes import distribution
+from scow.errors import InvalidArgument
 from scow.http.messages import Response
 from scow.images.service import ImageService
 from scow.model import codec
@@ -18,9 +19,10 @@ _PRUNE = {"dangling", "until", "label", "label!"}
 class Routes:
     """Handlers; made once by `register`."""
 
-    def __init__(self, images: ImageService, running: Callable[[], set[str]]) -> None:
+    def __init__(self, images: ImageService, running: Callable[[], set[str]], registry: distribution.Routes) -> None:
         self._images = images
         self._running = running
+        self._registry = registry
 
     async def list(self, call: Call) -> Response:
         """GET /images/json."""
@@ -64,13 +66,12 @@ class Routes:
         return call.json(await self._images.prune(call.query.filters(_PRUNE)))
 
     async def create(self, call: Call) -> None:
-        """POST /images/create: import; pulling is not there yet."""
+        """POST /images/create: pull or import."""
         query = call.query
         source = query.text("fromSrc")
         if query.text("fromImage"):
-            raise Unsupported(
-                f"pulling {query.text('fromImage')} is not supported by this engine yet: use `docker load` or `docker import`"
-            )
+            await self._registry.pull(call)
+            return
         if not source:
             raise InvalidArgument("fromImage or fromSrc is needed")
         lines = self._images.import_(
@@ -120,7 +121,7 @@ def _platform(text: str) -> str:
 
 def register(router: Router, images: ImageService, running: Callable[[], set[str]]) -> None:
     """Add the routes. `running()` gives the ids of running containers."""
-    on = Routes(images, running)
+    on = Routes(images, running, distribution.register(router, images))
     router.add("GET", "/images/json", on.list)
     router.add("POST", "/images/create", on.create, cancel=True)
     router.add("POST", "/images/load", on.load, cancel=True)
