@@ -45,7 +45,26 @@ def reap(fd: int) -> int | None:
 
 
 def exit_info(fd: int) -> int | None:
-    """Exit code of a process that somebody reaped (Linux 6.15), else None."""
+    """Exit code of an ended process that is not ours: its parent has yet to reap it, or has (Linux 6.15 tells); else None."""
+    code = _zombie_code(fd)
+    return _reaped_code(fd) if code is None else code
+
+
+def _zombie_code(fd: int) -> int | None:
+    """From /proc, while the process waits for its parent."""
+    try:
+        with open(f"/proc/self/fdinfo/{fd}") as file:
+            pid = next((int(line.split()[1]) for line in file if line.startswith("Pid:")), 0)
+        if pid <= 0 or not ended(fd):
+            return None
+        with open(f"/proc/{pid}/stat") as file:
+            fields = file.read().rpartition(")")[2].split()
+        return exit_code(int(fields[49])) if fields[0] == "Z" else None
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _reaped_code(fd: int) -> int | None:
     buffer = bytearray(64)
     struct.pack_into("Q", buffer, 0, _INFO_EXIT)
     try:

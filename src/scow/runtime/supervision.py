@@ -310,6 +310,12 @@ class Supervision:
                 continue  # the keeper's message is under way
             self._finish(process, record)
 
+    async def settled(self) -> None:
+        """Wait for the exits that are under way."""
+        end = time.monotonic() + _UNKNOWN + 1
+        while time.monotonic() < end and any(pidfd.ended(process.fds["pidfd"]) for process in self.live.values()):
+            await asyncio.sleep(_STEP)
+
     def settle(self, process: Live, record: dict[str, Any]) -> bool:
         """A record found by other means (recovery): whether it is this process's end, which is told then."""
         if not protocol.is_of(record, process.pid) or not pidfd.ended(process.fds["pidfd"]):

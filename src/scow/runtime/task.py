@@ -92,6 +92,7 @@ class TaskManager:
                 exit_ = await self._recover_orphan(name)
                 if exit_ is not None:
                     found[name] = exit_
+        await self._super.settled()
         settled, self._early = self._early or {}, None
         for (container_id, exec_id), process in settled.items():
             if not exec_id and process.exit is not None:

@@ -4,6 +4,7 @@ import fcntl
 import os
 import select
 import signal
+import subprocess
 
 from scow.kernel import pidfd, spawn
 
@@ -41,3 +42,18 @@ def test_spawn_passes_only_named_descriptors() -> None:
     assert str(high) not in found
     os.close(high)
     os.close(fd)
+
+
+def test_a_zombie_of_another_parent_tells_its_code() -> None:
+    script = "sh -c 'read x; exit 7' <&0 & echo $!; exec sleep 60 >/dev/null"  # what `exec` leaves behind does not reap
+    with subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None and parent.stdin is not None
+        fd = pidfd.open_pid(int(parent.stdout.readline()))
+        try:
+            assert pidfd.exit_info(fd) is None and not pidfd.ended(fd)
+            parent.stdin.close()
+            assert select.select([fd], [], [], 60)[0]
+            assert pidfd.collect(fd) == 7
+        finally:
+            os.close(fd)
+            parent.kill()
