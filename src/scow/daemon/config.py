@@ -268,13 +268,17 @@ def _check_network(options: Options) -> None:
 
     if options.bridge and options.bridge != "none" and options.bip:
         raise InvalidArgument("you specified -b & --bip, mutually exclusive options. Please specify only one")
-    for name in ("bip", "fixed_cidr"):
+    if options.publish_policy not in ("open", "loopback", "user"):
+        raise InvalidArgument(f"invalid publish-policy {options.publish_policy}: it is open, loopback or user")
+    for name in ("bip", "bip6", "fixed_cidr", "fixed_cidr_v6"):
         text = getattr(options, name)
         if text:
             try:
-                if name == "bip" and "/" not in text:
+                if name.startswith("bip") and "/" not in text:
                     raise ValueError("no prefix length")
-                ipaddress.ip_interface(text) if name == "bip" else ipaddress.ip_network(text, strict=False)
+                found = ipaddress.ip_interface(text)
+                if found.version != (6 if "6" in name else 4):
+                    raise ValueError("another kind of address")
             except ValueError as exc:
                 raise InvalidArgument(f"invalid CIDR address for {name.replace('_', '-')}: {text}") from exc
     for text in (*options.dns, *options.host_gateway_ips, options.ip):

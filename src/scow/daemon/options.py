@@ -104,20 +104,20 @@ class Options:
     # network
     bridge: str = opt("bridge", "", short="b", help="Attach containers to this bridge; none disables the default network")
     bip: str = opt("bip", "", help="Address of the default bridge (CIDR)")
-    bip6: str = opt("bip6", "", works=False)
+    bip6: str = opt("bip6", "", help="IPv6 address of the default bridge (CIDR)")
     fixed_cidr: str = opt("fixed-cidr", "", help="IPv4 subnet for the default bridge network")
-    fixed_cidr_v6: str = opt("fixed-cidr-v6", "", works=False)
+    fixed_cidr_v6: str = opt("fixed-cidr-v6", "", help="IPv6 subnet for the default bridge network")
     default_gateway: str = opt("default-gateway", "", help="IPv4 gateway of the default bridge network")
-    default_gateway_v6: str = opt("default-gateway-v6", "", works=False)
+    default_gateway_v6: str = opt("default-gateway-v6", "", help="IPv6 gateway of the default bridge network")
     icc: bool = opt("icc", True, help="Inter-container communication on the default network")
     ip: str = opt("ip", "0.0.0.0", help="Host IP for published ports")
     ip_forward: bool = opt("ip-forward", True, help="Enable IP forwarding")
     ip_forward_no_drop: bool = opt("ip-forward-no-drop", False, works=False)
     ip_masq: bool = opt("ip-masq", True, help="Enable IP masquerading")
     iptables: bool = opt("iptables", True, help="Program the host's firewall (with nftables)")
-    ip6tables: bool = opt("ip6tables", True, works=False)
+    ip6tables: bool = opt("ip6tables", True, help="As --iptables, for IPv6 (one table serves both)")
     firewall_backend: str = opt("firewall-backend", "nftables", works=False)
-    ipv6: bool = opt("ipv6", False, works=False)
+    ipv6: bool = opt("ipv6", False, help="IPv6 on the default bridge network")
     mtu: int = opt("mtu", 0, help="MTU of the default bridge network")
     userland_proxy: bool = opt("userland-proxy", True, works=False)
     userland_proxy_path: str = opt("userland-proxy-path", "", works=False)
@@ -126,7 +126,12 @@ class Options:
     default_address_pools: tuple[Any, ...] = opt(
         "default-address-pool", (), "pools", "default-address-pools", help="Default address pools for networks (base=…,size=…)"
     )
-    default_network_opts: dict[str, Any] = _empty_map("default-network-opt", "default-network-opts", works=False, kind="object")
+    default_network_opts: dict[str, Any] = _empty_map(
+        "default-network-opt", "default-network-opts", kind="object", help="Default options of networks (driver=option=value)"
+    )
+    publish_policy: str = opt(
+        "publish-policy", "open", help='Who reaches published ports ("open" | "loopback" | "user": the chain published of inet scow_user)'
+    )
     dns: tuple[str, ...] = opt("dns", (), help="DNS servers for containers")
     dns_opts: tuple[str, ...] = opt("dns-opt", (), key="dns-opts", help="DNS options")
     dns_search: tuple[str, ...] = opt("dns-search", (), help="DNS search domains")

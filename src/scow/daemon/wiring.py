@@ -87,7 +87,28 @@ def network_options(options: Options) -> "NetworkOptions":
         dns_search=options.dns_search,
         dns_options=options.dns_opts,
         host_gateway_ips=options.host_gateway_ips,
+        publish_policy=options.publish_policy,
+        ipv6=options.ipv6,
+        bip6=options.bip6,
+        fixed_cidr_v6=options.fixed_cidr_v6,
+        default_gateway_v6=options.default_gateway_v6,
+        default_network_opts=default_network_options(options.default_network_opts),
     )
+
+
+def default_network_options(values: "dict[str, Any]") -> dict[str, dict[str, str]]:
+    """Default options by driver: from the file `{"bridge": {"a": "b"}}`, from flags `bridge=a=b`. Raises InvalidArgument."""
+    found: dict[str, dict[str, str]] = {}
+    for driver, given in values.items():
+        if isinstance(given, str):
+            name, separator, value = given.partition("=")
+            if not separator:
+                raise InvalidArgument(f"invalid default-network-opt {driver}={given}: it must be driver=option=value")
+            given = {name: value}
+        if not isinstance(given, dict):
+            raise InvalidArgument(f"invalid default-network-opts of {driver}: an object is needed")
+        found[driver] = {str(key): str(value) for key, value in given.items()}
+    return found
 
 
 def registry_settings(options: Options) -> "Settings":

@@ -1,4 +1,4 @@
-"""A small rtnetlink: links (bridge, veth), addresses and routes of the network namespace the socket was opened in.
+"""A small rtnetlink: links (bridge, veth, macvlan, ipvlan, VLAN, dummy), addresses and routes of the namespace the socket was opened in.
 
 Synchronous; a `Netlink` belongs to the namespace of the thread that made it and stays there. Called by `network` in pool threads.
 """
@@ -22,10 +22,14 @@ _NESTED = 0x8000
 _AF_BRIDGE = 7
 _IFF_UP = 1
 
-IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_MASTER, IFLA_PROTINFO, IFLA_LINKINFO, IFLA_NET_NS_FD, IFLA_EXT_MASK = 1, 3, 4, 10, 12, 18, 28, 29
+IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINK, IFLA_MASTER, IFLA_PROTINFO = 1, 3, 4, 5, 10, 12
+IFLA_LINKINFO, IFLA_NET_NS_FD, IFLA_EXT_MASK = 18, 28, 29
 IFLA_LINK_NETNSID = 37
 _INFO_KIND, _INFO_DATA = 1, 2
 _VETH_PEER = 1
+_MACVLAN_MODES = {"private": 1, "vepa": 2, "bridge": 4, "passthru": 8}
+_IPVLAN_MODES = {"l2": 0, "l3": 1, "l3s": 2}
+_IPVLAN_FLAGS = {"bridge": 0, "private": 1, "vepa": 2}
 _PORT_STATE, _PORT_HAIRPIN, _PORT_FLUSH, _PORT_ISOLATED = 1, 4, 24, 33
 _RECEIVE = 1 << 18
 _SECONDS = 10
@@ -170,6 +174,47 @@ class Netlink:
             RTM_NEWLINK, _CREATE | _EXCL, _linkinfo(up=True) + attribute(IFLA_IFNAME, name) + size + attribute(IFLA_MASTER, master) + info
         )
 
+    def add_pair(self, name: str, peer: str) -> None:
+        """Make a veth pair here; both ends down."""
+        info = nested(
+            IFLA_LINKINFO,
+            attribute(_INFO_KIND, "veth"),
+            nested(_INFO_DATA, attribute(_VETH_PEER, _linkinfo() + attribute(IFLA_IFNAME, peer))),
+        )
+        self._do(RTM_NEWLINK, _CREATE | _EXCL, _linkinfo() + attribute(IFLA_IFNAME, name) + info)
+
+    def add_dummy(self, name: str) -> None:
+        """Make a dummy link; EOPNOTSUPP where the kernel has none."""
+        self._do(
+            RTM_NEWLINK, _CREATE | _EXCL, _linkinfo() + attribute(IFLA_IFNAME, name) + nested(IFLA_LINKINFO, attribute(_INFO_KIND, "dummy"))
+        )
+
+    def add_vlan(self, name: str, parent: int, number: int) -> None:
+        """Make the link of a VLAN on a parent; EOPNOTSUPP where the kernel has no VLANs."""
+        info = nested(IFLA_LINKINFO, attribute(_INFO_KIND, "vlan"), nested(_INFO_DATA, attribute(1, struct.pack("=H", number))))
+        self._do(RTM_NEWLINK, _CREATE | _EXCL, _linkinfo() + attribute(IFLA_IFNAME, name) + attribute(IFLA_LINK, parent) + info)
+
+    def add_stacked(
+        self, kind: str, name: str, parent: int, mode: str, *, flag: str = "", mac: str = "", mtu: int = 0, netns: int = -1
+    ) -> None:
+        """Make a macvlan or ipvlan link, down, on the link `parent`; in the namespace of descriptor `netns` if given."""
+        if kind == "macvlan":
+            data = attribute(1, _MACVLAN_MODES[mode])
+        else:
+            data = attribute(1, struct.pack("=H", _IPVLAN_MODES[mode])) + attribute(2, struct.pack("=H", _IPVLAN_FLAGS[flag or "bridge"]))
+        body = _linkinfo() + attribute(IFLA_IFNAME, name) + attribute(IFLA_LINK, parent)
+        if mac:
+            body += attribute(IFLA_ADDRESS, mac_bytes(mac))
+        if mtu:
+            body += attribute(IFLA_MTU, mtu)
+        if netns >= 0:
+            body += attribute(IFLA_NET_NS_FD, netns)
+        self._do(RTM_NEWLINK, _CREATE | _EXCL, body + nested(IFLA_LINKINFO, attribute(_INFO_KIND, kind), nested(_INFO_DATA, data)))
+
+    def set_master(self, index: int, master: int) -> None:
+        """Make an interface a port of a bridge (0 = of none)."""
+        self._do(RTM_NEWLINK, 0, _linkinfo(index) + attribute(IFLA_MASTER, master))
+
     def set_link(self, index: int, *, up: bool | None = None, mtu: int = 0, name: str = "") -> None:
         """Change an interface."""
         body = _linkinfo(index, up)
@@ -222,7 +267,7 @@ class Netlink:
             prefix, at = struct.unpack_from("=xBxxi", body)
             parts = attributes(body[8:])
             packed = parts.get(2) or parts.get(1)
-            if packed and (not index or index == at):
+            if packed and (not index or index == at) and body[0] == family:
                 found.append((at, str(ipaddress.ip_address(packed)), prefix))
         return found
 
@@ -242,12 +287,15 @@ class Netlink:
         # main table, set up at boot ("boot" protocol), universe, unicast
         return struct.pack("=BBBBBBBBI", family, 0, 0, 0, 254, 3, 0, 1, 0) + attribute(5, ip.packed)
 
-    def routes(self) -> list[ipaddress.IPv4Network]:
-        """Destinations of the IPv4 routes in the main table, the default route left out."""
-        found = []
-        for _, body in self._ask(RTM_GETROUTE, _DUMP, struct.pack("=BBBBBBBBI", socket.AF_INET, 0, 0, 0, 0, 0, 0, 0, 0)):
-            prefix, table = struct.unpack_from("=xBxxB", body)
-            packed = attributes(body[12:]).get(1)
-            if table == 254 and packed and prefix:
-                found.append(ipaddress.IPv4Network((packed, prefix), strict=False))
+    def routes(self) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+        """Destinations of the routes in the main table, without default, link-local and multicast routes."""
+        found: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = []
+        for family in (socket.AF_INET, socket.AF_INET6):
+            for _, body in self._ask(RTM_GETROUTE, _DUMP, struct.pack("=BBBBBBBBI", family, 0, 0, 0, 0, 0, 0, 0, 0)):
+                prefix, table = struct.unpack_from("=xBxxB", body)
+                packed = attributes(body[12:]).get(1)
+                if table == 254 and packed and prefix:
+                    network = ipaddress.ip_network((packed, prefix), strict=False)
+                    if not (network.is_link_local or network.is_multicast) or network.version == 4:
+                        found.append(network)
         return found

@@ -1,28 +1,35 @@
-"""What a network or an endpoint must look like: pure checks with dockerd's texts."""
+"""What a network or an endpoint must look like: pure checks with dockerd's texts. What one driver wants is checked in `drivers/`."""
 
 import ipaddress
 import re
-from collections.abc import Callable
 
-from scow.errors import Forbidden, InvalidArgument, NotFound, Unsupported
+from scow.errors import Forbidden, InvalidArgument
 from scow.model.network import EndpointSettings, IPAMPool, NetworkCreate
-from scow.network.network import LINK_NAME, PREDEFINED, Network, Pool, truth
+from scow.network.driver import no_plugin
+from scow.network.network import PREDEFINED, IPNetwork, Network, Pool
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*\Z")
-_LINK = re.compile(r"[^/\s:]{1,15}\Z")
 _MAC = re.compile(r"[0-9a-fA-F]{2}(?:(:[0-9a-fA-F]{2}){5}|(-[0-9a-fA-F]{2}){5})\Z")
-_LATER = ("macvlan", "ipvlan", "overlay", "nat", "transparent", "l2bridge")
-_SECOND = 1_000_000_000
+_INTERFACE = re.compile(r"[^/\s:]{1,15}\Z")
+_SYSCTL = re.compile(r"net\.(ipv4|ipv6|mpls)\.[a-z0-9_]+\.IFNAME\.[a-z0-9_]+=[-0-9a-zA-Z. ]*\Z")
+_FIRST_SEARCHED = 1 << 16
+IFNAME = "com.docker.network.endpoint.ifname"
+SYSCTLS = "com.docker.network.endpoint.sysctls"
 
 
-def _ipv4(text: str, what: str) -> ipaddress.IPv4Address:
+def _bad(what: str) -> InvalidArgument:
+    return InvalidArgument(f"invalid network config:\n{what}")
+
+
+def _inside(text: str, subnet: IPNetwork, what: str) -> None:
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
-        raise InvalidArgument(f"invalid network config:\ninvalid {what} {text}: invalid address") from None
-    if not isinstance(address, ipaddress.IPv4Address):
-        raise InvalidArgument(f"invalid network config:\ninvalid {what} {text}: parent subnet is an IPv4 block")
-    return address
+        raise _bad(f"invalid {what} {text}: invalid address") from None
+    if address.version != subnet.version:
+        raise _bad(f"invalid {what} {text}: parent subnet is an IPv{subnet.version} block")
+    if address not in subnet:
+        raise _bad(f"invalid {what} {text}: parent subnet {subnet} doesn't contain this address")
 
 
 def pool(config: IPAMPool) -> Pool:
@@ -30,132 +37,139 @@ def pool(config: IPAMPool) -> Pool:
     subnet = _cidr(config.subnet, "subnet")
     if config.ip_range:
         ip_range = _cidr(config.ip_range, "ip-range", strict=False)
+        if ip_range.version != subnet.version:
+            raise _bad(f"invalid ip-range {config.ip_range}: parent subnet is an IPv{subnet.version} block")
         if ip_range.prefixlen < subnet.prefixlen:
-            raise InvalidArgument(
-                f"invalid network config:\ninvalid ip-range {config.ip_range}: CIDR block is bigger than its parent subnet {subnet}"
-            )
-        if not ip_range.subnet_of(subnet):
-            raise InvalidArgument(
-                f"invalid network config:\ninvalid ip-range {config.ip_range}: parent subnet {subnet} doesn't contain ip-range"
-            )
-    if config.gateway and _ipv4(config.gateway, "gateway") not in subnet:
-        raise InvalidArgument(
-            f"invalid network config:\ninvalid gateway {config.gateway}: parent subnet {subnet} doesn't contain this address"
-        )
+            raise _bad(f"invalid ip-range {config.ip_range}: CIDR block is bigger than its parent subnet {subnet}")
+        if not _within(ip_range, subnet):
+            raise _bad(f"invalid ip-range {config.ip_range}: parent subnet {subnet} doesn't contain ip-range")
+    if config.gateway:
+        _inside(config.gateway, subnet, "gateway")
     for text in config.aux_addresses.values():
-        if _ipv4(text, "auxiliary address") not in subnet:
-            raise InvalidArgument(
-                f"invalid network config:\ninvalid auxiliary address {text}: parent subnet {subnet} doesn't contain this address"
-            )
+        _inside(text, subnet, "auxiliary address")
     return Pool(str(subnet), config.gateway or _first(subnet, config), config.ip_range, dict(config.aux_addresses))
 
 
-def _first(subnet: ipaddress.IPv4Network, config: IPAMPool) -> str:
+def _within(inner: IPNetwork, outer: IPNetwork) -> bool:
+    return inner.network_address in outer and inner.broadcast_address in outer
+
+
+def _first(subnet: IPNetwork, config: IPAMPool) -> str:
     """The gateway where none is named: the lowest address that isn't an auxiliary one, inside the ip-range if there is one (as dockerd)."""
-    place = ipaddress.IPv4Network(config.ip_range, strict=False) if config.ip_range else subnet
-    taken = set(config.aux_addresses.values())
-    first = int(place.network_address) + (1 if place.network_address == subnet.network_address and subnet.prefixlen < 31 else 0)
-    for number in range(first, int(place.broadcast_address) + 1):
-        if (text := str(ipaddress.IPv4Address(number))) not in taken:
-            return text
-    raise InvalidArgument("no available IPv4 addresses on this network's address pools")
+    place = ipaddress.ip_network(config.ip_range, strict=False) if config.ip_range else subnet
+    taken = {ipaddress.ip_address(text) for text in config.aux_addresses.values()}
+    skip = place.network_address == subnet.network_address and subnet.prefixlen < subnet.max_prefixlen - 1
+    first = int(place.network_address) + (1 if skip else 0)
+    for number in range(first, min(int(place.broadcast_address) + 1, first + _FIRST_SEARCHED)):
+        address = type(subnet.network_address)(number)
+        if address not in taken:
+            return str(address)
+    raise InvalidArgument(f"no available IPv{subnet.version} addresses on this network's address pools")
 
 
-def _cidr(text: str, what: str, strict: bool = True) -> ipaddress.IPv4Network:
+def _cidr(text: str, what: str, strict: bool = True) -> IPNetwork:
     if "/" not in text:
-        raise InvalidArgument(f"invalid network config:\ninvalid {what} {text}: invalid CIDR block notation")
+        raise _bad(f"invalid {what} {text}: invalid CIDR block notation")
     try:
         network = ipaddress.ip_network(text, strict=False)
+        given = ipaddress.ip_interface(text)
     except ValueError:
-        raise InvalidArgument(f"invalid network config:\ninvalid {what} {text}: invalid CIDR block notation") from None
-    if not isinstance(network, ipaddress.IPv4Network):
-        raise Unsupported(f"IPv6 networks are not supported yet: {text}")
-    if strict and str(network) != text:
-        raise InvalidArgument(f"invalid network config:\ninvalid {what} {text}: it should be {network}")
+        raise _bad(f"invalid {what} {text}: invalid CIDR block notation") from None
+    if strict and given.ip != network.network_address:
+        raise _bad(f"invalid {what} {text}: it should be {network}")
     return network
 
 
 def create(request: NetworkCreate) -> list[Pool]:
-    """Check a request to create a network; its pools, empty where the engine chooses one."""
+    """Check what every driver wants of a request to create a network; the pools it names, IPv4 first. Raises InvalidArgument, Forbidden,
+    NotFound, Unsupported."""
     if not request.name.strip():
         raise InvalidArgument("network name is required: invalid network name")
     if request.name in (*PREDEFINED, "default"):
         raise Forbidden(f"operation is not permitted on predefined {request.name} network ")
     if not _NAME.match(request.name):
         raise InvalidArgument(f"invalid network name {request.name!r}: only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed")
-    driver = request.driver or "bridge"
-    if driver in ("host", "null"):
-        raise Forbidden(f'only one instance of "{driver}" network is allowed')
-    if driver in _LATER:
-        raise Unsupported(f"the network driver {driver} is not supported yet")
-    if driver != "bridge":
-        raise NotFound(f'could not find plugin {driver} in v1 plugin registry: plugin "{driver}" not found')
     if request.scope not in ("", "local"):
         raise InvalidArgument(f"network scope {request.scope} needs a swarm: this node is not a swarm manager")
-    if request.enable_ipv6 or request.enable_ipv4 is False:
-        raise Unsupported("IPv6 networks are not supported yet")
-    if request.config_only or (request.config_from and request.config_from.network):
-        raise Unsupported("networks made from a configuration network are not supported yet")
     if request.ingress:
         raise InvalidArgument("Ingress network cannot be created in a non-swarm node")
-    _options(request.options)
+    if request.enable_ipv4 is False and not request.enable_ipv6 and not _inherits(request):
+        raise InvalidArgument("IPv4 or IPv6 must be enabled")
+    if _inherits(request):
+        if request.config_only:
+            raise InvalidArgument("a configuration network cannot be based on another configuration network")
+        if request.ipam and (request.ipam.config or request.ipam.options):
+            raise InvalidArgument("user specified IPAM options are not supported if the network depends on a configuration network")
+        if request.options:
+            raise InvalidArgument("user specified driver options are not supported if the network depends on a configuration network")
+    elif request.config_only and (request.internal or request.attachable):
+        raise InvalidArgument("configuration network can only contain network specific fields, not internal or attachable")
     ipam = request.ipam
     if ipam is None:
         return []
     if ipam.driver not in ("", "default"):
-        raise NotFound(f'could not find plugin {ipam.driver} in v1 plugin registry: plugin "{ipam.driver}" not found')
+        raise no_plugin(ipam.driver)
     pools = [pool(config) for config in ipam.config if config != IPAMPool()]
-    if len(pools) > 1:
-        raise InvalidArgument("bridge driver doesn't support multiple subnets")
-    return pools
+    for number, one in enumerate(pools):
+        if any(one.version == other.version and one.network.overlaps(other.network) for other in pools[:number]):
+            raise InvalidArgument("invalid pool request: Pool overlaps with other one on this address space")
+    if request.enable_ipv4 is False:
+        pools = [one for one in pools if one.version == 6]
+    if not request.enable_ipv6:
+        pools = [one for one in pools if one.version == 4]
+    return sorted(pools, key=lambda one: one.version)
 
 
-def _options(options: dict[str, str]) -> None:
-    checks: dict[str, Callable[[str], object]] = {
-        "com.docker.network.driver.mtu": _mtu,
-        "com.docker.network.bridge.enable_icc": truth,
-        "com.docker.network.bridge.enable_ip_masquerade": truth,
-        "com.docker.network.bridge.host_binding_ipv4": ipaddress.IPv4Address,
-        LINK_NAME: _link,
-    }
-    for name, value in options.items():
-        try:
-            if name in checks and value:
-                checks[name](value)
-        except ValueError:
-            raise InvalidArgument(f'invalid value for option "{name}": {value!r}') from None
-
-
-def _mtu(text: str) -> None:
-    if not 68 <= int(text) <= 65535:
-        raise ValueError(text)
-
-
-def _link(text: str) -> None:
-    if not _LINK.match(text) or text in (".", ".."):
-        raise ValueError(text)
+def _inherits(request: NetworkCreate) -> bool:
+    return bool(request.config_from and request.config_from.network)
 
 
 def endpoint(network: Network, settings: EndpointSettings) -> None:
-    """Check what is asked of an endpoint in `network`. Raises InvalidArgument."""
+    """Check what is asked of an endpoint in `network`. Raises InvalidArgument, Forbidden, Unsupported."""
+    if network.config_only:
+        raise Forbidden(f"cannot create an endpoint in configuration-only network {network.name}")
     if settings.mac_address and not _MAC.match(settings.mac_address):
         raise InvalidArgument(f"invalid MAC address: address {settings.mac_address}: invalid MAC address")
     if network.name == "bridge" and settings.aliases:
         raise InvalidArgument("network-scoped alias is supported only for containers in user defined networks")
+    _driver_options(settings)
     config = settings.ipam_config
     if config is None:
         return
-    if config.ipv6_address:
-        raise Unsupported("IPv6 addresses are not supported yet")
-    if not config.ipv4_address:
-        return
+    for version, text in ((4, config.ipv4_address), (6, config.ipv6_address)):
+        if text:
+            _static(network, version, text)
+    for text in config.link_local_ips:
+        try:
+            ipaddress.ip_address(text)
+        except ValueError:
+            raise InvalidArgument(f"invalid endpoint settings:\ninvalid link-local IP address: {text}") from None
+
+
+def _driver_options(settings: EndpointSettings) -> None:
+    name = settings.driver_opts.get(IFNAME, "")
+    if name and (not _INTERFACE.match(name) or name in (".", "..", "lo")):
+        raise InvalidArgument(f"invalid interface name {name!r} in {IFNAME}")
+    for entry in sysctls(settings):
+        if not _SYSCTL.match(entry):
+            raise InvalidArgument(f"invalid sysctl {entry!r} in {SYSCTLS}: it must be net.X.Y.IFNAME.Z=VALUE")
+
+
+def sysctls(settings: EndpointSettings) -> list[str]:
+    """The `net.ipv4.conf.IFNAME.x=1` entries of an endpoint's driver options."""
+    return [entry.strip() for entry in settings.driver_opts.get(SYSCTLS, "").split(",") if entry.strip()]
+
+
+def _static(network: Network, version: int, text: str) -> None:
     try:
-        address = ipaddress.IPv4Address(config.ipv4_address)
+        address = ipaddress.ip_address(text)
+        if address.version != version:
+            raise ValueError(text)
     except ValueError:
-        raise InvalidArgument(f"invalid endpoint settings:\ninvalid IPv4 address: {config.ipv4_address}") from None
+        raise InvalidArgument(f"invalid endpoint settings:\ninvalid IPv{version} address: {text}") from None
     if network.predefined:
         raise InvalidArgument("user specified IP address is supported on user defined networks only")
-    if not network.own_subnet:
+    if not (network.own_subnet if version == 4 else network.own_subnet6):
         raise InvalidArgument("user specified IP address is supported only when connecting to networks with user configured subnets")
-    if not any(address in candidate.network for candidate in network.pools):
+    if not any(address in candidate.network for candidate in network.pools_of(version)):
         raise InvalidArgument(f"no configured subnet or ip-range contain the IP address {address}")

@@ -89,20 +89,28 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A host port that leads to a container's: `host_ip` as inspect shows it; `endpoint_ip` is where it leads."""
+    """A host port that leads to a container's: `host_ip` as inspect shows it; `address` is where it leads; `sources` = the subnets that
+    may use it from outside the host, empty = everybody."""
 
     proto: str
     host_ip: str
     host_port: int
     port: int
     address: str
+    sources: tuple[str, ...] = ()
 
     @property
     def rule(self) -> PortRule | None:
-        """The firewall's part; None for IPv6, which a relay serves."""
-        if ":" in self.host_ip:
+        """The firewall's part; None where no rule can translate: from one kind of address to the other, and from ::1."""
+        if (":" in self.host_ip) != (":" in self.address) or self.host_ip == "::1":
             return None
-        return PortRule(self.proto, "" if self.host_ip == "0.0.0.0" else self.host_ip, self.host_port, self.address, self.port)
+        host = "" if self.host_ip in ("0.0.0.0", "::") else self.host_ip
+        return PortRule(self.proto, host, self.host_port, self.address, self.port, self.sources)
+
+    @property
+    def relayed(self) -> bool:
+        """Whether a relay serves the port, or (besides the firewall) the host's own ::1."""
+        return self.proto != "sctp" and (":" in self.host_ip or self.rule is None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +140,7 @@ class SandboxState:
         return {
             "id": self.id, "key": self.key, "request": self.request.to_doc(),
             "endpoints": [endpoint.to_doc() for endpoint in self.endpoints],
-            "published": [[p.proto, p.host_ip, p.host_port, p.port, p.address] for p in self.published],
+            "published": [[p.proto, p.host_ip, p.host_port, p.port, p.address, list(p.sources)] for p in self.published],
         }  # fmt: skip
 
     @classmethod
@@ -143,7 +151,7 @@ class SandboxState:
             doc["key"],
             SandboxRequest.from_doc(doc["request"]),
             tuple(Endpoint.from_doc(endpoint) for endpoint in doc["endpoints"]),
-            tuple(Published(*published) for published in doc["published"]),
+            tuple(Published(*one[:5], *(tuple(sources) for sources in one[5:])) for one in doc["published"]),
         )
 
 

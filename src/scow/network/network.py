@@ -8,7 +8,11 @@ from scow import ids
 
 PREDEFINED = ("bridge", "host", "none")
 DEFAULT_GATEWAY = "DefaultGatewayIPv4"  # the name dockerd gives the auxiliary address
+DEFAULT_GATEWAY6 = "DefaultGatewayIPv6"
 LINK_NAME = "com.docker.network.bridge.name"
+GATEWAY_MODES = ("nat", "nat-unprotected", "isolated")
+IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+_BRIDGE = "com.docker.network.bridge."
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +25,13 @@ class Pool:
     aux: dict[str, str] = field(default_factory=dict)
 
     @property
-    def network(self) -> ipaddress.IPv4Network:
-        return ipaddress.IPv4Network(self.subnet)
+    def network(self) -> IPNetwork:
+        return ipaddress.ip_network(self.subnet)
+
+    @property
+    def version(self) -> int:
+        """4 or 6."""
+        return 6 if ":" in self.subnet else 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +43,12 @@ class Network:
     driver: str
     created_ns: int
     pools: tuple[Pool, ...] = ()
-    own_subnet: bool = False  # the user chose the subnet, so static addresses are allowed
+    own_subnet: bool = False  # the user chose the IPv4 subnet, so static addresses are allowed
+    own_subnet6: bool = False
+    enable_ipv4: bool = True
+    enable_ipv6: bool = False
+    config_only: bool = False
+    config_from: str = ""
     internal: bool = False
     attachable: bool = False
     ipam_driver: str = "default"
@@ -52,11 +66,48 @@ class Network:
         return self.name in PREDEFINED
 
     @property
-    def gateway(self) -> str:
-        """The way out for containers, "" where there is none."""
-        if self.internal or not self.pools:
+    def attaches(self) -> bool:
+        """Whether containers get an interface with addresses."""
+        return self.driver not in ("host", "null") and not self.config_only
+
+    def pools_of(self, version: int) -> tuple[Pool, ...]:
+        """The pools of an IP version."""
+        return tuple(pool for pool in self.pools if pool.version == version)
+
+    def pool(self, version: int = 4) -> Pool | None:
+        """The first pool of an IP version, or None."""
+        return next((pool for pool in self.pools if pool.version == version), None)
+
+    @property
+    def closed(self) -> bool:
+        """Nothing leaves the network: it is internal, or has no parent to leave through."""
+        return self.internal
+
+    def way_out(self, pool: Pool) -> str:
+        """The gateway for containers with an address of `pool`, "" where there is none."""
+        if self.closed or self.gateway_mode(pool.version) == "isolated":
             return ""
-        return self.pools[0].aux.get(DEFAULT_GATEWAY) or self.pools[0].gateway
+        return pool.aux.get(DEFAULT_GATEWAY if pool.version == 4 else DEFAULT_GATEWAY6) or pool.gateway
+
+    @property
+    def gateway(self) -> str:
+        """The way out over IPv4, "" where there is none."""
+        pool = self.pool(4)
+        return self.way_out(pool) if pool else ""
+
+    def gateway_mode(self, version: int) -> str:
+        """`nat` (only published ports come in), `nat-unprotected` (everything does), `isolated` (the host has no address there)."""
+        return self.options.get(f"{_BRIDGE}gateway_mode_ipv{version}") or "nat"
+
+    def host_address(self, version: int) -> bool:
+        """Whether the bridge gets the gateway's address."""
+        inhibited = version == 4 and truth(self.options.get(f"{_BRIDGE}inhibit_ipv4") or "false")
+        return not inhibited and self.gateway_mode(version) != "isolated"
+
+    @property
+    def prefix(self) -> str:
+        """What the names of interfaces inside start with."""
+        return self.options.get("com.docker.network.container_iface_prefix") or "eth"
 
     @property
     def mtu(self) -> int:
@@ -66,16 +117,20 @@ class Network:
     @property
     def icc(self) -> bool:
         """Whether containers of the network may talk to each other."""
-        return truth(self.options.get("com.docker.network.bridge.enable_icc", "true"))
+        return truth(self.options.get(f"{_BRIDGE}enable_icc") or "true")
 
     @property
     def masquerade(self) -> bool:
-        return truth(self.options.get("com.docker.network.bridge.enable_ip_masquerade", "true"))
+        return truth(self.options.get(f"{_BRIDGE}enable_ip_masquerade") or "true")
 
     @property
     def binding_ip(self) -> str:
         """The address ports are published on where none is asked for."""
-        return self.options.get("com.docker.network.bridge.host_binding_ipv4", "")
+        return self.options.get(f"{_BRIDGE}host_binding_ipv4", "")
+
+    def host_source(self, version: int) -> str:
+        """The host's address that containers are seen by from outside, "" = that of the link they leave by."""
+        return self.options.get(f"com.docker.network.host_ipv{version}", "")
 
     def to_doc(self) -> dict[str, Any]:
         """The stored row."""

@@ -4,6 +4,9 @@ from dataclasses import dataclass, field
 
 DEFAULT_POOLS: tuple[tuple[str, int], ...] = (*((f"172.{n}.0.0/16", 16) for n in range(17, 32)), ("192.168.0.0/16", 20))
 
+# who reaches a port published without an address: everybody (as Docker), only the host, or whom the administrator's chain lets through
+POLICIES = ("open", "loopback", "user")
+
 
 @dataclass(frozen=True, slots=True)
 class NetworkOptions:
@@ -23,4 +26,10 @@ class NetworkOptions:
     dns: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
     dns_options: tuple[str, ...] = ()
+    publish_policy: str = "open"  # POLICIES
+    ipv6: bool = False
+    bip6: str = ""
+    fixed_cidr_v6: str = ""
+    default_gateway_v6: str = ""
+    default_network_opts: dict[str, dict[str, str]] = field(default_factory=dict)
     host_gateway_ips: tuple[str, ...] = field(default=())

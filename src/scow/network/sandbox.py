@@ -7,19 +7,21 @@ import asyncio
 import contextlib
 import dataclasses
 from collections import OrderedDict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from scow import aio, ids, log
 from scow.errors import Forbidden, Internal, NotFound, ScowError
 from scow.events import EventBus
 from scow.kernel.namespaces import is_pinned, pin_netns
-from scow.model.network import EndpointSettings
+from scow.model.network import EndpointIPAMConfig, EndpointSettings
 from scow.network import checks, files, links, osl, view
 from scow.network.dns.server import NameServers, listeners
+from scow.network.driver import NetworkDriver
 from scow.network.endpoint import Endpoint, NetworkView, Published, Sandbox, SandboxRequest, SandboxState
 from scow.network.network import Network
 from scow.network.options import NetworkOptions
+from scow.network.ports import sources
 from scow.network.ports.allocator import wishes
 from scow.network.ports.mapper import PortMapper, default_hosts
 from scow.network.store import NetworkStore, SandboxStore
@@ -42,6 +44,7 @@ class Sandboxes:
         names: NameServers,
         options: NetworkOptions,
         pins: Path,
+        drivers: Mapping[str, NetworkDriver],
     ) -> None:
         self._networks = networks
         self._store = store
@@ -50,9 +53,10 @@ class Sandboxes:
         self._names = names
         self._options = options
         self._pins = pins
+        self._drivers = drivers
         self._lock = aio.KeyedLock()
         self._tasks = aio.Supervisor("network")
-        self._last: OrderedDict[tuple[str, str], str] = OrderedDict()
+        self._last: OrderedDict[tuple[str, str, int], str] = OrderedDict()
         self._leaving: dict[str, asyncio.Event] = {}
 
     # --- settling: pure bookkeeping on the loop
@@ -74,24 +78,36 @@ class Sandboxes:
         # the network of the mode gets eth0
         return sorted(found.values(), key=lambda pair: pair[0].name != primary and pair[0].id != primary)
 
-    def _endpoint(self, request: SandboxRequest, network: Network, asked: EndpointSettings, inner: str) -> Endpoint:
-        """An endpoint with an address of its own, which the caller must free if it is not stored."""
+    def _endpoint(self, request: SandboxRequest, network: Network, asked: EndpointSettings, taken: Collection[str]) -> Endpoint:
+        """An endpoint with addresses of its own, which the caller must free if it is not stored; `taken`: names of interfaces."""
         filled = dataclasses.replace(
             asked, network_id=network.id, endpoint_id=ids.new_id(), dns_names=self._dns_names(request, network, asked)
         )
-        if network.driver != "bridge":
+        if not network.attaches:
             return Endpoint(filled.endpoint_id, network.id, network.name, filled)
-        allocator = self._networks.allocator(network)
-        address = allocator.take(
-            asked.ipam_config.ipv4_address if asked.ipam_config else "", self._last.get((request.container_id, network.id), "")
+        wanted = asked.ipam_config or EndpointIPAMConfig()
+        addresses = self._networks.addresses(network)
+        four = six = ""
+        if network.enable_ipv4:
+            four, pool = addresses.take(4, wanted.ipv4_address, self._last.get((request.container_id, network.id, 4), ""))
+            filled = dataclasses.replace(filled, ip_address=four, ip_prefix_len=pool.network.prefixlen, gateway=network.way_out(pool))
+        if network.enable_ipv6:
+            try:
+                six, pool = addresses.take(6, wanted.ipv6_address, self._last.get((request.container_id, network.id, 6), ""), beside=four)
+            except BaseException:
+                if four:
+                    addresses.free(four)
+                raise
+            filled = dataclasses.replace(
+                filled, global_ipv6_address=six, global_ipv6_prefix_len=pool.network.prefixlen, ipv6_gateway=network.way_out(pool)
+            )
+        filled = dataclasses.replace(filled, mac_address=asked.mac_address.replace("-", ":").lower() or osl.mac_of(four or six))
+        inner = asked.driver_opts.get(checks.IFNAME) or next(
+            name for number in range(256) if (name := f"{network.prefix}{number}") not in taken
         )
-        filled = dataclasses.replace(
-            filled,
-            ip_address=address,
-            ip_prefix_len=allocator.subnet.prefixlen,
-            gateway=network.gateway,
-            mac_address=asked.mac_address.replace("-", ":").lower() or osl.mac_of(address),
-        )
+        if inner in taken:
+            self._free(Endpoint(filled.endpoint_id, network.id, network.name, filled), request.container_id)
+            raise Forbidden(f"interface name {inner} is in use by another endpoint of the container")
         return Endpoint(filled.endpoint_id, network.id, network.name, filled, inner)
 
     @staticmethod
@@ -102,42 +118,60 @@ class Sandboxes:
         return list(dict.fromkeys(name for name in names if name))
 
     def _free(self, endpoint: Endpoint, container_id: str) -> None:
-        address = endpoint.settings.ip_address
-        if not address:
-            return
-        try:
-            self._networks.allocator(self._networks.get(endpoint.network_id)).free(address)
-        except NotFound:
-            return
-        self._last[container_id, endpoint.network_id] = address
+        settings = endpoint.settings
+        for version, address in ((4, settings.ip_address), (6, settings.global_ipv6_address)):
+            if not address:
+                continue
+            try:
+                self._networks.addresses(self._networks.get(endpoint.network_id)).free(address)
+            except NotFound:
+                return
+            self._last[container_id, endpoint.network_id, version] = address
         while len(self._last) > _REMEMBERED:
             self._last.popitem(last=False)
 
     def _interface(self, endpoint: Endpoint) -> osl.Interface:
         network = self._networks.get(endpoint.network_id)
-        settings = endpoint.settings
-        return osl.Interface(
-            endpoint.inner, osl.veth_name(endpoint.id), network.link, settings.mac_address, settings.ip_address, settings.ip_prefix_len,
-            network.mtu, isolated=not network.icc,
-        )  # fmt: skip
+        found = self._drivers[network.driver].interface(network, endpoint)
+        if found is None:
+            raise Internal(f"the driver {network.driver} has no interface for {network.name}")
+        return found
 
-    def _gateway(self, sandbox: SandboxState) -> Endpoint | None:
+    def _gateway(self, sandbox: SandboxState, version: int = 4) -> Endpoint | None:
         """The endpoint that leads out: highest priority, then by the network's name (as dockerd)."""
-        leading = [endpoint for endpoint in sandbox.endpoints if endpoint.inner and endpoint.settings.gateway]
+        leading = [
+            endpoint
+            for endpoint in sandbox.endpoints
+            if endpoint.inner and (endpoint.settings.gateway if version == 4 else endpoint.settings.ipv6_gateway)
+        ]
         return min(leading, key=lambda endpoint: (-endpoint.settings.gw_priority, endpoint.network), default=None)
+
+    def _targets(self, sandbox: SandboxState) -> tuple[str, str]:
+        """Where published ports lead, by kind of address: to bridge networks only."""
+        four, six = (
+            endpoint
+            if (endpoint := self._gateway(sandbox, version)) and self._networks.get(endpoint.network_id).driver == "bridge"
+            else None
+            for version in (4, 6)
+        )
+        return (four.settings.ip_address if four else "", six.settings.global_ipv6_address if six else "")
 
     def _hold(self, sandbox: SandboxState) -> tuple[Published, ...]:
         """Take the host ports of a sandbox; they lead to the endpoint that leads out."""
-        endpoint = self._gateway(sandbox)
+        endpoint = self._gateway(sandbox, 4) or self._gateway(sandbox, 6)
+        address, address6 = self._targets(sandbox)
         request = sandbox.request
-        if endpoint is None or not (request.port_bindings or request.publish_all):
+        if endpoint is None or not (address or address6) or not (request.port_bindings or request.publish_all):
             return ()
         network = self._networks.get(endpoint.network_id)
         named = network.binding_ip or self._options.ip
         single = "" if named == "0.0.0.0" else named
-        wanted = wishes(request.port_bindings, request.exposed, request.publish_all, default_hosts(), single)
+        limits = sources.read(request.labels, *(one.settings.driver_opts for one in sandbox.endpoints))
+        wanted = wishes(
+            request.port_bindings, request.exposed, request.publish_all, default_hosts(self._options.publish_policy, bool(address6)), single
+        )
         try:
-            return self._ports.hold(wanted, endpoint.settings.ip_address)
+            return self._ports.hold(wanted, address, address6, limits)
         except ScowError as error:
             raise type(error)(
                 f"driver failed programming external connectivity on endpoint {request.name} ({endpoint.id}): {error.message}"
@@ -163,7 +197,7 @@ class Sandboxes:
         try:
             endpoints: list[Endpoint] = []
             for network, asked in wanted:
-                endpoint = self._endpoint(request, network, asked, f"eth{len(endpoints)}" if network.driver == "bridge" else "")
+                endpoint = self._endpoint(request, network, asked, {one.inner for one in endpoints})
                 unwind.push(self._free, endpoint, request.container_id)
                 endpoints.append(endpoint)
             sandbox = SandboxState(sandbox_id, key, request, tuple(endpoints))
@@ -191,7 +225,7 @@ class Sandboxes:
         interfaces = [self._interface(endpoint) for endpoint in sandbox.endpoints if endpoint.inner]
         inside = listeners if self._resolves(sandbox) else _nothing
         unwind.push(self._ports.close, sandbox.published)
-        built = aio.in_pool(osl.build, Path(sandbox.key), interfaces, self._route(sandbox), inside)
+        built = aio.in_pool(osl.build, Path(sandbox.key), interfaces, self._routes(sandbox), inside)
         if sandbox.published:
             opened, sockets = await asyncio.gather(self._ports.open(sandbox.published), built, return_exceptions=True)
             for result in (opened, sockets):
@@ -207,13 +241,22 @@ class Sandboxes:
         """Whether the container gets the built-in name server: it is on a user network."""
         return any(endpoint.inner and endpoint.network != "bridge" for endpoint in sandbox.endpoints)
 
-    def _route(self, sandbox: SandboxState) -> tuple[str, str] | None:
-        endpoint = self._gateway(sandbox)
-        return (endpoint.settings.gateway, endpoint.inner) if endpoint else None
+    def _routes(self, sandbox: SandboxState) -> list[tuple[str, str]]:
+        """Default routes: (gateway, interface)."""
+        four, six = self._gateway(sandbox, 4), self._gateway(sandbox, 6)
+        found = [(four.settings.gateway, four.inner)] if four else []
+        return [*found, (six.settings.ipv6_gateway, six.inner)] if six else found
 
-    @staticmethod
-    def _outers(sandbox: SandboxState) -> list[str]:
-        return [osl.veth_name(endpoint.id) for endpoint in sandbox.endpoints if endpoint.inner]
+    def _outers(self, sandbox: SandboxState) -> list[str]:
+        """Host ends; a link of a network that is gone counts."""
+        return [osl.veth_name(endpoint.id) for endpoint in sandbox.endpoints if endpoint.inner and not self._stacked(endpoint)]
+
+    def _stacked(self, endpoint: Endpoint) -> bool:
+        """Whether the interface has no host end."""
+        try:
+            return endpoint.inner != "" and self._networks.get(endpoint.network_id).driver in ("macvlan", "ipvlan")
+        except NotFound:
+            return False
 
     def _tell(self, action: str, endpoint: Endpoint, container_id: str) -> None:
         network = self._networks.get(endpoint.network_id)
@@ -234,6 +277,8 @@ class Sandboxes:
         self._names.stop(container_id)
         if outers:
             await asyncio.gather(self._ports.close(sandbox.published), aio.in_pool(osl.silence, outers))
+        if stacked := [endpoint.inner for endpoint in sandbox.endpoints if self._stacked(endpoint)]:
+            await aio.in_pool(osl.quiet, sandbox.key, stacked)
         for endpoint in sandbox.endpoints:
             self._free(endpoint, container_id)
         self._store.drop(container_id)
@@ -280,8 +325,7 @@ class Sandboxes:
                 raise Forbidden("container cannot be connected to host network or disconnected from it while it runs")
             # a container without network loses its place on "none" when it gets a real one
             kept = tuple(endpoint for endpoint in sandbox.endpoints if endpoint.inner)
-            inner = next(name for number in range(256) if (name := f"eth{number}") not in {endpoint.inner for endpoint in kept})
-            endpoint = self._endpoint(sandbox.request, network, asked, inner)
+            endpoint = self._endpoint(sandbox.request, network, asked, {endpoint.inner for endpoint in kept})
             after = dataclasses.replace(sandbox, endpoints=(*kept, endpoint))
             unwind = aio.Unwind()
             unwind.push(self._free, endpoint, container_id)
@@ -289,8 +333,9 @@ class Sandboxes:
                 self._store.put(after)
                 unwind.push(self._store.put, sandbox)
                 inside = listeners if self._resolves(after) and not self._names.running(container_id) else _nothing
-                unwind.push(aio.in_pool, osl.remove_link, osl.veth_name(endpoint.id))
-                sockets = await aio.in_pool(osl.plug, sandbox.key, self._interface(endpoint), self._route(after), inside)
+                interface = self._interface(endpoint)
+                unwind.push(aio.in_pool, osl.unplug, sandbox.key, interface, self._routes(sandbox))
+                sockets = await aio.in_pool(osl.plug, sandbox.key, interface, self._routes(after), inside)
                 if sockets is not None:
                     await self._names.start(container_id, sockets)
                 after = await self._move_ports(sandbox, after)
@@ -317,7 +362,7 @@ class Sandboxes:
             after = dataclasses.replace(sandbox, endpoints=tuple(one for one in sandbox.endpoints if one is not endpoint))
             after = await self._move_ports(sandbox, after)
             if endpoint.inner:
-                await aio.in_pool(osl.unplug, sandbox.key, osl.veth_name(endpoint.id), self._route(after))
+                await aio.in_pool(osl.unplug, sandbox.key, self._interface(endpoint), self._routes(after))
             self._store.put(after)
             self._free(endpoint, container_id)
             self._write_files(after)
@@ -325,14 +370,16 @@ class Sandboxes:
 
     async def _move_ports(self, before: SandboxState, after: SandboxState) -> SandboxState:
         """Let published ports lead to the endpoint that leads out now, under their numbers."""
-        old, new = self._gateway(before), self._gateway(after)
-        address = new.settings.ip_address if new else ""
-        if (old.settings.ip_address if old else "") != address:
+        old, new = self._targets(before), self._targets(after)
+        if old != new:
             await self._ports.close(before.published)
             after = dataclasses.replace(after, published=())
-            if new is not None:
+            if any(new):
                 if before.published:
-                    moved = tuple(dataclasses.replace(one, address=address) for one in before.published)
+                    moved = tuple(
+                        dataclasses.replace(one, address=(new[1] or new[0]) if ":" in one.host_ip else (new[0] or new[1]))
+                        for one in before.published
+                    )
                     self._ports.rehold(moved)
                 else:
                     moved = self._hold(after)
@@ -392,7 +439,12 @@ class Sandboxes:
         for name, (address, linked) in self._linked(request).items():
             extra = [one for one in (linked.request.hostname, linked.request.name) if one != name]
             lines.append(files.HostsLine(address, tuple(dict.fromkeys((name, *extra)))))
-        lines += [files.HostsLine(endpoint.settings.ip_address, names) for endpoint in sandbox.endpoints if endpoint.settings.ip_address]
+        lines += [
+            files.HostsLine(address, names)
+            for endpoint in sandbox.endpoints
+            for address in (endpoint.settings.ip_address, endpoint.settings.global_ipv6_address)
+            if address
+        ]
         return files.hosts_text(lines)
 
     def _linked(self, request: SandboxRequest) -> Mapping[str, tuple[str, SandboxState]]:
@@ -408,7 +460,7 @@ class Sandboxes:
 
     def _host_gateways(self) -> list[str]:
         bridge = self._networks.named("bridge")
-        return list(self._options.host_gateway_ips) or ([bridge.pools[0].gateway] if bridge and bridge.pools else [])
+        return list(self._options.host_gateway_ips) or ([pool.gateway for pool in bridge.pools if pool.gateway] if bridge else [])
 
     # --- boot
 
@@ -423,11 +475,14 @@ class Sandboxes:
                 continue
             keep.append(sandbox)
             for endpoint in sandbox.endpoints:
-                if endpoint.settings.ip_address:
+                settings = endpoint.settings
+                for version, address in ((4, settings.ip_address), (6, settings.global_ipv6_address)):
+                    if not address:
+                        continue
                     try:
-                        self._networks.allocator(self._networks.get(endpoint.network_id)).take(endpoint.settings.ip_address)
+                        self._networks.addresses(self._networks.get(endpoint.network_id)).take(version, address)
                     except ScowError:
-                        logger.exception("address %s of %s is not free", endpoint.settings.ip_address, sandbox.request.name)
+                        logger.exception("address %s of %s is not free", address, sandbox.request.name)
         for sandbox in keep:
             try:
                 await self._adopt(sandbox, live[sandbox.container_id])
@@ -457,6 +512,19 @@ class Sandboxes:
         for link in osl.ports_of_bridges(bridges):
             if link not in known:
                 osl.remove_link(link)
+
+    async def repair(self) -> None:
+        """Put the host ends of living containers back on their bridges."""
+        ports = []
+        for sandbox in self._store:
+            for endpoint in sandbox.endpoints:
+                if endpoint.inner and not self._stacked(endpoint):
+                    try:
+                        ports.append((sandbox.key, self._interface(endpoint)))
+                    except ScowError:
+                        continue
+        if ports:
+            await aio.in_pool(osl.repair_ports, ports)
 
     async def settle(self) -> None:
         """Wait until what was released is gone from the kernel."""

@@ -6,7 +6,7 @@ A network is recorded before its bridge is made and forgotten after the bridge i
 import dataclasses
 import ipaddress
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +14,21 @@ from scow import aio, ids, log, units
 from scow.errors import Conflict, Forbidden, InvalidArgument, ScowError
 from scow.events import EventBus
 from scow.filters import Filters
+from scow.kernel.monitor import Happened
 from scow.metadata.db import Database
 from scow.model.network import EndpointSettings, NetworkCreate
-from scow.network import checks, osl, view
+from scow.network import checks, drivers, exposure, osl, view
 from scow.network.dns.records import Records
 from scow.network.dns.server import NameServers
+from scow.network.driver import NetworkDriver
 from scow.network.endpoint import NetworkView, Sandbox, SandboxRequest
 from scow.network.firewall.nftables import Firewall
-from scow.network.firewall.render import BridgeRule
+from scow.network.firewall.render import TABLE, BridgeRule
 from scow.network.ipam import pools
-from scow.network.network import DEFAULT_GATEWAY, LINK_NAME, Network, Pool
+from scow.network.network import DEFAULT_GATEWAY, DEFAULT_GATEWAY6, LINK_NAME, IPNetwork, Network, Pool
 from scow.network.options import NetworkOptions
 from scow.network.ports.mapper import PortMapper, rules_of
+from scow.network.repair import Watch
 from scow.network.sandbox import Sandboxes
 from scow.network.store import NetworkStore, SandboxStore
 
@@ -40,49 +43,107 @@ class NetworkService:
         self._events = events
         self._networks = NetworkStore(db)
         self._sandboxes = SandboxStore(db)
-        self._firewall = Firewall(self._options.firewall)
+        self._firewall = Firewall(self._options.firewall, self._options.publish_policy == "user")
         self._ports = PortMapper(self._firewall)
         names = NameServers(Records(self._sandboxes))
-        self._attached = Sandboxes(self._networks, self._sandboxes, events, self._ports, names, self._options, pins)
+        self._drivers = drivers.table()
+        self._attached = Sandboxes(self._networks, self._sandboxes, events, self._ports, names, self._options, pins, self._drivers)
         self._lock = aio.KeyedLock()
+        self._watch = Watch(TABLE.split()[-1], self._links, self._mend)
 
     # --- networks
 
     async def create(self, request: NetworkCreate) -> tuple[str, str]:
         """Make a network: (id, warning). Raises InvalidArgument, Forbidden, Conflict, NotFound (driver), Unsupported."""
+        request = self._with_defaults(request)
         wanted = checks.create(request)
         async with self._lock("networks"):
+            network, driver = self._planned(request, wanted)
             if self._networks.named(request.name) is not None:
                 raise Conflict(f"network with name {request.name} already exists")
-            if wanted and any(wanted[0].network.overlaps(taken) for taken in self._subnets()):
-                raise pools.Overlap
-            if not wanted:
-                wanted = [await self._choose()]
-            network = Network(
-                ids.new_id(), request.name, "bridge", time.time_ns(), tuple(wanted), own_subnet=bool(request.ipam and request.ipam.config),
-                internal=request.internal, attachable=request.attachable, ipam_options=dict(request.ipam.options) if request.ipam else None,
-                options=dict(request.options), labels=dict(request.labels),
-            )  # fmt: skip
-            if any(other.driver == "bridge" and other.link == network.link for other in self._networks):
-                raise Forbidden(f"cannot create network {network.name}: the bridge {network.link} belongs to another network")
-            self._networks.put(network)
-            try:
-                await aio.in_pool(osl.ensure_bridge, network)
-                await self._firewall.add_bridge(_rule(network))
-            except BaseException:
-                await aio.in_pool(osl.remove_link, network.link)
-                self._networks.drop(network)
-                raise
+            if network.config_only:
+                self._networks.put(network)
+            else:
+                await self._make(driver.shape(await self._with_pools(network)), driver)
         self._tell("create", network)
         return network.id, ""
 
-    def _subnets(self) -> Iterable[ipaddress.IPv4Network]:
-        return [pool.network for network in self._networks for pool in network.pools]
+    def _with_defaults(self, request: NetworkCreate) -> NetworkCreate:
+        """The daemon's default-network-opts under the request's own options."""
+        defaults = self._options.default_network_opts.get(request.driver or "bridge", {})
+        if not defaults or (request.config_from and request.config_from.network):
+            return request
+        return dataclasses.replace(request, options={**defaults, **request.options})
 
-    async def _choose(self) -> Pool:
+    def _planned(self, request: NetworkCreate, pools_: Sequence[Pool]) -> tuple[Network, NetworkDriver]:
+        """The network a request describes, pools as far as it names them; what its configuration network says is taken over."""
+        if request.config_only:
+            shown = request.ipam.driver if request.ipam else ""
+            return Network(
+                ids.new_id(), request.name, "null", time.time_ns(), tuple(pools_), ipam_driver=shown or "default",
+                ipam_options=dict(request.ipam.options) if request.ipam else None, enable_ipv4=request.enable_ipv4 is not False,
+                enable_ipv6=bool(request.enable_ipv6), options=dict(request.options), labels=dict(request.labels), config_only=True,
+            ), self._drivers["null"]  # fmt: skip
+        driver = drivers.find(self._drivers, request.driver)
+        enable4, enable6 = request.enable_ipv4 is not False, bool(request.enable_ipv6)
+        labels, options, ipam_options = dict(request.labels), dict(request.options), dict(request.ipam.options) if request.ipam else None
+        origin = request.config_from.network if request.config_from else ""
+        if origin:
+            source = self._networks.get(origin)
+            if not source.config_only:
+                raise Forbidden(f"network {origin} is not a configuration network")
+            origin, enable4, enable6 = source.name, source.enable_ipv4, source.enable_ipv6
+            options, labels, ipam_options, pools_ = dict(source.options), {**source.labels, **labels}, source.ipam_options, source.pools
+            request = dataclasses.replace(request, options=options)
+        driver.check(request, list(pools_))
+        return Network(
+            ids.new_id(), request.name, driver.name, time.time_ns(), tuple(pools_), internal=request.internal,
+            attachable=request.attachable, ipam_options=ipam_options, options=options, labels=labels, enable_ipv4=enable4,
+            enable_ipv6=enable6, config_from=origin, own_subnet=any(one.version == 4 for one in pools_),
+            own_subnet6=any(one.version == 6 for one in pools_),
+        ), driver  # fmt: skip
+
+    async def _with_pools(self, network: Network) -> Network:
+        """The same with a pool for each kind of addresses. Raises Overlap, InvalidArgument (no free subnet)."""
+        if any(_overlap(pool.network, taken) for pool in network.pools for taken in self._subnets()):
+            raise pools.Overlap
+        found = list(network.pools)
+        for version, enabled in ((4, network.enable_ipv4), (6, network.enable_ipv6)):
+            if enabled and network.pool(version) is None:
+                found.append(await self._choose(version))
+        return dataclasses.replace(network, pools=tuple(sorted(found, key=lambda pool: pool.version)))
+
+    async def _make(self, network: Network, driver: NetworkDriver) -> None:
+        if network.driver == "bridge" and any(other.driver == "bridge" and other.link == network.link for other in self._networks):
+            raise Forbidden(f"cannot create network {network.name}: the bridge {network.link} belongs to another network")
+        if network.options.get("macvlan_mode") == "passthru" or any(
+            other.options.get("macvlan_mode") == "passthru" and other.options.get("parent") == network.options.get("parent")
+            for other in self._networks
+            if other.driver == "macvlan"
+        ):
+            parent = network.options.get("parent")
+            user = next((one for one in self._networks if one.driver == "macvlan" and one.options.get("parent") == parent), None)
+            if user is not None:
+                raise Forbidden(f"network {user.name} is already using parent interface {parent}")
+        self._networks.put(network)
+        try:
+            await aio.in_pool(driver.ensure, network)
+            if (rule := driver.rule(network)) is not None:
+                await self._firewall.add_bridge(rule)
+        except BaseException:
+            if driver.rule(network) is not None:
+                await self._firewall.remove_bridge(network.link)
+            await aio.in_pool(driver.remove, network)
+            self._networks.drop(network)
+            raise
+
+    def _subnets(self) -> Iterable[IPNetwork]:
+        return [pool.network for network in self._networks if not network.config_only for pool in network.pools]
+
+    async def _choose(self, version: int = 4) -> Pool:
         """A subnet that neither a network nor a route of the host uses."""
         taken = [*self._subnets(), *await aio.in_pool(osl.host_subnets)]
-        subnet = pools.choose(self._options.default_address_pools, taken)
+        subnet = pools.choose(self._options.default_address_pools, taken, version)
         return Pool(str(subnet), str(subnet.network_address + 1))
 
     def get(self, ref: str) -> Network:
@@ -123,6 +184,8 @@ class NetworkService:
             network = self._networks.get(ref)
             if network.predefined:
                 raise Forbidden(f"{network.name} is a pre-defined network and cannot be removed")
+            if any(other.config_from == network.name for other in self._networks if network.config_only):
+                raise Forbidden(f'configuration network "{network.name}" is in use')
             await self._attached.left(self._sandboxes.members(network.id))
             members = self._sandboxes.members(network.id)
             if members:
@@ -135,8 +198,10 @@ class NetworkService:
             # nobody may attach while the bridge goes; the row goes last, so that a crash here leaves a whole network
             self._networks.hide(network)
             try:
-                await self._firewall.remove_bridge(network.link)
-                await aio.in_pool(osl.remove_link, network.link)
+                driver = self._drivers[network.driver]
+                if driver.rule(network) is not None:
+                    await self._firewall.remove_bridge(network.link)
+                await aio.in_pool(driver.remove, network)
             except BaseException:
                 self._networks.put(network)
                 raise
@@ -201,15 +266,42 @@ class NetworkService:
         await self._defaults()
         if self._options.ip_forward:
             await aio.in_pool(osl.forward)
-        bridges = [network for network in self._networks if network.driver == "bridge"]
-        for network in bridges:
-            try:
-                await aio.in_pool(osl.ensure_bridge, network)
-            except ScowError as error:
-                logger.error("cannot make the bridge of network %s: %s", network.name, error.message)
+        await self._ensure_all()
         living = [sandbox for sandbox in self._sandboxes if sandbox.container_id in live]
-        await self._firewall.open(map(_rule, bridges), [rule for sandbox in living for rule in rules_of(sandbox.published)])
+        await self._firewall.open(self._rules(), [rule for sandbox in living for rule in rules_of(sandbox.published)])
         await self._attached.recover(live)
+        self._watch.start()
+
+    def _links(self) -> Collection[str]:
+        return {rule.link for rule in self._rules()}
+
+    async def _mend(self, happened: Happened) -> None:
+        if happened.links or happened.lost:
+            await self.repair()
+        elif happened.table:
+            await self._firewall.repair()
+
+    async def repair(self) -> None:
+        """Make the kernel equal to what is stored, while everything runs: bridges, what stands on them, the firewall. Raises Internal."""
+        async with self._lock("networks"):
+            await self._ensure_all()
+            await self._attached.repair()
+            await self._firewall.repair()
+
+    def exposed(self) -> Sequence[dict[str, Any]]:
+        """What can be reached from outside the containers: see `exposure.listing`."""
+        return exposure.listing(self._networks, self._sandboxes, self._options.publish_policy)
+
+    async def _ensure_all(self) -> None:
+        for network in self._networks:
+            try:
+                await aio.in_pool(self._drivers[network.driver].ensure, network)
+            except ScowError as error:
+                logger.error("network %s cannot be made in the kernel: %s", network.name, error.message)
+
+    def _rules(self) -> Sequence[BridgeRule]:
+        rules = (self._drivers[network.driver].rule(network) for network in self._networks)
+        return [rule for rule in rules if rule is not None]
 
     async def _defaults(self) -> None:
         for name, driver in (("host", "host"), ("none", "null")):
@@ -228,11 +320,31 @@ class NetworkService:
             LINK_NAME: self._options.bridge,
             "com.docker.network.driver.mtu": str(self._options.mtu),
         }
-        pool = await self._default_pool(present)
+        found = [await self._default_pool(present)]
+        if self._options.ipv6:
+            found.append(await self._default_pool6(present))
+        wanted = {"options": options, "pools": tuple(found), "enable_ipv6": self._options.ipv6}
         if present is None:
-            self._networks.put(Network(ids.new_id(), "bridge", "bridge", time.time_ns(), (pool,), options=options))
-        elif present.options != options or present.pools != (pool,):
-            self._networks.put(dataclasses.replace(present, options=options, pools=(pool,)))
+            self._networks.put(Network(ids.new_id(), "bridge", "bridge", time.time_ns(), **wanted))  # type: ignore[arg-type]
+        elif (changed := dataclasses.replace(present, **wanted)) != present:  # type: ignore[arg-type]
+            self._networks.put(changed)
+
+    async def _default_pool6(self, present: Network | None) -> Pool:
+        """The default bridge's IPv6 addresses: bip6, else fixed-cidr-v6, else what is stored, else a free unique local subnet."""
+        options = self._options
+        stored = present.pool(6) if present else None
+        if options.bip6:
+            chosen = _own(options.bip6, 6)
+        elif options.fixed_cidr_v6:
+            fixed = _subnet("fixed-cidr-v6", options.fixed_cidr_v6, 6)
+            chosen = Pool(str(fixed), str(fixed.network_address + 1))
+        else:
+            chosen = stored or await self._choose(6)
+        if options.default_gateway_v6:
+            if _subnet("default-gateway-v6", options.default_gateway_v6, 6).network_address not in chosen.network:
+                raise InvalidArgument(f"default gateway {options.default_gateway_v6} is not in the default bridge's subnet {chosen.subnet}")
+            chosen = dataclasses.replace(chosen, aux={DEFAULT_GATEWAY6: options.default_gateway_v6})
+        return chosen
 
     async def _default_pool(self, present: Network | None) -> Pool:
         """The default bridge's addresses: bip, else what is stored, else fixed-cidr, else the bridge's own, else a free subnet."""
@@ -240,15 +352,15 @@ class NetworkService:
         fixed = _subnet("fixed-cidr", options.fixed_cidr) if options.fixed_cidr else None
         if options.bip:
             chosen = _own(options.bip)
-        elif present is not None:
-            chosen = dataclasses.replace(present.pools[0], ip_range="", aux={})
+        elif present is not None and (stored := present.pool(4)) is not None:
+            chosen = dataclasses.replace(stored, ip_range="", aux={})
         elif existing := await aio.in_pool(osl.address_of, options.bridge):
             chosen = _own(existing)
-        elif fixed is not None and not any(fixed.subnet_of(subnet) for subnet in pools.candidates(options.default_address_pools)):
+        elif fixed is not None and not any(_within(fixed, subnet) for subnet in pools.candidates(options.default_address_pools)):
             chosen = Pool(str(fixed), str(fixed.network_address + 1))
         else:
             chosen = await self._choose()
-        if fixed is not None and fixed.subnet_of(chosen.network):
+        if fixed is not None and _within(fixed, chosen.network):
             chosen = dataclasses.replace(chosen, ip_range=str(fixed))
         if options.default_gateway:
             if _subnet("default-gateway", options.default_gateway).network_address not in chosen.network:
@@ -264,6 +376,7 @@ class NetworkService:
         """End of the daemon; bridges, rules and the networks of running containers stay.
 
         Without containers and networks of the user nothing stays."""
+        await self._watch.close()
         await self._attached.close()
         idle = not tuple(self._sandboxes) and all(network.predefined for network in self._networks)
         await self._firewall.close(remove_table=idle)
@@ -273,21 +386,30 @@ class NetworkService:
             await aio.in_pool(osl.remove_link, bridge.link)
 
 
-def _rule(network: Network) -> BridgeRule:
-    return BridgeRule(network.link, network.pools[0].subnet, network.internal, network.masquerade)
+def _overlap(one: IPNetwork, other: IPNetwork) -> bool:
+    return one.version == other.version and one.overlaps(other)
 
 
-def _own(text: str) -> Pool:
+def _within(inner: IPNetwork, outer: IPNetwork) -> bool:
+    return inner.version == outer.version and inner.subnet_of(outer)  # type: ignore[arg-type]
+
+
+def _own(text: str, version: int = 4) -> Pool:
     """The subnet and the host's address in it, of `address/prefix`."""
     try:
-        interface = ipaddress.IPv4Interface(text)
+        interface = ipaddress.ip_interface(text)
+        if interface.version != version:
+            raise ValueError(text)
     except ValueError:
-        raise InvalidArgument(f"invalid bip {text!r}: an IPv4 address with its prefix length is needed") from None
+        raise InvalidArgument(f"invalid bip {text!r}: an IPv{version} address with its prefix length is needed") from None
     return Pool(str(interface.network), str(interface.ip))
 
 
-def _subnet(option: str, text: str) -> ipaddress.IPv4Network:
+def _subnet(option: str, text: str, version: int = 4) -> IPNetwork:
     try:
-        return ipaddress.IPv4Network(text, strict=False)
+        found = ipaddress.ip_network(text, strict=False)
+        if found.version != version:
+            raise ValueError(f"an IPv{version} subnet is needed")
     except ValueError as error:
         raise InvalidArgument(f"invalid {option} {text!r}: {error}") from None
+    return found

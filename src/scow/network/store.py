@@ -6,7 +6,7 @@ from scow import ids
 from scow.errors import NotFound
 from scow.metadata.db import Database
 from scow.network.endpoint import Endpoint, SandboxState
-from scow.network.ipam.allocator import Allocator
+from scow.network.ipam.allocator import Addresses
 from scow.network.network import Network
 
 
@@ -24,7 +24,7 @@ class NetworkStore:
         self._table = db.table("networks")
         self._networks = {key: Network.from_doc(doc) for key, doc in self._table.all().items()}
         self._names = {network.name: network.id for network in self._networks.values()}
-        self._allocators: dict[str, Allocator] = {}
+        self._allocators: dict[str, Addresses] = {}
 
     def __iter__(self) -> Iterator[Network]:
         return iter(tuple(self._networks.values()))
@@ -61,11 +61,11 @@ class NetworkStore:
         self._table.delete(network.id)
         self.hide(network)
 
-    def allocator(self, network: Network) -> Allocator:
-        """The addresses of a bridge network."""
+    def addresses(self, network: Network) -> Addresses:
+        """The addresses of a network that has pools."""
         found = self._allocators.get(network.id)
         if found is None:
-            found = self._allocators[network.id] = Allocator(network)
+            found = self._allocators[network.id] = Addresses(network)
         return found
 
 

@@ -96,7 +96,7 @@ async def ask(pin: str, name: str, kind: int = message.A) -> str:
             labels.append(data[1 : 1 + data[0]].decode())
             data = data[1 + data[0] :]
         return ".".join(labels)
-    return socket.inet_ntoa(answer[-4:])
+    return socket.inet_ntop(socket.AF_INET6, answer[-16:]) if kind == message.AAAA else socket.inet_ntoa(answer[-4:])
 
 
 def links(pin: str = "") -> list[str]:
@@ -185,6 +185,52 @@ async def first(service: NetworkService) -> None:
     server.close()
 
 
+async def repaired(service: NetworkService, web: str) -> None:
+    """Others flush the rules and delete the bridge: both come back by themselves."""
+    server = await serve(web)
+    flush = await asyncio.create_subprocess_exec("nft", "flush", "ruleset")
+    assert await flush.wait() == 0
+    SEEN["flushed"] = await patiently("127.0.0.1", 18080)
+    osl.remove_link("scow0")
+    SEEN["bridge deleted"] = await patiently("127.0.0.1", 18080)
+    server.close()
+
+
+async def patiently(address: str, port: int) -> str:
+    async with asyncio.timeout(60):
+        while (got := await fetch(address, port, seconds=1)) != "hello":
+            await asyncio.sleep(0.05)
+    return got
+
+
+async def six(service: NetworkService) -> None:
+    """A network with IPv6 only; its container is reached through a published port over both."""
+    await service.create(NetworkCreate(name="six", enable_ipv4=False, enable_ipv6=True))
+    limits = {"scow.publish.sources": "fd00::/8,10.0.0.0/8"}
+    box = await service.attach(request("six", "six", port=18086, labels=limits))
+    endpoint = box.endpoints["six"]
+
+    def listening() -> socket.socket:
+        sock = socket.socket(socket.AF_INET6, socket.SOCK_STREAM)
+        sock.setblocking(False)
+        sock.bind(("::", 80))
+        return sock
+
+    server = await asyncio.start_server(hello, sock=osl.visit(box.key, listening))
+    SEEN["six"] = {
+        "ula": endpoint.global_ipv6_address.startswith("fd"),
+        "ipv4": endpoint.ip_address,
+        "direct": await patiently(endpoint.global_ipv6_address, 80),
+        "ports": [await fetch("127.0.0.1", 18086), await fetch("::1", 18086), await fetch(endpoint.ipv6_gateway, 18086)],
+        "aaaa": await ask(box.key, "six", message.AAAA) == endpoint.global_ipv6_address,
+        "exposed": [[row["HostIp"], row["Reach"]] for row in service.exposed() if row["Name"] == "six"],
+    }
+    server.close()
+    await service.release(cid("six"))
+    await service.settle()
+    await service.remove("six")
+
+
 async def second(service: NetworkService, web: str) -> None:
     """The daemon was killed; meanwhile the container `apart` ended."""
     server = await serve(web)
@@ -220,6 +266,7 @@ async def main() -> None:
     await first(service)
     web = service.settings(cid("one")).key
     # the first service is dropped as a killed daemon's is: only its sockets go
+    await service._watch.close()
     await service._attached.close()
     service._ports.unhold(service._sandboxes.get(cid("one")).published)  # type: ignore[union-attr]
     db.close()
@@ -229,8 +276,11 @@ async def main() -> None:
     await service.recover({cid("one"): 1, cid("web"): 1})
     await service.settle()
     await second(service, web)
+    await repaired(service, web)
+    await six(service)
 
     # reboot: kernel state and run directory gone
+    await service._watch.close()
     await service._attached.close()
     service._ports.unhold(service._sandboxes.get(cid("one")).published)  # type: ignore[union-attr]
     for pin in list((BASE / "netns").iterdir()):

@@ -67,6 +67,21 @@ def test_a_second_daemon_takes_over(seen: dict[str, Any]) -> None:
     assert seen["recovered"] == {"port": "hello", "name": seen["web ip"], "address": "in use", "gone": []}
 
 
+def test_what_others_take_away_comes_back(seen: dict[str, Any]) -> None:
+    assert (seen["flushed"], seen["bridge deleted"]) == ("hello", "hello")
+
+
+def test_a_network_with_ipv6_only(seen: dict[str, Any]) -> None:
+    assert seen["six"] == {
+        "ula": True,
+        "ipv4": "",
+        "direct": "hello",
+        "ports": ["hello"] * 3,
+        "aaaa": True,
+        "exposed": [["0.0.0.0", "sources"], ["::", "sources"]],
+    }
+
+
 def test_a_reboot_rebuilds(seen: dict[str, Any]) -> None:
     assert seen["rebooted"] == {"bridge": True, "members": 0}
 

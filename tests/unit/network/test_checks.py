@@ -1,7 +1,7 @@
 import pytest
 
-from scow.errors import Forbidden, InvalidArgument, NotFound, ScowError, Unsupported
-from scow.model.network import IPAM, EndpointIPAMConfig, EndpointSettings, IPAMPool, NetworkCreate
+from scow.errors import Forbidden, InvalidArgument, NotFound, ScowError
+from scow.model.network import IPAM, ConfigReference, EndpointIPAMConfig, EndpointSettings, IPAMPool, NetworkCreate
 from scow.network import checks
 from scow.network.network import Network, Pool
 
@@ -29,6 +29,11 @@ def test_bad_address_plans(config: IPAMPool, gist: str) -> None:
 def test_a_good_plan_gets_its_gateway() -> None:
     assert checks.create(NetworkCreate(name="x", ipam=IPAM(config=[IPAMPool(subnet="10.1.0.0/24")]))) == [Pool("10.1.0.0/24", "10.1.0.1")]
     assert checks.create(NetworkCreate(name="x")) == []
+    both = IPAM(config=[IPAMPool(subnet="fd00:1::/64"), IPAMPool(subnet="10.1.0.0/24", ip_range="10.1.0.128/25")])
+    six, four = Pool("fd00:1::/64", "fd00:1::1"), Pool("10.1.0.0/24", "10.1.0.128", "10.1.0.128/25")
+    assert checks.create(NetworkCreate(name="x", ipam=both)) == [four]
+    assert checks.create(NetworkCreate(name="x", ipam=both, enable_ipv6=True)) == [four, six]
+    assert checks.create(NetworkCreate(name="x", ipam=both, enable_ipv6=True, enable_ipv4=False)) == [six]
 
 
 @pytest.mark.parametrize(
@@ -38,17 +43,11 @@ def test_a_good_plan_gets_its_gateway() -> None:
         (NetworkCreate(name="../x"), InvalidArgument, "invalid network name"),
         (NetworkCreate(name="bridge"), Forbidden, "predefined"),
         (NetworkCreate(name="default"), Forbidden, "predefined"),
-        (NetworkCreate(name="x", driver="host"), Forbidden, "only one instance"),
-        (NetworkCreate(name="x", driver="macvlan"), Unsupported, "not supported yet"),
-        (NetworkCreate(name="x", driver="../../etc"), NotFound, "could not find plugin"),
-        (NetworkCreate(name="x", enable_ipv6=True), Unsupported, "IPv6"),
-        (NetworkCreate(name="x", options={"com.docker.network.driver.mtu": "many"}), InvalidArgument, "mtu"),
-        (NetworkCreate(name="x", options={"com.docker.network.bridge.name": "a/b"}), InvalidArgument, "bridge.name"),
-        (
-            NetworkCreate(name="x", ipam=IPAM(config=[IPAMPool(subnet="10.0.0.0/24"), IPAMPool(subnet="10.1.0.0/24")])),
-            InvalidArgument,
-            "multiple",
-        ),
+        (NetworkCreate(name="x", enable_ipv4=False), InvalidArgument, "must be enabled"),
+        (NetworkCreate(name="x", ipam=IPAM(driver="../etc")), NotFound, "could not find plugin"),
+        (NetworkCreate(name="x", ingress=True), InvalidArgument, "Ingress"),
+        (NetworkCreate(name="x", config_only=True, internal=True), InvalidArgument, "network specific"),
+        (NetworkCreate(name="x", config_from=ConfigReference("y"), options={"a": "b"}), InvalidArgument, "driver options"),
     ],
 )
 def test_bad_requests(request_: NetworkCreate, kind: type[ScowError], gist: str) -> None:
@@ -71,6 +70,9 @@ def test_endpoints() -> None:
         (bridge, static("172.17.0.9"), "user defined networks only"),
         (plain, static("172.18.0.9"), "configured subnet"),
         (bridge, EndpointSettings(aliases=["x"]), "alias is supported only"),
+        (own, EndpointSettings(driver_opts={checks.IFNAME: "a/b"}), "invalid interface name"),
+        (own, EndpointSettings(driver_opts={checks.SYSCTLS: "kernel.x=1"}), "invalid sysctl"),
+        (own, EndpointSettings(ipam_config=EndpointIPAMConfig(ipv6_address="fd00::2")), "configured subnets"),
         (own, EndpointSettings(mac_address="92:d0:c6:0a:29"), "invalid MAC"),
     ):
         with pytest.raises(InvalidArgument, match=gist):

@@ -44,6 +44,15 @@ def register(router: Router, networks: NetworkService, containers: ContainerServ
     async def prune(call: Call) -> Response:
         return call.json(await networks.prune(call.query.filters(_PRUNE)))
 
+    def exposed(call: Call) -> Response:
+        return call.json(list(networks.exposed()))
+
+    async def repair(call: Call) -> Response:
+        await networks.repair()
+        return Response(204)
+
+    router.add("GET", "/scow/exposed", exposed)
+    router.add("POST", "/scow/networks/repair", repair)
     router.add("GET", "/networks", show)
     router.add("POST", "/networks/create", create)
     router.add("POST", "/networks/prune", prune, since=25)

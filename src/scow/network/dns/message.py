@@ -16,6 +16,8 @@ UDP_SIZE = 512
 _HEAD = struct.Struct(">HHHHHH")
 _MOST_LABELS = 128
 _MAX_UDP = 4096
+# who asks with EDNS is answered with it (RFC 6891): root name, OPT, what we take, no flags, no data
+_OPT_REPLY = b"\0" + struct.pack(">HHIH", OPT, _MAX_UDP, 0, 0)
 
 
 class BadMessage(ValueError):
@@ -32,6 +34,7 @@ class Query:
     kind: int
     section: bytes
     size: int = UDP_SIZE
+    edns: bool = False
 
 
 def _name(data: bytes, at: int) -> tuple[str, int]:
@@ -65,9 +68,11 @@ def parse(data: bytes) -> Query:
     kind, _class = struct.unpack_from(">HH", data, at)
     section = data[_HEAD.size : at + 4]
     size = UDP_SIZE
+    edns = False
     if more and len(data) >= at + 4 + 11 and data[at + 4] == 0 and struct.unpack_from(">H", data, at + 5)[0] == OPT:
         size = min(max(struct.unpack_from(">H", data, at + 7)[0], UDP_SIZE), _MAX_UDP)
-    return Query(ident, flags, name, kind, section, size)
+        edns = True
+    return Query(ident, flags, name, kind, section, size, edns)
 
 
 def encode_name(name: str) -> bytes:
@@ -84,10 +89,11 @@ def encode_name(name: str) -> bytes:
 def reply(query: Query, records: Sequence[bytes] = (), code: int = NOERROR, limit: int = 65535) -> bytes:
     """An answer to `query`; too large for `limit` = truncated, without records."""
     flags = 0x8080 | (query.flags & 0x7900) | code
-    body = query.section + b"".join(records)
+    more = _OPT_REPLY if query.edns else b""
+    body = query.section + b"".join(records) + more
     if _HEAD.size + len(body) > limit:
-        return _HEAD.pack(query.ident, flags | 0x0200, 1, 0, 0, 0) + query.section
-    return _HEAD.pack(query.ident, flags, 1, len(records), 0, 0) + body
+        return _HEAD.pack(query.ident, flags | 0x0200, 1, 0, 0, int(query.edns)) + query.section + more
+    return _HEAD.pack(query.ident, flags, 1, len(records), 0, int(query.edns)) + body
 
 
 def error(data: bytes, code: int) -> bytes:

@@ -31,7 +31,9 @@ class Records:
     def outward(self, container_id: str) -> bool:
         """Whether the container may ask the outside: it is not on internal networks only."""
         sandbox = self._sandboxes.get(container_id)
-        return sandbox is not None and any(endpoint.inner and endpoint.settings.gateway for endpoint in sandbox.endpoints)
+        return sandbox is not None and any(
+            endpoint.inner and (endpoint.settings.gateway or endpoint.settings.ipv6_gateway) for endpoint in sandbox.endpoints
+        )
 
     def lookup(self, container_id: str, name: str) -> Found:
         """The addresses of `name` (lower case), own network first by the order of the container's endpoints."""
@@ -41,10 +43,11 @@ class Records:
             wanted = {name, plain}
             linked = self._linked(endpoint, name)
             hits = [
-                member.settings.ip_address
+                address
                 for container, member in members.items()
-                if member.settings.ip_address
-                and (linked(container, member) or any(one.lower() in wanted for one in member.settings.dns_names))
+                if linked(container, member) or any(one.lower() in wanted for one in member.settings.dns_names)
+                for address in (member.settings.ip_address, member.settings.global_ipv6_address)
+                if address
             ]
             if hits:
                 return Found(True, tuple(hits))
@@ -62,7 +65,7 @@ class Records:
         """`container.network` for an address of one of the container's networks, or ""."""
         for endpoint in self._endpoints(container_id):
             for member in self._sandboxes.members(endpoint.network_id).values():
-                if member.settings.ip_address == address and member.settings.dns_names:
+                if address in (member.settings.ip_address, member.settings.global_ipv6_address) and member.settings.dns_names:
                     return f"{member.settings.dns_names[0]}.{endpoint.network}"
         return ""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from scow import aio, log
 from scow.errors import Internal
 from scow.kernel.nft import Nft, NftError, program, run_program
-from scow.network.firewall.render import BridgeRule, PortRule, add_ports, delete_ports, remove, render
+from scow.network.firewall.render import BridgeRule, PortRule, add_ports, delete_ports, remove, render, user_table
 
 logger = log.get(__name__)
 
@@ -14,8 +14,9 @@ logger = log.get(__name__)
 class Firewall:
     """The table `inet scow` of the daemon's network namespace. All changes go through one lock, in order."""
 
-    def __init__(self, enabled: bool = True) -> None:
+    def __init__(self, enabled: bool = True, user: bool = False) -> None:
         self._enabled = enabled
+        self._user = user
         self._nft: Nft | None = None
         self._lock = asyncio.Lock()
         self._bridges: dict[str, BridgeRule] = {}
@@ -39,6 +40,22 @@ class Firewall:
                     await aio.in_pool(self._nft.run, render(self._bridges.values(), self._ports))
             except NftError as error:
                 raise Internal(f"cannot set up the firewall table: {error}") from error
+            await self._user_table()
+
+    async def repair(self) -> None:
+        """Write the table anew, whatever others made of it."""
+        async with self._lock:
+            await self._replace()
+            await self._user_table()
+
+    async def _user_table(self) -> None:
+        """Make the administrator's table where there is none; one that is there is never changed."""
+        if self._user and self._nft is not None:
+            try:
+                await aio.in_pool(self._nft.run, user_table())
+            except NftError as error:
+                if "exists" not in str(error):
+                    raise Internal(f"cannot make the table for published ports: {error}") from error
 
     async def add_bridge(self, bridge: BridgeRule) -> None:
         """Take a network into the table."""

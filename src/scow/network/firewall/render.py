@@ -1,43 +1,93 @@
-"""The whole nft table as a pure function of what is stored: networks and published ports."""
+"""The whole nft table as a pure function of what is stored: networks and published ports.
 
-from collections.abc import Iterable
+What every packet meets is a set look-up, whatever the number of networks; only the first packet of a flow sees a list of rules.
+"""
+
+import ipaddress
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 TABLE = "inet scow"
+USER_TABLE = "inet scow_user"
+USER_CHAIN = "published"
+_PROTOCOLS = "meta l4proto { tcp, udp, sctp }"
+_MAPS = {
+    "ports": "inet_proto . inet_service : ipv4_addr . inet_service",
+    "ports_of": "ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service",
+    "ports6": "inet_proto . inet_service : ipv6_addr . inet_service",
+    "ports6_of": "ipv6_addr . inet_proto . inet_service : ipv6_addr . inet_service",
+}
+_GUARDED = {"guarded": "ipv4_addr . inet_proto . inet_service", "guarded6": "ipv6_addr . inet_proto . inet_service"}
+_SOURCES = {
+    "sources": "ipv4_addr . inet_proto . inet_service . ipv4_addr",
+    "sources6": "ipv6_addr . inet_proto . inet_service . ipv6_addr",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """How a network behaves for one kind of addresses: `exposed` = anybody may come in; `source` = the address to masquerade as."""
+
+    exposed: bool = False
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class BridgeRule:
-    """What the firewall must know of a bridge network."""
+    """What the firewall must know of a bridge network; a subnet is "" where the network has none of its kind."""
 
     link: str
     subnet: str
     internal: bool = False
     masquerade: bool = True
+    subnet6: str = ""
+    side: Side = Side()
+    side6: Side = Side()
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class PortRule:
-    """A published port; `host_ip` empty = every address of the host."""
+    """A published port; `host_ip` empty = every address of the host; `sources` = the subnets that may use it, empty = everybody."""
 
     proto: str
     host_ip: str
     host_port: int
     address: str
     port: int
+    sources: tuple[str, ...] = ()
 
     @property
     def map(self) -> str:
         """The map that holds the port."""
-        return "ports_of" if self.host_ip else "ports"
+        return ("ports6" if ":" in self.address else "ports") + ("_of" if self.host_ip else "")
 
     @property
     def key(self) -> str:
         return f"{self.host_ip} . {self.proto} . {self.host_port}" if self.host_ip else f"{self.proto} . {self.host_port}"
 
+    @property
+    def inside(self) -> str:
+        """The port behind the translation."""
+        return f"{self.address} . {self.proto} . {self.port}"
 
-def _elements(rules: Iterable[PortRule]) -> str:
-    return ", ".join(f"{rule.key} : {rule.address} . {rule.port}" for rule in sorted(rules))
+    def allowed(self) -> list[str]:
+        """The elements of the set of sources."""
+        version = 6 if ":" in self.address else 4
+        subnets = (ipaddress.ip_network(source) for source in self.sources)
+        merged = ipaddress.collapse_addresses(subnet for subnet in subnets if subnet.version == version)  # type: ignore[type-var]
+        return [f"{self.inside} . {subnet}" for subnet in merged]
+
+
+def _elements(rules: Iterable[PortRule]) -> dict[str, list[str]]:
+    """Elements by map or set."""
+    found: dict[str, list[str]] = {name: [] for name in (*_MAPS, *_GUARDED, *_SOURCES)}
+    for rule in sorted(rules):
+        found[rule.map].append(f"{rule.key} : {rule.address} . {rule.port}")
+        if rule.sources:
+            six = "6" if ":" in rule.address else ""
+            for name, elements in (("guarded", [rule.inside]), ("sources", rule.allowed())):
+                found[name + six] += [element for element in elements if element not in found[name + six]]
+    return found
 
 
 def add_ports(rules: Iterable[PortRule]) -> str:
@@ -51,59 +101,116 @@ def delete_ports(rules: Iterable[PortRule]) -> str:
 
 
 def _change(verb: str, rules: Iterable[PortRule]) -> str:
-    chosen = list(rules)
-    parts = {name: [rule for rule in chosen if rule.map == name] for name in ("ports", "ports_of")}
-    return "".join(f"{verb} element {TABLE} {name} {{ {_elements(part)} }}\n" for name, part in parts.items() if part)
+    return "".join(
+        f"{verb} element {TABLE} {name} {{ {', '.join(elements)} }}\n" for name, elements in _elements(rules).items() if elements
+    )
 
 
-def _map(name: str, key: str, rules: Iterable[PortRule]) -> list[str]:
-    chosen = [rule for rule in rules if rule.map == name]
-    lines = [f"  map {name} {{", f"    type {key} : ipv4_addr . inet_service"]
-    if chosen:
-        lines.append(f"    elements = {{ {_elements(chosen)} }}")
+def _set(kind: str, name: str, type_: str, elements: Sequence[str], flags: str = "") -> list[str]:
+    lines = [f"  {kind} {name} {{", f"    type {type_}"]
+    if flags:
+        lines.append(f"    flags {flags}")
+    if elements:
+        lines.append(f"    elements = {{ {', '.join(elements)} }}")
     return [*lines, "  }"]
 
 
 def _dnat() -> list[str]:
+    local = f"    fib daddr type local {_PROTOCOLS} dnat"
+    # nothing can leave the host from ::1, so its ports are a relay's work
+    local6 = f"    ip6 daddr != ::1 fib daddr type local {_PROTOCOLS} dnat"
     return [
-        "    fib daddr type local meta l4proto { tcp, udp } dnat ip to ip daddr . meta l4proto . th dport map @ports_of",
-        "    fib daddr type local meta l4proto { tcp, udp } dnat ip to meta l4proto . th dport map @ports",
+        f"{local} ip to ip daddr . meta l4proto . th dport map @ports_of",
+        f"{local} ip to meta l4proto . th dport map @ports",
+        f"{local6} ip6 to ip6 daddr . meta l4proto . th dport map @ports6_of",
+        f"{local6} ip6 to meta l4proto . th dport map @ports6",
         "  }",
     ]
+
+
+def _hide(link: str, family: str, subnet: str, masquerade: bool, source: str) -> list[str]:
+    lines = [f"    {family} saddr {subnet} {family} daddr {subnet} ct status dnat masquerade"]
+    if masquerade:
+        how = f"snat {family} to {source}" if source else "masquerade"
+        lines.append(f'    oifname != "{link}" {family} saddr {subnet} {how}')
+    return lines
 
 
 def render(bridges: Iterable[BridgeRule], ports: Iterable[PortRule]) -> str:
     """The table, replacing an earlier one in the same transaction."""
-    rules = list(ports)
     networks = sorted(bridges, key=lambda bridge: bridge.link)
+    elements = _elements(ports)
     lines = [f"table {TABLE} {{ }}", f"delete table {TABLE}", f"table {TABLE} {{"]
-    lines += _map("ports", "inet_proto . inet_service", rules)
-    lines += _map("ports_of", "ipv4_addr . inet_proto . inet_service", rules)
-    # the bridges route 127/8 (published ports on the host's loopback), so nobody else may send such packets
+    for name, type_ in _MAPS.items():
+        lines += _set("map", name, type_, elements[name])
+    for name, type_ in _GUARDED.items():
+        lines += _set("set", name, type_, elements[name])
+    for name, type_ in _SOURCES.items():
+        lines += _set("set", name, type_, elements[name], "interval")
+    lines += _set("set", "links", "ifname", [f'"{bridge.link}"' for bridge in networks])
+    lines += _set("set", "internal", "ifname", [f'"{bridge.link}"' for bridge in networks if bridge.internal])
+    lines += _set("set", "same", "ifname . ifname", [f'"{bridge.link}" . "{bridge.link}"' for bridge in networks])
+    # the bridges route 127/8 (published ports on the host's loopback), so nobody else may send such packets; containers may use as
+    # source only what the host would answer through their bridge
     lines += [
         "  chain raw {",
         "    type filter hook prerouting priority raw; policy accept;",
         '    iifname != "lo" ip daddr 127.0.0.0/8 drop',
+        "    iifname @links ip saddr != 0.0.0.0 fib saddr . iif oif missing drop",
+        "    iifname @links ip6 saddr != { ::, fe80::/10 } fib saddr . iif oif missing drop",
         "  }",
     ]
     lines += ["  chain prerouting {", "    type nat hook prerouting priority dstnat; policy accept;", *_dnat()]
     lines += ["  chain output {", "    type nat hook output priority -100; policy accept;", *_dnat()]
-    lines += ["  chain forward {", "    type filter hook forward priority filter; policy accept;"]
-    for bridge in networks:
-        if bridge.internal:
-            lines.append(f'    iifname "{bridge.link}" oifname != "{bridge.link}" drop')
-            lines.append(f'    oifname "{bridge.link}" iifname != "{bridge.link}" drop')
+    lines += [
+        "  chain forward {",
+        "    type filter hook forward priority filter; policy accept;",
+        "    iifname @internal iifname . oifname != @same drop",
+        "    oifname @internal iifname . oifname != @same drop",
+    ]
+    for family, six in (("ip", ""), ("ip6", "6")):
+        port = f"{family} daddr . meta l4proto . th dport"
+        lines.append(
+            f"    ct direction original ct status dnat {_PROTOCOLS} {port} @guarded{six} {port} . {family} saddr != @sources{six} drop"
+        )
     lines += ["    ct state established,related accept", "    ct status dnat accept"]
-    lines += [f'    oifname "{bridge.link}" iifname != "{bridge.link}" drop' for bridge in networks if not bridge.internal]
+    for bridge in networks:
+        lines += [
+            f'    oifname "{bridge.link}" {family} daddr {subnet} accept'
+            for family, subnet, side in (("ip", bridge.subnet, bridge.side), ("ip6", bridge.subnet6, bridge.side6))
+            if side.exposed and subnet and not bridge.internal
+        ]
+    lines += ["    oifname @links iifname . oifname != @same drop"]
     lines += ["  }", "  chain postrouting {", "    type nat hook postrouting priority srcnat; policy accept;"]
     for bridge in networks:
         if not bridge.internal:
-            lines.append(f'    oifname "{bridge.link}" ip saddr 127.0.0.0/8 masquerade')
-            lines.append(f"    ip saddr {bridge.subnet} ip daddr {bridge.subnet} ct status dnat masquerade")
-            if bridge.masquerade:
-                lines.append(f'    oifname != "{bridge.link}" ip saddr {bridge.subnet} masquerade')
+            if bridge.subnet:
+                lines.append(f'    oifname "{bridge.link}" ip saddr 127.0.0.0/8 masquerade')
+                lines += _hide(bridge.link, "ip", bridge.subnet, bridge.masquerade, bridge.side.source)
+            if bridge.subnet6:
+                lines += _hide(bridge.link, "ip6", bridge.subnet6, bridge.masquerade, bridge.side6.source)
     lines += ["  }", "}", ""]
     return "\n".join(lines)
+
+
+def user_table() -> str:
+    """The table of the publish policy `user`: made once (it is an error where it exists), then the administrator's. What its chain does
+    not accept does not reach a published port from elsewhere."""
+    return "\n".join(
+        [
+            f"create table {USER_TABLE}",
+            f"table {USER_TABLE} {{",
+            f"  chain {USER_CHAIN} {{",
+            "  }",
+            "  chain forward {",
+            "    type filter hook forward priority filter - 5; policy accept;",
+            f"    ct direction original ct status dnat jump {USER_CHAIN}",
+            "    ct direction original ct status dnat drop",
+            "  }",
+            "}",
+            "",
+        ]
+    )
 
 
 def remove() -> str:

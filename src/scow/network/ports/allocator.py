@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from scow.errors import Conflict, InvalidArgument, Unsupported
+from scow.errors import Conflict, InvalidArgument
 from scow.model.container import PortBinding
 
-_KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
+_SCTP = 132
+_KINDS = {"tcp": (socket.SOCK_STREAM, 0), "udp": (socket.SOCK_DGRAM, 0), "sctp": (socket.SOCK_STREAM, _SCTP)}
 _RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
@@ -30,13 +31,11 @@ class Wish:
 
 
 def parse_port(text: str) -> tuple[int, str]:
-    """`80/tcp` as (80, "tcp"). Raises InvalidArgument, Unsupported (sctp)."""
+    """`80/tcp` as (80, "tcp"). Raises InvalidArgument."""
     number, _, proto = text.partition("/")
     proto = proto.lower() or "tcp"
     if not number.isascii() or not number.isdigit() or not 0 < int(number) < 65536:
         raise InvalidArgument(f"invalid port specification: {text!r}: invalid port")
-    if proto == "sctp":
-        raise Unsupported(f"cannot publish port {text}: the protocol sctp is not supported yet")
     if proto not in _KINDS:
         raise InvalidArgument(f"invalid port specification: {text!r}: invalid proto: {proto}")
     return int(number), proto
@@ -94,7 +93,7 @@ class PortAllocator:
     """The host ports in use by containers."""
 
     def __init__(self) -> None:
-        self._held: dict[tuple[str, int], dict[str, socket.socket]] = {}
+        self._held: dict[tuple[str, int], dict[str, socket.socket | None]] = {}
         self._next: dict[str, int] = {}
 
     def take(self, wish: Wish, target: str) -> int:
@@ -128,12 +127,12 @@ class PortAllocator:
         for host in wish.hosts:
             if any(_clash(host, other) for other in held):
                 raise PortTaken(f"Bind for {join(host, number)} failed: port is already allocated")
-        sockets: dict[str, socket.socket] = {}
+        sockets: dict[str, socket.socket | None] = {}
         try:
             for host in wish.hosts:
                 sockets[host] = _bind(wish.proto, host, number)
         except OSError as error:
-            for held_socket in sockets.values():
+            for held_socket in filter(None, sockets.values()):
                 held_socket.close()
             reason = "address already in use" if error.errno == errno.EADDRINUSE else (error.strerror or str(error)).lower()
             raise PortTaken(f"failed to bind host port for {join(host, number)}:{target}:{wish.port}/{wish.proto}: {reason}") from None
@@ -146,8 +145,9 @@ class PortAllocator:
     def free(self, proto: str, host: str, number: int) -> None:
         """Let a port go; not held is fine."""
         held = self._held.get((proto, number))
-        if held is not None and (found := held.pop(host, None)) is not None:
-            found.close()
+        if held is not None:
+            if (found := held.pop(host, None)) is not None:
+                found.close()
             if not held:
                 del self._held[proto, number]
 
@@ -163,9 +163,15 @@ def _clash(one: str, other: str) -> bool:
     return one == other or one in ("0.0.0.0", "::") or other in ("0.0.0.0", "::")
 
 
-def _bind(proto: str, host: str, number: int) -> socket.socket:
+def _bind(proto: str, host: str, number: int) -> socket.socket | None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    held = socket.socket(family, _KINDS[proto])
+    try:
+        held = socket.socket(family, *_KINDS[proto])
+    except OSError as error:
+        # without the protocol in the kernel nobody on the host can take the port either
+        if proto == "sctp" and error.errno in (errno.EPROTONOSUPPORT, errno.ESOCKTNOSUPPORT):
+            return None
+        raise
     try:
         if family == socket.AF_INET6:
             held.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)

@@ -1,7 +1,7 @@
-"""The published ports of containers: held, translated by the firewall (IPv4) or relayed (IPv6)."""
+"""The published ports of containers: held, translated by the firewall, or relayed from one kind of address to the other."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from scow import aio, log
@@ -16,12 +16,16 @@ logger = log.get(__name__)
 _IPV6_OFF = Path("/proc/sys/net/ipv6/conf/all/disable_ipv6")
 
 
-def default_hosts() -> tuple[str, ...]:
-    """Where a port without an address is published: everywhere, IPv6 included where the host has it."""
+def default_hosts(policy: str = "open", six: bool = False) -> tuple[str, ...]:
+    """Where a port without an address is published under a publish policy; `six` = the container has an IPv6 address of its own."""
     try:
-        return ("0.0.0.0", "::") if _IPV6_OFF.read_text().strip() == "0" else ("0.0.0.0",)
+        has_six = _IPV6_OFF.read_text().strip() == "0"
     except OSError:
-        return ("0.0.0.0",)
+        has_six = False
+    if policy == "loopback":
+        return ("127.0.0.1", "::1") if has_six else ("127.0.0.1",)
+    # a relay would pass by the chain of the policy `user`
+    return ("0.0.0.0", "::") if has_six and (policy != "user" or six) else ("0.0.0.0",)
 
 
 class PortMapper:
@@ -32,13 +36,20 @@ class PortMapper:
         self._allocator = PortAllocator()
         self._relays: dict[Published, TcpRelay | UdpRelay] = {}
 
-    def hold(self, wishes: Sequence[Wish], address: str) -> tuple[Published, ...]:
-        """Take host ports for the wishes, all or none. Raises PortTaken."""
+    def hold(
+        self, wishes: Sequence[Wish], address: str, address6: str = "", sources: Mapping[str, tuple[str, ...]] | None = None
+    ) -> tuple[Published, ...]:
+        """Take host ports for the wishes, all or none; they lead to the address of their host address's kind, else to the other.
+        `sources` by `80/tcp`, "" = those of all other ports. Raises PortTaken."""
+        limits = sources or {}
         taken: list[Published] = []
         try:
             for wish in wishes:
-                number = self._allocator.take(wish, address)
-                taken += [Published(wish.proto, host, number, wish.port, address) for host in wish.hosts]
+                number = self._allocator.take(wish, address or address6)
+                allowed = limits.get(f"{wish.port}/{wish.proto}", limits.get("", ()))
+                for host in wish.hosts:
+                    target = (address6 or address) if ":" in host else (address or address6)
+                    taken.append(Published(wish.proto, host, number, wish.port, target, allowed))
         except BaseException:
             self.unhold(taken)
             raise
@@ -64,9 +75,9 @@ class PortMapper:
             await self._firewall.add_ports(rules_of(every))
             await _forget(every)
         for one in every:
-            held = self._allocator.socket(one.proto, one.host_ip, one.host_port) if one.rule is None else None
+            held = self._allocator.socket(one.proto, one.host_ip, one.host_port) if one.relayed else None
             if held is not None:
-                relay = (TcpRelay if one.proto == "tcp" else UdpRelay)(held, one.address, one.port)
+                relay = (TcpRelay if one.proto == "tcp" else UdpRelay)(held, one.address, one.port, one.sources)
                 self._relays[one] = relay
                 await relay.start()
 

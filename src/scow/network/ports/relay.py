@@ -1,8 +1,11 @@
-"""Published ports over IPv6: a relay from the host's IPv6 address to the container's IPv4 one, since no rule can translate between them."""
+"""Published ports between IPv6 and IPv4: a relay from the host's address of one kind to the container's of the other, since no rule can
+translate between them; and from the host's ::1."""
 
 import asyncio
 import contextlib
+import ipaddress
 import socket
+from collections.abc import Sequence
 from typing import Any, cast
 
 from scow import log
@@ -14,12 +17,23 @@ _CHUNK = 1 << 16
 _CONNECT_SECONDS = 10.0
 
 
+def permitted(peer: str, sources: Sequence[str]) -> bool:
+    """Whether a caller is in one of the subnets; no subnets = everybody, and the host itself always is."""
+    if not sources:
+        return True
+    with contextlib.suppress(ValueError):
+        address = ipaddress.ip_address(peer.partition("%")[0])
+        return address.is_loopback or any(address in ipaddress.ip_network(source) for source in sources)
+    return False
+
+
 class TcpRelay:
     """Accepts on a bound socket (owned by the port allocator, which this one duplicates) and copies both ways, with half-close."""
 
-    def __init__(self, held: socket.socket, address: str, port: int) -> None:
+    def __init__(self, held: socket.socket, address: str, port: int, sources: Sequence[str] = ()) -> None:
         self._held = held.dup()
         self._target = (address, port)
+        self._sources = sources
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
 
@@ -29,7 +43,7 @@ class TcpRelay:
         self._server = await asyncio.start_server(self._serve, sock=self._held)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if len(self._open) >= _MOST:
+        if len(self._open) >= _MOST or not permitted(writer.get_extra_info("peername")[0], self._sources):
             writer.transport.abort()
             return
         self._open.add(writer)
@@ -72,9 +86,10 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 class UdpRelay(asyncio.DatagramProtocol):
     """Datagrams both ways; a sender's path is forgotten when it is the oldest of too many."""
 
-    def __init__(self, held: socket.socket, address: str, port: int) -> None:
+    def __init__(self, held: socket.socket, address: str, port: int, sources: Sequence[str] = ()) -> None:
         self._held = held.dup()
         self._target = (address, port)
+        self._sources = sources
         self._transport: asyncio.DatagramTransport | None = None
         self._peers: dict[Any, socket.socket] = {}
 
@@ -89,7 +104,9 @@ class UdpRelay(asyncio.DatagramProtocol):
     def datagram_received(self, data: bytes, addr: Any) -> None:
         path = self._peers.get(addr)
         if path is None:
-            outward = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+            if not permitted(addr[0], self._sources):
+                return
+            outward = socket.socket(socket.AF_INET6 if ":" in self._target[0] else socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
             try:
                 outward.connect(self._target)
                 outward.send(data)

@@ -3,7 +3,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from scow.errors import InvalidArgument, Unsupported
+from scow.errors import InvalidArgument
 from scow.model.container import PortBinding
 from scow.network.ports import allocator
 from scow.network.ports.allocator import PortAllocator, PortTaken, Wish, wishes
@@ -41,7 +41,6 @@ def test_wishes() -> None:
     [
         ("99999/tcp", "", InvalidArgument),
         ("80/bogus", "", InvalidArgument),
-        ("80/sctp", "", Unsupported),
         ("80/tcp", "http", InvalidArgument),
     ],
 )
