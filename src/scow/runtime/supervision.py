@@ -313,8 +313,9 @@ class Supervision:
     async def settled(self) -> None:
         """Wait for the exits that are under way."""
         end = time.monotonic() + _UNKNOWN + 1
-        while time.monotonic() < end and any(pidfd.ended(process.fds["pidfd"]) for process in self.live.values()):
-            await asyncio.sleep(_STEP)
+        for process in list(self.live.values()):
+            while process.exit is None and pidfd.ended(process.fds["pidfd"]) and time.monotonic() < end:
+                await asyncio.sleep(_STEP)
 
     def settle(self, process: Live, record: dict[str, Any]) -> bool:
         """A record found by other means (recovery): whether it is this process's end, which is told then."""

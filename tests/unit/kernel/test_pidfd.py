@@ -45,7 +45,7 @@ def test_spawn_passes_only_named_descriptors() -> None:
 
 
 def test_a_zombie_of_another_parent_tells_its_code() -> None:
-    script = "sh -c 'read x; exit 7' <&0 & echo $!; exec sleep 60 >/dev/null"  # what `exec` leaves behind does not reap
+    script = "exec 3<&0; sh -c 'read x <&3; exit 7' & echo $!; exec sleep 60 >/dev/null"  # what `exec` leaves behind does not reap
     with subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as parent:
         assert parent.stdout is not None and parent.stdin is not None
         fd = pidfd.open_pid(int(parent.stdout.readline()))
