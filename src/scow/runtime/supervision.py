@@ -314,7 +314,7 @@ class Supervision:
         """Wait for the exits that are under way."""
         end = time.monotonic() + _UNKNOWN + 1
         for process in list(self.live.values()):
-            while process.exit is None and pidfd.ended(process.fds["pidfd"]) and time.monotonic() < end:
+            while process.exit is None and pidfd.ended(process.fds["pidfd"]) and time.monotonic() < end:  # noqa: ASYNC110
                 await asyncio.sleep(_STEP)
 
     def settle(self, process: Live, record: dict[str, Any]) -> bool:
