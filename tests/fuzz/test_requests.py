@@ -11,7 +11,7 @@ from tests.support.requests import Maker
 
 pytestmark = pytest.mark.skipif(bool(can_run()), reason=can_run() or "-")
 
-NOT_HERE = (501, 503)  # known to Docker, not to this engine yet; a node outside a swarm
+NOT_HERE = (501, 503)  # known to Docker, not to this engine yet; a node outside a swarm, a registry out of reach
 
 
 @pytest.fixture(scope="module")

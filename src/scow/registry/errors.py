@@ -18,7 +18,7 @@ class RegistryError(Internal):
         self.retry_after = retry_after
 
 
-class Unreachable(Internal):
+class Unreachable(Unavailable):
     """No answer came. `plain` means that the server speaks HTTP where TLS was expected; `refused` that nothing listens."""
 
     def __init__(self, message: str, plain: bool = False, final: bool = False) -> None:
