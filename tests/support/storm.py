@@ -193,6 +193,7 @@ class Storm:
         self._start(self.known[name])
 
     def _start(self, one: Known) -> None:
+        self._resume(one)
         was = one.up
         if was is not True:
             one.up, one.code = None, None

@@ -61,6 +61,8 @@ class TaskManager:
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         await oci.prepare(self._run)
         await self._super.open()
+        for entry in self._consoles.iterdir():  # of starts that a daemon's death met; the keeper has seen them through by now
+            entry.unlink(missing_ok=True)
 
     async def close(self, end_keeper: bool = False) -> None:
         """Leave. Containers and their keeper go on; `end_keeper` ends it now if it holds none."""

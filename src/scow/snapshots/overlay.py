@@ -5,6 +5,7 @@ change of the container. Rows are written before the kernel or the disk is touch
 """
 
 import asyncio
+import contextlib
 import errno
 import os
 import shutil
@@ -41,6 +42,8 @@ class Overlay:
         self._workers = workers
         self._tasks = aio.Supervisor("snapshots")
         self._options = options()
+        self._locks = aio.KeyedLock()
+        self._places: dict[str, set[Path]] = {}  # where each active snapshot is mounted, as far as this daemon did it
         root.mkdir(parents=True, exist_ok=True)
         root.chmod(0o710)
         taken = [int(entry.name.partition(".")[0]) for entry in root.iterdir() if entry.name.partition(".")[0].isdigit()]
@@ -195,12 +198,21 @@ class Overlay:
         """See Snapshotter."""
         upper = str(self.path(key).relative_to(self._root))
         lowers = self._lowers(key)
-        await aio.in_pool(self._mount, lowers, upper, upper.removesuffix("fs") + "work", target)
+        async with self._locks(key):
+            others = self._places.get(key, set()) - {target}
+            await aio.in_pool(self._mount, lowers, upper, upper.removesuffix("fs") + "work", target, others)
+            self._places.setdefault(key, set()).add(target)
 
-    def _mount(self, lowers: list[str], upper: str, work: str, target: Path) -> None:
+    def _mount(self, lowers: list[str], upper: str, work: str, target: Path, places: set[Path]) -> None:
         target.mkdir(parents=True, exist_ok=True)
         if os.path.ismount(target):
             return
+        # two overlays of one upper directory would each see half of what is written: a second place gets the same mount
+        for place in places:
+            with contextlib.suppress(OSError):
+                if os.path.ismount(place):
+                    mounts.bind(place, target)
+                    return
         try:
             mounts.overlay(self._root, lowers, upper, work, target, self._options)
         except OSError as error:
@@ -233,8 +245,14 @@ class Overlay:
 
     async def unmount(self, target: Path) -> None:
         """See Snapshotter."""
+        key = next((key for key, places in self._places.items() if target in places), "")
         try:
-            await aio.in_pool(mounts.unmount_any, target)
+            async with self._locks(key or str(target)):
+                await aio.in_pool(mounts.unmount_any, target)
+                places = self._places.get(key, set())
+                places.discard(target)
+                if not places:
+                    self._places.pop(key, None)
         except OSError as error:
             raise Internal(f"cannot unmount {target}: {(error.strerror or str(error)).lower()}") from error
 
