@@ -17,6 +17,7 @@ from scow.archive import workers
 from scow.archive.workers import Root, Workers
 from scow.containers.container import Container
 from scow.errors import Forbidden, InvalidArgument, NotFound
+from scow.kernel import mounts
 from scow.runtime.users import resolve_user
 from scow.units import rfc3339nano
 
@@ -255,6 +256,16 @@ class ArchiveService:
         found = await self._parts.images.rootfs_changes(container.id)
         pairs = [(one.kind, one.path) for one in found]
         return visible_changes(pairs, [*(mount.destination for mount in container.mounts), *container.host.tmpfs])
+
+
+def clear_views(views: Path) -> None:
+    """At boot: what copies of a daemon that was killed had mounted."""
+    for view in views.iterdir():
+        try:
+            mounts.unmount_any(view)
+            _remove_dir(view)
+        except OSError as error:
+            logger.warning("%s is left of a copy: %s", view, error.strerror)
 
 
 def _remove_dir(path: Path) -> None:

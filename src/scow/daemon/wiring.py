@@ -171,6 +171,7 @@ async def build(options: Options, app: App, reloader: Reloader, lifecycle: Lifec
     await in_pool(_import)
     from scow.aio import Supervisor
     from scow.archive.workers import Workers
+    from scow.containers.archive import clear_views
     from scow.containers.parts import Parts
     from scow.containers.service import ContainerService
     from scow.containers.store import Containers
@@ -214,6 +215,7 @@ async def build(options: Options, app: App, reloader: Reloader, lifecycle: Lifec
     background = Supervisor("system")
     await lifecycle.start(Step("system", stop=background.close))
     _routes(options, app, reloader, parts, service, background, known)
+    await in_pool(clear_views, paths.run / "views")
     await images.recover(set(db.table("containers").all()))
     await service.recover()
     cgroups.tune()
