@@ -1,5 +1,6 @@
 """Builds every service with exactly what it uses, in start order, and registers the routes."""
 
+import asyncio
 import dataclasses
 import importlib
 import os
@@ -366,7 +367,7 @@ class Facts:
             images=len(self._parts.images.store.all()),
             listeners=self._parts.bus.listeners,
         )
-        return info.info(facts, counts, 1)
+        return info.info(facts, counts, len(asyncio.all_tasks()))
 
 
 def _filesystem(path: str) -> str:
