@@ -38,7 +38,7 @@ logger = log.get(__name__)
 
 Report = dict[str, Any]
 _PIPE = 1 << 20
-_READ = 256 << 10
+_READ = 128 << 10  # larger buffers leave malloc's heap, and fresh pages cost more than the reading
 _LIMIT = 64
 _SO_SNDBUFFORCE = 32
 _ANSWER_MAX = 256 << 20
@@ -119,6 +119,7 @@ class _Helper:
                 command,
                 {"PATH": "/usr/bin:/bin", "LC_ALL": "C.UTF-8"},
                 file_actions=[(os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0), (os.POSIX_SPAWN_DUP2, theirs.fileno(), 3)],
+                setpgroup=0,
                 setsigmask=[],
                 setsigdef=[signal.SIGPIPE, signal.SIGTERM],
             )
@@ -162,9 +163,10 @@ class _Helper:
         """Kill and reap it."""
         self._sock.close()
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGKILL)
+            os.killpg(self.pid, signal.SIGKILL)  # with the copy that may be at work
         with contextlib.suppress(ChildProcessError):
-            os.waitpid(self.pid, 0)
+            while True:  # its copy has become our child
+                os.waitpid(-self.pid, 0)
 
 
 class Workers:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from scow.http.connection import Connection
 
 Headers = Iterable[tuple[str, str]]
+_LARGE = 16 << 10
 
 REASONS = {
     100: "Continue", 101: "UPGRADED", 200: "OK", 201: "Created", 204: "No Content", 301: "Moved Permanently", 304: "Not Modified",
@@ -50,7 +51,10 @@ class StreamWriter:
         """Send a piece. Raises ClientGone."""
         if not data or self._bodyless:
             return
-        self._connection.send(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+        if self._chunked and len(data) >= _LARGE:
+            self._connection.send_parts((b"%x\r\n" % len(data), data, b"\r\n"))
+        else:
+            self._connection.send(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
         await self._connection.drain()
 
     async def end(self) -> None:

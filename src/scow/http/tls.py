@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from scow import log
@@ -121,6 +121,10 @@ class TlsProtocol(asyncio.Protocol):
             while view:
                 view = view[self._tls.write(view) :]
             self._flush()
+
+    def writelines(self, parts: Iterable[bytes]) -> None:
+        """See `write`."""
+        self.write(b"".join(parts))
 
     def write_eof(self) -> None:
         """End this side: the client gets a close-notify and then the end of the stream."""
