@@ -34,6 +34,10 @@ class CannotConnect(ScowError):
     """No daemon answers at the endpoint."""
 
 
+class NoAnswer(ScowError):
+    """The connection ended before a reply began."""
+
+
 class Endpoint:
     """Where a daemon listens: `kind` is unix, tcp or ssh."""
 
@@ -99,7 +103,8 @@ class TLS:
             if self.cert and self.key:
                 made.load_cert_chain(self.cert, self.key)
         except (OSError, ssl.SSLError) as exc:
-            raise ScowError(f"could not load the TLS certificates ({self.ca}, {self.cert}, {self.key}): {exc}") from exc
+            names = ", ".join(one for one in (self.ca, self.cert, self.key) if one)
+            raise ScowError(f"could not load the TLS certificates ({names}): {exc}") from exc
         return made
 
 
@@ -167,12 +172,19 @@ class Connection:
     def eof_write(self) -> None:
         """Ends the writing side; the reading side stays open."""
         try:
-            unwrap = getattr(self._sock, "pending", None)
-            if unwrap is not None:
-                return  # TLS has no half-close that peers understand
             self._sock.shutdown(1)  # type: ignore[attr-defined]
         except OSError:
             pass
+
+    def ended(self) -> str:
+        """Why the other side said nothing at all: for ssh, how its program ended; "" where nothing more is known."""
+        if self._process is None:
+            return ""
+        try:
+            status = self._process.wait(5)  # type: ignore[attr-defined]
+        except Exception as exc:  # TimeoutExpired, whose import costs
+            return str(exc)
+        return f"ssh ended with status {status}"
 
     def close(self) -> None:
         """Closes it; safe to repeat."""
@@ -187,7 +199,9 @@ def _dial_tcp(endpoint: Endpoint) -> object:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     if endpoint.tls is not None:
-        return endpoint.tls.context().wrap_socket(sock, server_hostname=endpoint.host)
+        from scow.client.tls import TlsSocket
+
+        return TlsSocket(sock, endpoint.tls.context(), endpoint.host)
     return sock
 
 
@@ -208,16 +222,50 @@ def _dial_ssh(endpoint: Endpoint) -> tuple[object, object]:
     return ours, process
 
 
+_CHOOSE = "or choose another engine with -H, DOCKER_HOST or `scow context use`."
+
+
 def _why(endpoint: Endpoint, exc: OSError) -> str:
-    if isinstance(exc, PermissionError):
+    """The address that was tried, why it failed, and what to do."""
+    where = f"{endpoint.host}:{endpoint.port}"
+    if endpoint.kind == "unix" and isinstance(exc, PermissionError):
         return (
             f"permission denied while trying to connect to the Docker daemon socket at {endpoint.url}: "
             "run as root, or as a member of the group that owns the socket"
         )
     text = f"Cannot connect to the Docker daemon at {endpoint.url}. Is the docker daemon running?"
-    if endpoint.kind == "tcp":
-        return f"{text} ({exc})"
-    return text
+    name = type(exc).__name__
+    if endpoint.kind == "unix":
+        if isinstance(exc, FileNotFoundError):
+            return f"{text}\nThere is no such socket: start the engine (`systemctl start scow`, or `scowd`), {_CHOOSE}"
+        if isinstance(exc, ConnectionRefusedError):
+            return (
+                f"{text}\nThe socket is there, but nobody listens on it: start the engine (`systemctl start scow`, or `scowd`), {_CHOOSE}"
+            )
+        return f"{text} ({exc.strerror or exc})"
+    if endpoint.kind == "ssh":
+        return f"{text} (ssh: {exc.strerror or exc})\nIs ssh installed here?"
+    if "certificate verify failed" in str(exc):
+        reason = getattr(exc, "verify_message", "") or str(exc)
+        return (
+            f"error during connect: {endpoint.url}: the engine's certificate is not trusted: {reason}\n"
+            "Name the authority that signed it with --tlscacert, or in DOCKER_CERT_PATH or the context."
+        )
+    if name.startswith("SSL"):
+        reason = (getattr(exc, "reason", None) or str(exc)).replace("_", " ").lower()
+        hint = (
+            "The engine wants a certificate of yours: --tlscert and --tlskey, DOCKER_CERT_PATH, or a context's."
+            if "alert" in reason
+            else "Does the engine speak TLS on that port?"
+        )
+        return f"error during connect: {endpoint.url}: TLS: {reason}\n{hint}"
+    if isinstance(exc, ConnectionRefusedError):
+        return f"{text}\nNothing listens on {where}: start the engine with -H {endpoint.url}, {_CHOOSE}"
+    if name == "gaierror":
+        return f"{text}\nThe name {endpoint.host} is not known ({exc.strerror}): correct it, {_CHOOSE}"
+    if isinstance(exc, TimeoutError):
+        return f"{text}\n{where} does not answer: is there a firewall between? Or {_CHOOSE.removeprefix('or ')}"
+    return f"{text} ({exc.strerror or exc})"
 
 
 class Response:
@@ -232,11 +280,12 @@ class Response:
         while b"\r\n\r\n" not in head:
             data = conn.recv()
             if not data:
-                raise ScowError(
-                    "error during connect: the daemon closed the connection without an answer"
-                    if not head
-                    else "the daemon's answer is incomplete"
-                )
+                ended = "" if head else conn.ended()
+                if ended:
+                    raise CannotConnect(ended)
+                if head:
+                    raise ScowError("the daemon's answer is incomplete")
+                raise NoAnswer("error during connect: the daemon closed the connection without an answer")
             head += data
             if len(head) > MAX_HEAD:
                 raise ScowError("the daemon's answer is no HTTP: its head is too long")
@@ -351,6 +400,8 @@ class Response:
                 except ValueError:
                     message = body.decode("utf-8", "replace").strip()
             self.close()
+            if message.startswith("Client sent an HTTP request to an HTTPS server"):
+                message += " Use TLS: --tlsverify, DOCKER_TLS_VERIFY=1, or a context with certificates."
             raise ApiError(self.status, message or f"request returned status {self.status}: is the API version right?")
         return self
 
@@ -394,12 +445,29 @@ class Transport:
         self._idle = None
         try:
             return self._exchange(conn, method, head, body)
-        except (OSError, ScowError):
+        except (OSError, ScowError) as exc:
             conn.close()
             if fresh or not (body is None or isinstance(body, bytes)):
-                raise
+                raise self._told(exc) from exc
         conn = Connection(self.endpoint)
         return self._exchange(conn, method, head, body)
+
+    def _told(self, exc: OSError | ScowError) -> OSError | ScowError:
+        """The error with the address, where it means that the engine was never reached."""
+        if isinstance(exc, CannotConnect):
+            return CannotConnect(
+                f"error during connect: {self.endpoint.url}: {exc.message}\n"
+                f"Does `ssh {self.endpoint.path.partition('/')[0]} docker version` work? "
+                "The other machine needs docker's client or scow's, under docker's name."
+            )
+        if isinstance(exc, NoAnswer):
+            hint = (
+                "\nDoes it want TLS? Then use --tlsverify or DOCKER_TLS_VERIFY=1."
+                if self.endpoint.kind == "tcp" and not self.endpoint.tls
+                else ""
+            )
+            return NoAnswer(exc.message.replace("the daemon", f"the daemon at {self.endpoint.url}", 1) + hint)
+        return CannotConnect(_why(self.endpoint, exc)) if isinstance(exc, OSError) and type(exc).__name__.startswith("SSL") else exc
 
     def _exchange(self, conn: Connection, method: str, head: bytes, body: bytes | Iterable[bytes] | None) -> Response:
         if isinstance(body, bytes) or body is None:

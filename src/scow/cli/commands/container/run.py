@@ -46,6 +46,7 @@ def create(cli: Cli, options: Options, args: list[str], verb: str) -> tuple[str,
         raise
     except ScowError as exc:
         raise interactive.failure(exc, verb, 125) from None
+    _proxies(cli, body)
     cid_file = options.text("cidfile")
     if cid_file:
         import posix
@@ -88,6 +89,33 @@ def create(cli: Cli, options: Options, args: list[str], verb: str) -> tuple[str,
         except OSError as exc:
             raise interactive.failure(ScowError(f"failed to create the container ID file: {exc}"), verb, 125) from None
     return answer["Id"], body
+
+
+_PROXIES = {
+    "httpProxy": "HTTP_PROXY",
+    "httpsProxy": "HTTPS_PROXY",
+    "noProxy": "NO_PROXY",
+    "ftpProxy": "FTP_PROXY",
+    "allProxy": "ALL_PROXY",
+}
+
+
+def _proxies(cli: Cli, body: dict[str, Any]) -> None:
+    """Adds the proxies that the configuration file names for this engine, where --env has none of that name."""
+    configured = cli.config.get("proxies")
+    if not isinstance(configured, dict) or not configured:
+        return
+    chosen = configured.get(cli.client.transport.endpoint.url) or configured.get("default")
+    if not isinstance(chosen, dict):
+        return
+    given = {word.partition("=")[0] for word in body.get("Env") or []}
+    added = []
+    for key, name in _PROXIES.items():
+        value = chosen.get(key)
+        if isinstance(value, str) and value:
+            added += [f"{one}={value}" for one in (name, name.lower()) if one not in given]
+    if added:
+        body["Env"] = [*(body.get("Env") or []), *added]
 
 
 def _pull(cli: Cli, image: str, platform: str, quiet: bool) -> None:
