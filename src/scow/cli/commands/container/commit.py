@@ -82,7 +82,10 @@ def export(cli: Cli, options: Options, args: list[str]) -> int:
     if not options.text("output") and is_terminal(1):
         raise ScowError("cowardly refusing to save to a terminal. Use the -o flag or redirect")
     with cli.client.call("GET", container_path(args[0], "export")) as response:
-        save_stream(response.iterate(), options.text("output"))
+        from scow.cli.progress import Meter
+
+        with Meter("Exporting") as meter:
+            save_stream(meter.watch(response.iterate()), options.text("output"))
     return 0
 
 

@@ -12,6 +12,7 @@ from typing import IO, Any
 
 from scow.cli.command import Cli, Command
 from scow.cli.flags import Options
+from scow.cli.progress import Meter
 from scow.cli.terminal import is_terminal
 from scow.client.api import container_path
 from scow.client.transport import ApiError, Response
@@ -115,12 +116,13 @@ def _copy_from(cli: Cli, options: Options, container: str, source: str, target: 
                 write_all(1, piece)
             return 0
         found = _decode(response)
-        reader = _Reader(response.iterate())
+        meter = Meter("Copying from container")
+        reader = _Reader(response.iterate() if options.flag("quiet") else meter.watch(response.iterate()))
         name = str(found.get("name") or "").rstrip("/") or os.path.basename(source.rstrip("/"))
         is_dir = bool(found.get("mode", 0) & _GO_DIR)
         content_only = source.endswith("/.")
         root, rebase = _destination(target, name, is_dir, content_only)
-        with tarfile.open(fileobj=reader, mode="r|", errorlevel=0) as archive:  # type: ignore[call-overload]
+        with meter, tarfile.open(fileobj=reader, mode="r|", errorlevel=0) as archive:  # type: ignore[call-overload]
             extract(archive, root, rebase)
         _report(options, reader.total, os.path.abspath(target) if not target.startswith("/") else target)
     return 0
@@ -293,7 +295,9 @@ def _copy_to(cli: Cli, options: Options, source: str, container: str, target: st
     counter = _Pieces()
     try:
         pieces = pack(os.path.join(bare, "") if is_dir else bare, name or ".", counter)
-        cli.client.call("PUT", container_path(container, "archive"), {**params, "path": folder}, pieces).read()
+        with Meter("Copying to container") as meter:
+            sent = pieces if options.flag("quiet") else meter.watch(pieces)
+            cli.client.call("PUT", container_path(container, "archive"), {**params, "path": folder}, sent).read()
     except ApiError as exc:
         if exc.status == 404 and found is None and "No such container" not in exc.message:
             raise ScowError(f"Error response from daemon: {exc.message}") from None

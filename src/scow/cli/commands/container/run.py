@@ -8,6 +8,7 @@ if TYPE_CHECKING:
 
     from scow.cli.command import Cli
     from scow.cli.flags import Options
+    from scow.client.api import Client
     from scow.client.transport import Response
 
 from scow.cli import terminal
@@ -69,7 +70,7 @@ def create(cli: Cli, options: Options, args: list[str], verb: str) -> tuple[str,
         if pull == "always":
             _pull(cli, args[0], platform, options.flag("quiet"))
         try:
-            answer = client.post("/containers/create", params, body)
+            answer = _post(client, params, body)
         except ApiError as exc:
             if exc.status != 404 or pull != "missing" or "No such image" not in exc.message:
                 raise
@@ -77,7 +78,7 @@ def create(cli: Cli, options: Options, args: list[str], verb: str) -> tuple[str,
                 name = args[0] if ":" in args[0].rpartition("/")[2] or "@" in args[0] else args[0] + ":latest"
                 cli.err(f"Unable to find image '{name}' locally\n")
             _pull(cli, args[0], platform, options.flag("quiet"))
-            answer = client.post("/containers/create", params, body)
+            answer = _post(client, params, body)
     except ScowError as exc:
         raise interactive.failure(exc, verb, 125) from None
     for warning in answer.get("Warnings") or []:
@@ -116,6 +117,39 @@ def _proxies(cli: Cli, body: dict[str, Any]) -> None:
             added += [f"{one}={value}" for one in (name, name.lower()) if one not in given]
     if added:
         body["Env"] = [*(body.get("Env") or []), *added]
+
+
+def _post(client: Client, params: dict[str, Any], body: dict[str, Any]) -> Any:
+    """Creates the container. Ctrl-C waits for the answer and then removes what was made; a second one does not wait."""
+    import _signal
+
+    pressed: list[int] = []
+
+    def note(number: int, _frame: object) -> None:
+        if pressed:
+            raise KeyboardInterrupt
+        pressed.append(number)
+
+    try:
+        old = _signal.signal(2, note)
+    except ValueError:  # not the main thread: interrupts go elsewhere
+        return client.post("/containers/create", params, body)
+    try:
+        answer = client.post("/containers/create", params, body)
+    finally:
+        _signal.signal(2, old if old is not None else _signal.SIG_DFL)
+    if pressed:
+        _forget(client, answer["Id"])
+        raise KeyboardInterrupt
+    return answer
+
+
+def _forget(client: Client, ident: str) -> None:
+    """Removes a container that never came to run."""
+    try:
+        client.delete(container_path(ident), {"force": True, "v": True})
+    except (ScowError, OSError):
+        pass
 
 
 def _pull(cli: Cli, image: str, platform: str, quiet: bool) -> None:
@@ -159,12 +193,22 @@ def run(cli: Cli, options: Options, args: list[str]) -> int:
             client.post(f"{path}/start")
         except ScowError as exc:
             raise interactive.failure(exc, "run", interactive.start_status(exc)) from None
+        except KeyboardInterrupt:
+            _forget(cli.redial(), ident)
+            raise
         cli.out(ident + "\n")
         return 0
-    return _attached(cli, options, ident, body, text, keys)
+    started: list[bool] = []
+    try:
+        return _attached(cli, options, ident, body, text, keys, started)
+    except KeyboardInterrupt:
+        if not started:
+            _forget(cli.redial(), ident)
+        raise
 
 
-def _attached(cli: Cli, options: Options, ident: str, body: dict[str, Any], text: str, keys: bytes) -> int:
+def _attached(cli: Cli, options: Options, ident: str, body: dict[str, Any], text: str, keys: bytes, started: list[bool]) -> int:
+    """Joins the container's streams; `started` gets an element once it runs."""
     from scow.cli.streams import OutputGone, Signals, relay
 
     tty = options.flag("tty")
@@ -182,7 +226,15 @@ def _attached(cli: Cli, options: Options, ident: str, body: dict[str, Any], text
         waiting = interactive.wait_begun(cli.redial(), ident, "removed" if options.flag("rm") else "next-exit")
     except ScowError as exc:
         raise interactive.failure(exc, "run", 125) from None
-    send = interactive.killer(cli, ident) if options.flag("sig-proxy") and not tty else None
+    kill = interactive.killer(cli, ident)
+
+    def proxy(name: str) -> None:
+        if started:
+            kill(name)
+        elif name in ("INT", "TERM"):
+            raise KeyboardInterrupt
+
+    send = proxy if options.flag("sig-proxy") and not tty else None
     with Signals(send, (lambda: interactive.resize(cli.redial(), path)) if tty else None):
         try:
             side.post(f"{path}/start")
@@ -195,6 +247,7 @@ def _attached(cli: Cli, options: Options, ident: str, body: dict[str, Any], text
                 except (ScowError, OSError):
                     pass
             raise interactive.failure(exc, "run", interactive.start_status(exc)) from None
+        started.append(True)
         if tty and terminal.is_terminal(1):
             interactive.resize(side, path)
         if conn is not None:

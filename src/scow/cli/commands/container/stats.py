@@ -12,8 +12,9 @@ if TYPE_CHECKING:
 import sys
 import time
 
+from scow.cli import terminal
 from scow.cli.command import Command, ExitCode
-from scow.cli.format.table import short_id, show
+from scow.cli.format.table import render, short_id
 from scow.client.api import container_path, json_values
 from scow.client.transport import ApiError
 from scow.errors import ScowError
@@ -126,8 +127,16 @@ def run(cli: Cli, options: Options, args: list[str]) -> int:
         running[name] = thread = threading.Thread(target=work, args=(name,), daemon=True)
         thread.start()
 
+    screen = sys.stdout.isatty() and cli.env("TERM") not in ("", "dumb")
+
     def draw(shown: list[str]) -> None:
-        show([row(name, samples.get(name), trunc) for name in shown], fmt, HEADERS, COLUMNS)
+        text = render([row(name, samples.get(name), trunc) for name in shown], fmt, HEADERS, COLUMNS)
+        if screen and not options.flag("no-stream"):
+            # from the top, each line and then the rest of the screen cleared: no flicker
+            rows = terminal.size()[0]
+            text = "".join(text.splitlines(keepends=True)[: max(rows - 1, 2)]) if rows else text
+            text = "\033[H" + text.replace("\n", "\033[K\n") + "\033[J"
+        sys.stdout.write(text)
         sys.stdout.flush()
 
     if options.flag("no-stream"):
@@ -140,6 +149,8 @@ def run(cli: Cli, options: Options, args: list[str]) -> int:
             raise ExitCode(1, "\n".join(errors))
         draw(shown)
         return 0
+    if screen:
+        cli.out("\033[2J")
     while True:
         shown = names()
         for name in shown:
@@ -150,8 +161,6 @@ def run(cli: Cli, options: Options, args: list[str]) -> int:
             raise ExitCode(1, "\n".join(errors))
         if args and not running:
             return 0
-        if not options.text("format") or sys.stdout.isatty():
-            cli.out("\033[H\033[J")
         draw(shown)
 
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from scow.cli.flags import Options
 
 from scow.cli.command import Command
+from scow.cli.progress import Meter
 from scow.cli.terminal import is_terminal
 from scow.errors import ScowError
 
@@ -32,6 +33,17 @@ def _open(path: str) -> int:
         raise ScowError(f"open {path}: {(exc.strerror or str(exc)).lower()}") from None
 
 
+def _metered(label: str, fd: int, quiet: bool = False) -> Any:
+    import posix
+
+    if quiet:
+        yield from _read(fd)
+        return
+    found = posix.fstat(fd)
+    with Meter(label, found.st_size if found.st_mode & 0o170000 == 0o100000 else 0) as meter:
+        yield from meter.watch(_read(fd))
+
+
 def _platforms(options: Options) -> str | None:
     from scow.cli.commands.image.ls import platform_json
 
@@ -45,7 +57,8 @@ def save(cli: Cli, options: Options, args: list[str]) -> int:
     if not options.text("output") and is_terminal(1):
         raise ScowError("cowardly refusing to save to a terminal. Use the -o flag or redirect")
     with cli.client.call("GET", "/images/get", {"names": args, "platform": _platforms(options)}) as response:
-        save_stream(response.iterate(), options.text("output"))
+        with Meter("Saving") as meter:
+            save_stream(meter.watch(response.iterate()), options.text("output"))
     return 0
 
 
@@ -55,7 +68,8 @@ def load(cli: Cli, options: Options, args: list[str]) -> int:
     if not path and is_terminal(0):
         raise ScowError("requested load from stdin, but stdin is empty")
     source = _open(path) if path else 0
-    for line in cli.client.stream("POST", "/images/load", {"quiet": True, "platform": _platforms(options)}, _read(source)):
+    params = {"quiet": True, "platform": _platforms(options)}
+    for line in cli.client.stream("POST", "/images/load", params, _metered("Loading", source, options.flag("quiet"))):
         if line.get("error"):
             raise ScowError(line["error"])
         cli.out(line.get("stream") or (f"{line['status']}\n" if line.get("status") and not options.flag("quiet") else ""))
@@ -68,9 +82,9 @@ def import_(cli: Cli, options: Options, args: list[str]) -> int:
     body: Any = None
     origin = source
     if source == "-":
-        body, origin = _read(0), "-"
+        body, origin = _metered("Importing", 0), "-"
     elif not source.startswith(("http://", "https://")):
-        body, origin = _read(_open(source)), "-"
+        body, origin = _metered("Importing", _open(source)), "-"
     params = {
         "fromSrc": origin,
         "repo": args[1] if len(args) > 1 else None,
