@@ -437,16 +437,19 @@ def run(job: Job, fds: list[int]) -> Job:
 
 def receive(sock: socket.socket) -> tuple[Job, list[int]] | None:
     """The next job, or None when the daemon has gone."""
-    head, fds, _, _ = socket.recv_fds(sock, 4, 8)
-    if len(head) < 4:
-        return None
-    data = b""
-    need = struct.unpack("=I", head)[0]
-    while len(data) < need:
-        more = sock.recv(need - len(data))
-        if not more:
+    try:
+        head, fds, _, _ = socket.recv_fds(sock, 4, 8)
+        if len(head) < 4:
             return None
-        data += more
+        data = b""
+        need = struct.unpack("=I", head)[0]
+        while len(data) < need:
+            more = sock.recv(need - len(data))
+            if not more:
+                return None
+            data += more
+    except ConnectionError:  # it died without having read our last answer
+        return None
     return json.loads(data), fds
 
 
