@@ -75,6 +75,7 @@ class Storm:
         self.tags: dict[str, bool | None] = {}
         self.numbers = iter(range(10_000))
         self.kills = 0
+        self.pending = 0  # hand-overs there will have been once the last killed keeper has its successor
         self.began = time.time()
 
     # --- requests
@@ -119,10 +120,14 @@ class Storm:
         if what in ("keeper", "both"):
             pid = self.engine.keeper_pid
             assert pid, "no keeper"
+            handed = self._handed_over()
             os.kill(pid, signal.SIGKILL)
+            self.pending = handed + 1
+        both = what == "both" or (what == "daemon" and self._handed_over() < self.pending)
         if what in ("daemon", "both"):
             self.engine.kill()
-        if what == "both":
+            self.pending = 0
+        if both:  # or the daemon before a new keeper held the containers: the same
             for one in self.known.values():
                 one.loose = True
         thread.join(120)
@@ -133,8 +138,11 @@ class Storm:
                     one.again = True  # a daemon's start starts it, even if it had been stopped
             self.engine.start()
         for failure in failures:
-            if not isinstance(failure, Unanswered) or what == "keeper":
+            if not isinstance(failure, Unanswered | OSError | http.client.HTTPException) or what == "keeper":
                 raise failure
+
+    def _handed_over(self) -> int:
+        return self.engine.log().count("a new keeper holds the containers")
 
     # --- operations
 
