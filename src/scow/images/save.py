@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from scow.content.store import digest_of
-from scow.errors import DataLoss
+from scow.errors import DataLoss, NotFound
 from scow.images.store import Image
 from scow.reference import Reference
 
@@ -51,7 +51,10 @@ def _wanted(service: "ImageService", refs: list[str]) -> dict[str, list[Referenc
                         found = True
             if found:
                 continue
-        image = service.get(ref)
+        try:
+            image = service.get(ref)
+        except NotFound:
+            raise NotFound(f"No such image: {ref}") from None
         if bare and bare.tag and service.store.named(bare) is image:
             names = [bare]
         known = wanted.setdefault(image.id, [])

@@ -13,7 +13,6 @@ from urllib.parse import urlencode, urlsplit
 
 import orjson
 
-from scow.errors import Unauthorized
 from scow.registry.credentials import Credentials
 from scow.registry.errors import RegistryError, Unreachable, parse
 from scow.registry.resolver import Endpoint, hostname, is_loopback
@@ -91,7 +90,7 @@ class Login:
             if any(one.scheme == "basic" for one in offered):
                 basic = self.credentials.basic
                 if not basic:
-                    raise Unauthorized(f"{what}: no basic auth credentials")
+                    raise RegistryError(f"{what}: no basic auth credentials", "UNAUTHORIZED", 401)
                 if basic == sent:
                     return False
                 self.header = basic

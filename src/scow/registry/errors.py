@@ -69,7 +69,10 @@ def parse(status: int, body: bytes, insufficient: bool = False, retry_after: flo
 
 
 def translated(error: ScowError, name: str, full: str) -> ScowError:
-    """A registry's error in a pull as dockerd words it: `name` is the repository's familiar name, `full` with its tag or digest."""
+    """A registry's error in a pull as dockerd words it: `name` is the repository's familiar name, `full` with its tag or digest.
+
+    A 401 stays a fault of the server's: to one of the engine's the docker client would answer by asking the user for a password.
+    """
     if not isinstance(error, RegistryError):
         return error
     if error.code == "DENIED":
@@ -80,7 +83,7 @@ def translated(error: ScowError, name: str, full: str) -> ScowError:
         return NotFound(f"repository {name} not found: {error.message}")
     if error.status == 404 and not error.code:
         return NotFound(f"manifest for {full} not found: {error.message}")
-    return status_error(error)
+    return error if error.status == 401 else status_error(error)
 
 
 def status_error(error: ScowError) -> ScowError:
