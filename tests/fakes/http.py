@@ -50,7 +50,7 @@ class _Writer:
 
 
 @dataclass
-class _Line:
+class Line:
     """The connection as a request sees it."""
 
     answer: Answer | None = None
@@ -79,8 +79,8 @@ def app_with(register: Callable[[Router], Any]) -> Callable[[], App]:
     return make
 
 
-async def asked(app: App, line: str, body: Any = None, headers: Mapping[str, str] | None = None) -> Answer:
-    """As `ask`, inside a running loop."""
+async def asked(app: App, line: str, body: Any = None, headers: Mapping[str, str] | None = None, wire: Line | None = None) -> Answer:
+    """As `ask`, inside a running loop; `wire.answer` grows while a stream is written."""
     data = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
     lines = [f"{line} HTTP/1.1", "Host: d", f"Content-Length: {len(data)}"]
     if data and "Content-Type" not in (headers or {}):
@@ -90,7 +90,7 @@ async def asked(app: App, line: str, body: Any = None, headers: Mapping[str, str
     if data:
         reader.put(data)
     reader.end()
-    wire = _Line()
+    wire = wire or Line()
     request = Request(wire, parse("\r\n".join([*lines, "", ""]).encode()), reader)  # type: ignore[arg-type]
     reply = app.handle(request)
     if inspect.isawaitable(reply):
