@@ -48,7 +48,7 @@ async def disconnect(parts: Parts, container: Container, ref: str, force: bool) 
         if name == "host":
             raise InvalidArgument("container cannot be disconnected from host network - container was created in host network mode")
         if name not in container.networks:
-            raise Forbidden(f"container {container.id} is not connected to network {name}")
+            raise Forbidden(f"container {container.id} is not connected to the network {name}")
         if container.state.alive:
             await parts.network.disconnect(container.id, network_id, force)
         container.networks = {key: value for key, value in container.networks.items() if key != name}

@@ -4,6 +4,7 @@ from scow.containers import names
 from scow.containers.container import Container
 from scow.containers.lifecycle import Status
 from scow.containers.parts import Parts
+from scow.containers.store import NameInUse
 from scow.errors import Conflict, InvalidArgument
 
 
@@ -18,6 +19,9 @@ async def rename(parts: Parts, container: Container, new: str) -> None:
         old = container.name
         if name == old:
             raise InvalidArgument("Renaming a container with the same name as its current name")
-        parts.store.rename(container, name)
+        try:
+            parts.store.rename(container, name)
+        except NameInUse as exc:
+            raise Conflict(f"Error when allocating new name: {exc.message}") from None
         parts.network.rename(container.id, name)
         container.announce("rename", {"oldName": f"/{old}"})

@@ -9,7 +9,7 @@ from scow.containers import signals
 from scow.containers.container import Container, WaitResult
 from scow.containers.lifecycle import Status, Transition
 from scow.containers.parts import Parts
-from scow.errors import Conflict, Internal, NotFound, NotModified
+from scow.errors import Conflict, Internal, InvalidArgument, NotFound, NotModified
 
 if TYPE_CHECKING:
     from scow.containers.start import Starter
@@ -86,7 +86,10 @@ class Stopper:
 
     async def kill(self, container: Container, signal: str = "") -> None:
         """POST kill. SIGKILL waits for the end (at most 10 s). Raises InvalidArgument, Conflict `container X is not running`."""
-        signum = signals.parse(signal) if signal else signals.SIGKILL
+        try:
+            signum = signals.parse(signal) if signal else signals.SIGKILL
+        except InvalidArgument as exc:
+            raise InvalidArgument(f"cannot kill container: {container.name}: {exc.message[:1].lower()}{exc.message[1:]}") from None
         over = None
         async with self.parts.locks(container.id):
             if container.state.restarting:
@@ -150,7 +153,7 @@ class Stopper:
         """Thaw. Raises Conflict."""
         async with self.parts.locks(container.id):
             if not container.state.paused:
-                raise Conflict(f"container {container.id} is not paused")
+                raise Conflict(f"Container {container.id} is not paused")
             await self.parts.tasks.resume(container.id)
             container.commit(Transition.RESUMED)
 

@@ -97,10 +97,10 @@ def effective() -> frozenset[str]:
     return _own("CapEff")
 
 
-def normalize(names: Iterable[str], available: frozenset[str]) -> list[str]:
+def normalize(names: Iterable[str], available: frozenset[str], field: str = "CapAdd") -> list[str]:
     """Docker's spellings (net_admin, CAP_NET_ADMIN, ALL) as kernel names.
 
-    Raises InvalidArgument for what the kernel or this process lacks.
+    Raises InvalidArgument, which names the `field` of the request, for what the kernel or this process lacks.
     """
     result = []
     for name in names:
@@ -111,9 +111,9 @@ def normalize(names: Iterable[str], available: frozenset[str]) -> list[str]:
         if not upper.startswith("CAP_"):
             upper = "CAP_" + upper
         if upper not in NAMES:
-            raise InvalidArgument(f'unknown capability: "{upper}"')
+            raise InvalidArgument(f'invalid {field}: unknown capability: "{upper}"')
         if upper not in available:
-            raise InvalidArgument(f'capability not supported by your kernel or not available in the current environment: "{upper}"')
+            raise InvalidArgument(f'invalid {field}: capability not supported by your kernel or not available in the current environment: "{upper}"')
         result.append(upper)
     return result
 
@@ -124,7 +124,7 @@ def choose(add: Iterable[str], drop: Iterable[str], privileged: bool, available:
         return [name for name in NAMES if name in available]
     plus = normalize(add, available)
     # Dropping what nobody has is no mistake.
-    minus = normalize(drop, frozenset(NAMES))
+    minus = normalize(drop, frozenset(NAMES), "CapDrop")
     if ALL in plus:
         chosen = set(available) - set(minus)
     elif ALL in minus:

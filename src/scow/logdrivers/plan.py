@@ -119,7 +119,7 @@ def validate(config: LogConfig, default: LogConfig | None = None) -> LogConfig:
     if default is not None and driver == (default.type or "json-file"):
         options = {**(default.config or {}), **options}
     if driver not in _OPTIONS:
-        raise InvalidArgument(f"logger: no log driver named '{driver[:100]}' is registered")
+        raise InvalidArgument(f'error looking up logging plugin {driver[:100]}: plugin "{driver[:100]}" not found')
     mode = options.get("mode", "")
     if mode not in ("", "blocking", "non-blocking"):
         raise InvalidArgument(f"logger: logging mode not supported: {mode[:100]}")

@@ -111,7 +111,6 @@ def info(facts: Facts, counts: Counts, tasks: int, now_ns: Callable[[], int] = t
         "Images": counts.images,
         "Driver": facts.storage_driver,
         "DriverStatus": facts.driver_status,
-        "SystemStatus": None,
         "Plugins": {"Volume": ["local"], "Network": _NETWORK_DRIVERS, "Authorization": None, "Log": _LOG_DRIVERS},
         "MemoryLimit": "memory" in have,
         "SwapLimit": "memory" in have,

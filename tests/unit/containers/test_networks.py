@@ -59,7 +59,7 @@ def test_connect_and_disconnect_change_the_row(tmp_path: Path) -> None:
         asyncio.run(networks.connect(parts, container, "own", None))
     asyncio.run(networks.disconnect(parts, container, "own", force=False))
     assert set(container.networks) == {"bridge"}
-    with pytest.raises(Forbidden, match="is not connected to network own"):
+    with pytest.raises(Forbidden, match="is not connected to the network own"):
         asyncio.run(networks.disconnect(parts, container, "own", force=False))
     parts.db.close()
 

@@ -30,7 +30,7 @@ def test_options() -> None:
 @pytest.mark.parametrize(
     ("driver", "options", "text"),
     [
-        ("nope", {}, "no log driver named 'nope' is registered"),
+        ("nope", {}, 'plugin "nope" not found'),
         ("json-file", {"x": "1"}, "unknown log opt 'x' for json-file log driver"),
         ("json-file", {"max-file": "0"}, "max-file cannot be less than 1"),
         ("json-file", {"max-size": "x"}, "invalid size: 'x'"),

@@ -6,7 +6,7 @@ from scow.api.versions._tools import child, default
 
 _EMPTY = {
     "Hostname": "", "Domainname": "", "AttachStdin": False, "AttachStdout": False, "AttachStderr": False, "Tty": False, "OpenStdin": False,
-    "StdinOnce": False, "Image": "",
+    "StdinOnce": False, "Image": "", "User": "", "Volumes": None,
 }  # fmt: skip
 
 
