@@ -6,8 +6,12 @@ Start-up cost is a feature: nothing is imported that the command at hand does no
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # signal itself imports enum
 import posix
 import sys
+
+if sys.argv and sys.argv[0].endswith("scow"):
+    _signal.signal(2, _signal.SIG_DFL)  # Ctrl-C while the rest is imported: no traceback; main takes it over
 
 TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
@@ -314,16 +318,27 @@ def main(argv: list[str]) -> int:
     except RecursionError:
         sys.stderr.write("scow: the input is nested too deep\n")
         return 1
+    except Exception as exc:
+        if "-D" in argv or "--debug" in argv:
+            raise
+        sys.stderr.write(f"scow: this should not have happened: {type(exc).__name__}: {exc} (-D shows where)\n")
+        return 1
 
 
 def run() -> None:
     """The entry point. Ends without the interpreter's tear-down, which costs more than some commands."""
-    code = main(sys.argv[1:])
     try:
+        _signal.signal(2, _signal.default_int_handler)
+        sys.stdout.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]  # names are bytes to the system
+        sys.stderr.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
+        code = main(sys.argv[1:])
+        _signal.signal(2, _signal.SIG_IGN)
         sys.stdout.flush()
         sys.stderr.flush()
+    except KeyboardInterrupt:
+        code = 130
     except OSError:
-        code = code or 1
+        code = 1
     posix._exit(code)
 
 

@@ -121,7 +121,7 @@ def _proxies(cli: Cli, body: dict[str, Any]) -> None:
 
 def _post(client: Client, params: dict[str, Any], body: dict[str, Any]) -> Any:
     """Creates the container. Ctrl-C waits for the answer and then removes what was made; a second one does not wait."""
-    import _signal
+    import _signal  # type: ignore[import-not-found]  # signal itself imports enum
 
     pressed: list[int] = []
 
