@@ -4,10 +4,12 @@ import heapq
 import itertools
 import select
 import time
+import traceback
 from collections.abc import Callable
 
 IN, OUT, HUP, ERR = select.EPOLLIN, select.EPOLLOUT, select.EPOLLHUP, select.EPOLLERR
 Handler = Callable[[int], None]
+_PATIENCE = 20
 
 
 class Timer:
@@ -32,6 +34,7 @@ class Loop:
         self._masks: dict[int, int] = {}
         self._timers: list[tuple[float, int, Timer]] = []
         self._order = itertools.count()
+        self._failures = 0
         self.stopped = False
 
     def watch(self, fd: int, mask: int, handler: Handler) -> None:
@@ -64,9 +67,23 @@ class Loop:
             for fd, events in self._epoll.poll(timeout):
                 handler = self._handlers.get(fd)
                 if handler is not None:
-                    handler(events)
+                    self._call(fd, handler, events)
             now = time.monotonic()
             while self._timers and self._timers[0][0] <= now:
                 fn = heapq.heappop(self._timers)[2].fn
                 if fn is not None:
-                    fn()
+                    try:
+                        fn()
+                    except Exception:
+                        traceback.print_exc()
+
+    def _call(self, fd: int, handler: Handler, events: int) -> None:
+        """One failing descriptor must not end the holder of all containers; one that goes on failing is left alone."""
+        try:
+            handler(events)
+        except Exception:
+            traceback.print_exc()
+            self._failures += 1
+            if self._failures >= _PATIENCE:
+                self._failures = 0
+                self.forget(fd)

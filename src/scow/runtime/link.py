@@ -139,6 +139,8 @@ class Link:
                 received = protocol.receive(self._sock)
             except BlockingIOError:
                 return
+            except ConnectionResetError:
+                continue  # it ended with requests unread; what it had said before is still to be read
             except (OSError, ValueError):
                 received = None
             if received is None:

@@ -131,6 +131,8 @@ class Supervision:
                     with contextlib.suppress(KeeperGone):
                         await self._adopt(orphan, kit)
                     return orphan
+                if (ended := self._ended_early(meta, pid_file, kit)) is not None:
+                    return ended
                 await undo()
                 continue
             finally:
@@ -160,6 +162,20 @@ class Supervision:
                 os.close(fd)
             return None
         return Live({**meta, "pid": pid, "at": time.time_ns()}, {**kit.held(), **fds})
+
+    def _ended_early(self, meta: dict[str, Any], pid_file: Path, kit: Kit) -> Live | None:
+        """The process that had run and ended, with its record, before its keeper died untold: it must not run twice."""
+        record = protocol.read_record(str(self.exits_dir), protocol.record_name(meta["id"], meta["exec"]))
+        try:
+            pid = int(pid_file.read_text())
+        except (OSError, ValueError):
+            return None
+        if record is None or record.get("pid") != pid:
+            return None
+        process = Live({**meta, "pid": pid, "at": min(time.time_ns(), int(record["at"]))}, kit.held())
+        self.live[process.container_id, process.exec_id] = process
+        asyncio.get_running_loop().call_soon(self._finish, process, record)
+        return process
 
     async def _keeper(self) -> None:
         try:
@@ -229,8 +245,11 @@ class Supervision:
             try:
                 await self._link.open()
                 for process in list(self.live.values()):
-                    if process.exit is None:
-                        await self._adopt(process)
+                    if process.exit is None and "pidfd" in process.fds:
+                        try:
+                            await self._adopt(process)
+                        except Internal as error:  # one that cannot be held must not keep the others from being held
+                            logger.error("container %s: %s", process.container_id[:12], error.message)
                 if self._link.up:
                     break
             except (ScowError, OSError, TimeoutError) as error:
@@ -276,7 +295,7 @@ class Supervision:
         self._tasks.start(self._settle(process), "settle")
 
     def _reap(self, process: Live) -> None:
-        if process.reaped is None and (code := pidfd.reap(process.fds["pidfd"])) is not None:
+        if process.reaped is None and "pidfd" in process.fds and (code := pidfd.reap(process.fds["pidfd"])) is not None:
             process.reaped = (code, time.time_ns())
 
     async def _settle(self, process: Live) -> None:
@@ -314,7 +333,7 @@ class Supervision:
         """Wait for the exits that are under way."""
         end = time.monotonic() + _UNKNOWN + 1
         for process in list(self.live.values()):
-            while process.exit is None and pidfd.ended(process.fds["pidfd"]) and time.monotonic() < end:  # noqa: ASYNC110
+            while process.exit is None and "pidfd" in process.fds and pidfd.ended(process.fds["pidfd"]) and time.monotonic() < end:  # noqa: ASYNC110
                 await asyncio.sleep(_STEP)
 
     def settle(self, process: Live, record: dict[str, Any]) -> bool:
