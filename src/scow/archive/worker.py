@@ -33,6 +33,7 @@ _PDEATHSIG = 1
 _MAX_FILES = 20_000
 _MAX_NAMES = 16 << 20
 _TRIES = 5
+_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class Once(Exception):
@@ -99,7 +100,7 @@ class Root:
 
         The links in there lead to the roots of other processes (of the host, in a container that shares its processes).
         """
-        libc = ctypes.CDLL(None, use_errno=True)
+        libc = _LIBC
         proc = os.open("/proc", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fd = os.open(f"{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC, dir_fd=proc)
@@ -125,7 +126,7 @@ class Root:
     @staticmethod
     def _private(root: str, binds: list[tuple[str, str, bool]], read_only: bool) -> None:
         """The tree with the container's volumes in their places, in a mount namespace of this process."""
-        libc = ctypes.CDLL(None, use_errno=True)
+        libc = _LIBC
         if libc.unshare(_NEWNS):
             raise OSError(ctypes.get_errno(), "cannot unshare the mounts")
         mounts.set_propagation("/", "rslave")
@@ -455,12 +456,13 @@ def receive(sock: socket.socket) -> tuple[Job, list[int]] | None:
 
 def main() -> None:
     """Serve jobs until the daemon closes the socket or a job has spent the process."""
-    ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGKILL)
+    _LIBC.prctl(_PDEATHSIG, signal.SIGKILL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.umask(0)
     sys.setswitchinterval(0.001)
     sock = socket.socket(fileno=_JOB_FD)
     while (got := receive(sock)) is not None:
+        _reap()
         job, fds = got
         if job.get("pid") or job.get("private"):
             # the job will spend its process. A copy of this one costs 3 ms, a new one 100 ms of processor time
@@ -470,6 +472,12 @@ def main() -> None:
         answer = run(job, fds)
         if not _answer(sock, answer) or answer.get("once"):
             return
+
+
+def _reap() -> None:
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
 
 
 def _answer(sock: socket.socket, answer: Job) -> bool:
@@ -483,16 +491,20 @@ def _answer(sock: socket.socket, answer: Job) -> bool:
 
 def _in_copy(sock: socket.socket, job: Job, fds: list[int]) -> bool:
     """Do a job in a copy of this process, which ends with it; False when it did not answer."""
+    read, write = os.pipe2(os.O_CLOEXEC)
     copy = os.fork()  # noqa: TID251  no threads here, and little memory
     if copy == 0:
-        done = False
         try:
-            ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGKILL)
+            _LIBC.prctl(_PDEATHSIG, signal.SIGKILL)
             answer = run(job, fds)
             answer.pop("once", None)
-            done = _answer(sock, answer)
+            if _answer(sock, answer):
+                os.write(write, b"1")
         finally:
-            os._exit(0 if done else 1)
-    for fd in fds:
+            os._exit(0)
+    for fd in (write, *fds):
         os.close(fd)
-    return os.waitpid(copy, 0)[1] == 0
+    # its end takes longer than many a job (the kernel takes its mounts apart): not waited for
+    done = os.read(read, 1) == b"1"
+    os.close(read)
+    return done
