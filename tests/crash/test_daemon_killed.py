@@ -214,5 +214,3 @@ def test_two_kills_in_a_row_and_waiting_clients(engine: Engine) -> None:
     engine.restart(signal.SIGKILL)
     assert engine.api("POST", f"/containers/{ref}/stop?t=60").status == 204
     assert state(engine, ref)["ExitCode"] == 3
-
-
