@@ -21,9 +21,7 @@ def test_a_service_is_run_watched_and_ended(docker: Cli) -> None:
     made = docker("run", "-d", "--name", "svc", "-l", "tier=web", "-e", "COLOUR=red", "busybox", "sh", "-c", script).out
     assert re.fullmatch(r"[0-9a-f]{64}", made)
     assert docker("ps", "--filter", "label=tier=web", "--format", "{{.Names}} {{.Image}} {{.State}}").out == "svc busybox running"
-    until(lambda: docker("logs", "svc").out == "out", what="the output")
-    logs = docker("logs", "svc")
-    assert (logs.out, logs.err) == ("out", "err")
+    until(lambda: (docker("logs", "svc").out, docker("logs", "svc").err) == ("out", "err"), what="the output")
     assert docker("logs", "-t", "--tail", "1", "svc").code == 0
     assert docker("exec", "svc", "sh", "-c", "echo $COLOUR; exit 7", code=7).out == "red"
     assert docker("exec", "-i", "-w", "/tmp", "svc", "sh", "-c", "pwd; cat", stdin=b"through").out == "/tmp\nthrough"

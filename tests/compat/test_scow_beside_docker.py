@@ -2,6 +2,7 @@
 
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -38,7 +39,10 @@ def _documents(text: str, program: str) -> list[object]:
 
 
 def both(docker: Cli, scow: Cli, args: tuple[str, ...], stdin: bytes = b"") -> tuple[Done, Done]:
-    return docker(*args, code=None, stdin=stdin), scow(*args, code=None, stdin=stdin)
+    with ThreadPoolExecutor(1) as beside:
+        theirs = beside.submit(docker, *args, code=None, stdin=stdin)
+        ours = scow(*args, code=None, stdin=stdin)
+        return theirs.result(), ours
 
 
 SAME = [
