@@ -10,9 +10,6 @@ import _signal  # type: ignore[import-not-found]  # signal itself imports enum
 import posix
 import sys
 
-if sys.argv and sys.argv[0].endswith("scow"):
-    _signal.signal(2, _signal.SIG_DFL)  # Ctrl-C while the rest is imported: no traceback; main takes it over
-
 TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
     from scow.cli.flags import Flag, Options
@@ -313,7 +310,8 @@ def main(argv: list[str]) -> int:
         sys.stderr.write(exc.message + "\n")
         return 1
     except OSError as exc:
-        sys.stderr.write(f"error during connect: {exc}\n")
+        lead = "error during connect" if isinstance(exc, (ConnectionError, TimeoutError)) else "scow"
+        sys.stderr.write(f"{lead}: {exc}\n")
         return 1
     except RecursionError:
         sys.stderr.write("scow: the input is nested too deep\n")
