@@ -14,7 +14,7 @@ from scow.filters import Filters
 from scow.model.codec import decode
 from scow.model.container import CreateRequest, UpdateRequest
 from scow.runtime.types import Exit, StartFailed, Task
-from tests.fakes.engine import FakeImages, FakeTasks, make_parts
+from tests.fakes.engine import FakeImages, FakeNetwork, FakeTasks, make_parts
 
 
 class Engine:
@@ -336,3 +336,44 @@ async def test_boot_adopts_ends_and_starts(engine: Engine) -> None:
     assert second.status(always) is Status.EXITED
     assert not second.service.get(always).state.manually_stopped
     second.parts.db.close()
+
+
+@scenario
+async def test_an_end_before_its_adoption_comes_after_it(engine: Engine) -> None:
+    """The row of a start that was not acknowledged says `created`; the process lives, and ends while the engine boots."""
+    container_id = await engine.create("met")
+    engine.parts.db.close()
+    second = Engine(engine.root)
+    second.tasks.live[container_id] = 77
+    second.tasks.known = {container_id: Task(container_id, 77, 5)}
+
+    class Meanwhile(FakeNetwork):
+        async def recover(self, live: dict[str, int]) -> None:
+            assert live == {container_id: 77}
+            second.tasks.exit(container_id, 4)
+
+    second.parts.network = cast(Any, Meanwhile())
+    await second.service.recover()
+    await second.settle()
+    state = second.service.get(container_id).state
+    assert (state.status, state.exit_code, state.pid) == (Status.EXITED, 4, 0)
+    second.parts.db.close()
+
+
+@scenario
+async def test_no_error_loses_an_exit(engine: Engine) -> None:
+    container_id = await engine.running()
+    errors = [RuntimeError("broken")]
+    publish = engine.parts.bus.publish
+
+    def once(*args: Any, **kwargs: Any) -> None:
+        if errors:
+            raise errors.pop()
+        publish(*args, **kwargs)
+
+    cast(Any, engine.parts.bus).publish = once
+    waiting = asyncio.ensure_future(engine.service.wait(container_id))  # noqa: TID251
+    await asyncio.sleep(0)
+    engine.tasks.exit(container_id, 4)
+    assert (await asyncio.wait_for(waiting, 60)).code == 4
+    assert engine.status(container_id) is Status.EXITED
