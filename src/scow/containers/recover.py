@@ -154,7 +154,7 @@ class Recovery:
             for c in sorted(containers.values(), key=lambda c: c.created_ns)
         ]
         live = {key: seen.pid for key, seen in observed.items() if isinstance(seen, Alive)}
-        await parts.network.recover(live)
+        await parts.network.recover(live, {key: tuple(containers[key].networks) for key in live if key in containers})
         await parts.volumes.recover(live)
         plan = plan_recovery(rows, observed, parts.defaults.live_restore, time.time_ns())
         starts: dict[str, asyncio.Task[None]] = {}

@@ -11,7 +11,7 @@ from scow.network.network import PREDEFINED, IPNetwork, Network, Pool
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*\Z")
 _MAC = re.compile(r"[0-9a-fA-F]{2}(?:(:[0-9a-fA-F]{2}){5}|(-[0-9a-fA-F]{2}){5})\Z")
 _INTERFACE = re.compile(r"[^/\s:]{1,15}\Z")
-_SYSCTL = re.compile(r"net\.(ipv4|ipv6|mpls)\.[a-z0-9_]+\.IFNAME\.[a-z0-9_]+=[-0-9a-zA-Z. ]*\Z")
+_SYSCTL = re.compile(r"net\.(ipv4|ipv6|mpls)\.[a-z0-9_]+\.(?:IFNAME|ifname)\.[a-z0-9_]+=[-0-9a-zA-Z. ]*\Z")
 _FIRST_SEARCHED = 1 << 16
 IFNAME = "com.docker.network.endpoint.ifname"
 SYSCTLS = "com.docker.network.endpoint.sysctls"
@@ -156,8 +156,8 @@ def _driver_options(settings: EndpointSettings) -> None:
 
 
 def sysctls(settings: EndpointSettings) -> list[str]:
-    """The `net.ipv4.conf.IFNAME.x=1` entries of an endpoint's driver options."""
-    return [entry.strip() for entry in settings.driver_opts.get(SYSCTLS, "").split(",") if entry.strip()]
+    """The `net.ipv4.conf.IFNAME.x=1` entries of an endpoint's driver options; some clients make them lower case."""
+    return [entry.strip().replace(".ifname.", ".IFNAME.") for entry in settings.driver_opts.get(SYSCTLS, "").split(",") if entry.strip()]
 
 
 def _static(network: Network, version: int, text: str) -> None:

@@ -190,19 +190,22 @@ def _vlan(netlink: Netlink, name: str) -> Link | None:
     return made
 
 
-def repair_ports(ports: Sequence[tuple[str, Interface]]) -> None:
-    """Put host ends back on their bridges (container's pin, interface); what is gone is left to its container's next start."""
+def repair_ports(ports: Sequence[Interface]) -> list[Interface]:
+    """Put host ends back on their bridges; the interfaces whose host end is gone."""
+    gone = []
     with Netlink() as host:
         links = {link.name: link for link in host.links()}
-        for _, interface in ports:
+        for interface in ports:
             link, bridge = links.get(interface.outer), links.get(interface.bridge)
-            if link is None or bridge is None:
-                continue
-            if link.master != bridge.index:
-                host.set_master(link.index, bridge.index)
-                host.set_port(link.index, isolated=interface.isolated, hairpin=True)
-            if not link.up:
-                host.set_link(link.index, up=True)
+            if link is None:
+                gone.append(interface)
+            elif bridge is not None:
+                if link.master != bridge.index:
+                    host.set_master(link.index, bridge.index)
+                    host.set_port(link.index, isolated=interface.isolated, hairpin=True)
+                if not link.up:
+                    host.set_link(link.index, up=True)
+    return gone
 
 
 def remove_link(name: str) -> None:

@@ -6,19 +6,20 @@ Addresses of a released container are free at once: its links are silenced on th
 import asyncio
 import contextlib
 import dataclasses
-from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 
 from scow import aio, ids, log
-from scow.errors import Forbidden, Internal, NotFound, ScowError
+from scow.errors import Forbidden, Internal, InvalidArgument, NotFound, ScowError
 from scow.events import EventBus
 from scow.kernel.namespaces import is_pinned, pin_netns
-from scow.model.network import EndpointIPAMConfig, EndpointSettings
-from scow.network import checks, files, links, osl, view
+from scow.model.network import EndpointSettings
+from scow.network import checks, osl, view
+from scow.network.containerfiles import ContainerFiles, resolves
 from scow.network.dns.server import NameServers, listeners
 from scow.network.driver import NetworkDriver
 from scow.network.endpoint import Endpoint, NetworkView, Published, Sandbox, SandboxRequest, SandboxState
+from scow.network.endpoints import Endpoints
 from scow.network.network import Network
 from scow.network.options import NetworkOptions
 from scow.network.ports import sources
@@ -27,7 +28,6 @@ from scow.network.ports.mapper import PortMapper, default_hosts
 from scow.network.store import NetworkStore, SandboxStore
 
 logger = log.get(__name__)
-_REMEMBERED = 1024
 _LEAVE_SECONDS = 10.0
 _SHARED = ("host", "none")
 
@@ -56,7 +56,8 @@ class Sandboxes:
         self._drivers = drivers
         self._lock = aio.KeyedLock()
         self._tasks = aio.Supervisor("network")
-        self._last: OrderedDict[tuple[str, str, int], str] = OrderedDict()
+        self._endpoints = Endpoints(networks)
+        self._files = ContainerFiles(networks, store, names, options)
         self._leaving: dict[str, asyncio.Event] = {}
 
     # --- settling: pure bookkeeping on the loop
@@ -77,58 +78,6 @@ class Sandboxes:
             found[network.id] = (network, settings)
         # the network of the mode gets eth0
         return sorted(found.values(), key=lambda pair: pair[0].name != primary and pair[0].id != primary)
-
-    def _endpoint(self, request: SandboxRequest, network: Network, asked: EndpointSettings, taken: Collection[str]) -> Endpoint:
-        """An endpoint with addresses of its own, which the caller must free if it is not stored; `taken`: names of interfaces."""
-        filled = dataclasses.replace(
-            asked, network_id=network.id, endpoint_id=ids.new_id(), dns_names=self._dns_names(request, network, asked)
-        )
-        if not network.attaches:
-            return Endpoint(filled.endpoint_id, network.id, network.name, filled)
-        wanted = asked.ipam_config or EndpointIPAMConfig()
-        addresses = self._networks.addresses(network)
-        four = six = ""
-        if network.enable_ipv4:
-            four, pool = addresses.take(4, wanted.ipv4_address, self._last.get((request.container_id, network.id, 4), ""))
-            filled = dataclasses.replace(filled, ip_address=four, ip_prefix_len=pool.network.prefixlen, gateway=network.way_out(pool))
-        if network.enable_ipv6:
-            try:
-                six, pool = addresses.take(6, wanted.ipv6_address, self._last.get((request.container_id, network.id, 6), ""), beside=four)
-            except BaseException:
-                if four:
-                    addresses.free(four)
-                raise
-            filled = dataclasses.replace(
-                filled, global_ipv6_address=six, global_ipv6_prefix_len=pool.network.prefixlen, ipv6_gateway=network.way_out(pool)
-            )
-        filled = dataclasses.replace(filled, mac_address=asked.mac_address.replace("-", ":").lower() or osl.mac_of(four or six))
-        inner = asked.driver_opts.get(checks.IFNAME) or next(
-            name for number in range(256) if (name := f"{network.prefix}{number}") not in taken
-        )
-        if inner in taken:
-            self._free(Endpoint(filled.endpoint_id, network.id, network.name, filled), request.container_id)
-            raise Forbidden(f"interface name {inner} is in use by another endpoint of the container")
-        return Endpoint(filled.endpoint_id, network.id, network.name, filled, inner)
-
-    @staticmethod
-    def _dns_names(request: SandboxRequest, network: Network, asked: EndpointSettings) -> list[str]:
-        if network.predefined:
-            return []
-        names = [request.name, *asked.aliases, ids.short(request.container_id), request.hostname]
-        return list(dict.fromkeys(name for name in names if name))
-
-    def _free(self, endpoint: Endpoint, container_id: str) -> None:
-        settings = endpoint.settings
-        for version, address in ((4, settings.ip_address), (6, settings.global_ipv6_address)):
-            if not address:
-                continue
-            try:
-                self._networks.addresses(self._networks.get(endpoint.network_id)).free(address)
-            except NotFound:
-                return
-            self._last[container_id, endpoint.network_id, version] = address
-        while len(self._last) > _REMEMBERED:
-            self._last.popitem(last=False)
 
     def _interface(self, endpoint: Endpoint) -> osl.Interface:
         network = self._networks.get(endpoint.network_id)
@@ -170,6 +119,9 @@ class Sandboxes:
         wanted = wishes(
             request.port_bindings, request.exposed, request.publish_all, default_hosts(self._options.publish_policy, bool(address6)), single
         )
+        if self._options.publish_policy == "user" and not address6:
+            # the chain sees no relayed port, so only the host may use one
+            wanted = [dataclasses.replace(wish, hosts=tuple(map(_guarded, wish.hosts))) for wish in wanted]
         try:
             return self._ports.hold(wanted, address, address6, limits)
         except ScowError as error:
@@ -197,8 +149,8 @@ class Sandboxes:
         try:
             endpoints: list[Endpoint] = []
             for network, asked in wanted:
-                endpoint = self._endpoint(request, network, asked, {one.inner for one in endpoints})
-                unwind.push(self._free, endpoint, request.container_id)
+                endpoint = self._endpoints.make(request, network, asked, {one.inner for one in endpoints})
+                unwind.push(self._endpoints.free, endpoint, request.container_id)
                 endpoints.append(endpoint)
             sandbox = SandboxState(sandbox_id, key, request, tuple(endpoints))
             published = self._hold(sandbox)
@@ -209,7 +161,7 @@ class Sandboxes:
             if key:
                 unwind.push(aio.in_pool, osl.destroy, Path(key), self._outers(sandbox))
                 await self._program(sandbox, unwind)
-            self._write_files(sandbox)
+            self._files.write(sandbox)
         except OSError as error:
             await unwind.undo()
             raise Internal(f"failed to set up container networking: {error}") from error
@@ -223,7 +175,7 @@ class Sandboxes:
     async def _program(self, sandbox: SandboxState, unwind: aio.Unwind) -> None:
         """Namespace, links and firewall at the same time."""
         interfaces = [self._interface(endpoint) for endpoint in sandbox.endpoints if endpoint.inner]
-        inside = listeners if self._resolves(sandbox) else _nothing
+        inside = listeners if resolves(sandbox) else _nothing
         unwind.push(self._ports.close, sandbox.published)
         built = aio.in_pool(osl.build, Path(sandbox.key), interfaces, self._routes(sandbox), inside)
         if sandbox.published:
@@ -236,10 +188,6 @@ class Sandboxes:
         if sockets is not None and not isinstance(sockets, BaseException):
             unwind.push(self._names.stop, sandbox.container_id)
             await self._names.start(sandbox.container_id, sockets)
-
-    def _resolves(self, sandbox: SandboxState) -> bool:
-        """Whether the container gets the built-in name server: it is on a user network."""
-        return any(endpoint.inner and endpoint.network != "bridge" for endpoint in sandbox.endpoints)
 
     def _routes(self, sandbox: SandboxState) -> list[tuple[str, str]]:
         """Default routes: (gateway, interface)."""
@@ -280,7 +228,7 @@ class Sandboxes:
         if stacked := [endpoint.inner for endpoint in sandbox.endpoints if self._stacked(endpoint)]:
             await aio.in_pool(osl.quiet, sandbox.key, stacked)
         for endpoint in sandbox.endpoints:
-            self._free(endpoint, container_id)
+            self._endpoints.free(endpoint, container_id)
         self._store.drop(container_id)
         if sandbox.key:
             self._tasks.start(aio.in_pool(osl.destroy, Path(sandbox.key), outers), f"destroy {sandbox.key}")
@@ -325,21 +273,21 @@ class Sandboxes:
                 raise Forbidden("container cannot be connected to host network or disconnected from it while it runs")
             # a container without network loses its place on "none" when it gets a real one
             kept = tuple(endpoint for endpoint in sandbox.endpoints if endpoint.inner)
-            endpoint = self._endpoint(sandbox.request, network, asked, {endpoint.inner for endpoint in kept})
+            endpoint = self._endpoints.make(sandbox.request, network, asked, {endpoint.inner for endpoint in kept})
             after = dataclasses.replace(sandbox, endpoints=(*kept, endpoint))
             unwind = aio.Unwind()
-            unwind.push(self._free, endpoint, container_id)
+            unwind.push(self._endpoints.free, endpoint, container_id)
             try:
                 self._store.put(after)
                 unwind.push(self._store.put, sandbox)
-                inside = listeners if self._resolves(after) and not self._names.running(container_id) else _nothing
+                inside = listeners if resolves(after) and not self._names.running(container_id) else _nothing
                 interface = self._interface(endpoint)
                 unwind.push(aio.in_pool, osl.unplug, sandbox.key, interface, self._routes(sandbox))
                 sockets = await aio.in_pool(osl.plug, sandbox.key, interface, self._routes(after), inside)
                 if sockets is not None:
                     await self._names.start(container_id, sockets)
                 after = await self._move_ports(sandbox, after)
-                self._write_files(after)
+                self._files.write(after)
             except OSError as error:
                 await unwind.undo()
                 raise Internal(f"failed to set up container networking: {error}") from error
@@ -364,8 +312,8 @@ class Sandboxes:
             if endpoint.inner:
                 await aio.in_pool(osl.unplug, sandbox.key, self._interface(endpoint), self._routes(after))
             self._store.put(after)
-            self._free(endpoint, container_id)
-            self._write_files(after)
+            self._endpoints.free(endpoint, container_id)
+            self._files.write(after)
         self._tell("disconnect", endpoint, container_id)
 
     async def _move_ports(self, before: SandboxState, after: SandboxState) -> SandboxState:
@@ -408,64 +356,12 @@ class Sandboxes:
             sandbox.id, sandbox.key, view.ports(sandbox), {endpoint.network: endpoint.settings for endpoint in sandbox.endpoints}
         )
 
-    # --- files
+    # --- boot and repair
 
-    def _write_files(self, sandbox: SandboxState) -> None:
-        """Write hosts, resolv.conf and hostname. Raises OSError."""
-        request = sandbox.request
-        request.files.mkdir(parents=True, exist_ok=True)
-        base = files.Resolv() if request.dns and request.dns_search and request.dns_options else files.host_resolv()
-        base = files.merge(base, self._options.dns, self._options.dns_search, self._options.dns_options)
-        merged = files.merge(base, request.dns, request.dns_search, request.dns_options)
-        if not sandbox.key:
-            resolv = merged
-        elif self._resolves(sandbox) or self._names.running(sandbox.container_id):
-            resolv = files.for_user_network(merged)
-            self._names.configure(sandbox.container_id, merged.servers, sandbox.key)
-        else:
-            resolv = files.for_bridge(merged, given=bool(request.dns))
-        files.write(
-            request.files / "resolv.conf", resolv.text("Generated by Scow from the host's resolv.conf and the container's options.")
-        )
-        files.write(request.files / "hostname", request.hostname + "\n")
-        files.write(request.files / "hosts", self._hosts(sandbox))
+    async def recover(self, live: Mapping[str, int], known: Mapping[str, Collection[str]] | None = None) -> None:
+        """After a restart: sandboxes of living containers (pid by id) are taken over, the others forgotten; what nobody owns is removed.
 
-    def _hosts(self, sandbox: SandboxState) -> str:
-        request = sandbox.request
-        lines = [line for entry in request.extra_hosts for line in files.extra_host(entry, self._host_gateways())]
-        if not sandbox.key:
-            return files.hosts_text(lines, files.host_hosts())
-        names = files.host_names(request.hostname, request.domainname)
-        for name, (address, linked) in self._linked(request).items():
-            extra = [one for one in (linked.request.hostname, linked.request.name) if one != name]
-            lines.append(files.HostsLine(address, tuple(dict.fromkeys((name, *extra)))))
-        lines += [
-            files.HostsLine(address, names)
-            for endpoint in sandbox.endpoints
-            for address in (endpoint.settings.ip_address, endpoint.settings.global_ipv6_address)
-            if address
-        ]
-        return files.hosts_text(lines)
-
-    def _linked(self, request: SandboxRequest) -> Mapping[str, tuple[str, SandboxState]]:
-        """Legacy links on the default bridge: (address, sandbox) by alias."""
-        found: dict[str, tuple[str, SandboxState]] = {}
-        for link in request.links:
-            name, alias = links.split(link)
-            target = self._store.find(name)
-            for endpoint in target.endpoints if target else ():
-                if target is not None and endpoint.network == "bridge":
-                    found[alias] = (endpoint.settings.ip_address, target)
-        return found
-
-    def _host_gateways(self) -> list[str]:
-        bridge = self._networks.named("bridge")
-        return list(self._options.host_gateway_ips) or ([pool.gateway for pool in bridge.pools if pool.gateway] if bridge else [])
-
-    # --- boot
-
-    async def recover(self, live: Mapping[str, int]) -> None:
-        """After a restart: sandboxes of living containers (pid by id) are taken over, the others forgotten; what nobody owns is removed."""
+        `known`: the networks (names or ids) a container's own row has; endpoints beyond them are of a connect that was cut off."""
         keep = []
         for sandbox in self._store:
             if sandbox.container_id not in live:
@@ -486,19 +382,30 @@ class Sandboxes:
         for sandbox in keep:
             try:
                 await self._adopt(sandbox, live[sandbox.container_id])
+                await self._drop_unknown(sandbox, known)
             except (ScowError, OSError):
                 logger.exception("cannot take over the network of %s", sandbox.request.name)
         await aio.in_pool(self._sweep)
+        await self.repair()
 
     async def _adopt(self, sandbox: SandboxState, pid: int) -> None:
         self._ports.rehold(sandbox.published)
         await self._ports.open(sandbox.published, rules=False)
         if sandbox.key and not is_pinned(Path(sandbox.key)):
             await aio.in_pool(pin_netns, f"/proc/{pid}/ns/net", Path(sandbox.key))
-        if self._resolves(sandbox):
+        if resolves(sandbox):
             sockets = await aio.in_pool(osl.visit, sandbox.key, lambda: listeners(replace=True))
             await self._names.start(sandbox.container_id, sockets)
-        self._write_files(sandbox)
+        self._files.write(sandbox)
+
+    async def _drop_unknown(self, sandbox: SandboxState, known: Mapping[str, Collection[str]] | None) -> None:
+        names = known.get(sandbox.container_id) if known is not None else None
+        if names is None:
+            return
+        names = {*names, *sandbox.request.endpoints, self.primary(sandbox.request.mode)}
+        for endpoint in sandbox.endpoints:
+            if endpoint.inner and endpoint.network not in names and endpoint.network_id not in names:
+                await self.disconnect(sandbox.container_id, endpoint.network_id, force=True)
 
     def _sweep(self) -> None:
         """Remove pins and veth links without an owner."""
@@ -507,24 +414,37 @@ class Sandboxes:
             for pin in self._pins.iterdir():
                 if str(pin) not in owned:
                     osl.destroy(pin, [])
-        known = {outer for sandbox in self._store for outer in self._outers(sandbox)}
+        known = self.outers()
         bridges = {network.link for network in self._networks if network.driver == "bridge"}
         for link in osl.ports_of_bridges(bridges):
             if link not in known:
                 osl.remove_link(link)
 
+    def outers(self) -> set[str]:
+        """The host ends of all attached containers."""
+        return {outer for sandbox in self._store for outer in self._outers(sandbox)}
+
     async def repair(self) -> None:
-        """Put the host ends of living containers back on their bridges."""
-        ports = []
+        """Put the host ends of living containers back on their bridges; an interface that is gone is made again, with its addresses."""
+        ports = {}
         for sandbox in self._store:
             for endpoint in sandbox.endpoints:
                 if endpoint.inner and not self._stacked(endpoint):
-                    try:
-                        ports.append((sandbox.key, self._interface(endpoint)))
-                    except ScowError:
-                        continue
+                    with contextlib.suppress(ScowError):
+                        ports[self._interface(endpoint)] = sandbox.container_id
         if ports:
-            await aio.in_pool(osl.repair_ports, ports)
+            for interface in await aio.in_pool(osl.repair_ports, tuple(ports)):
+                await self._replug(ports[interface], interface)
+
+    async def _replug(self, container_id: str, interface: osl.Interface) -> None:
+        async with self._lock(container_id):
+            sandbox = self._store.get(container_id)
+            if sandbox is None or container_id in self._leaving or interface.outer not in self._outers(sandbox):
+                return
+            try:
+                await aio.in_pool(osl.plug, sandbox.key, interface, self._routes(sandbox), _nothing)
+            except (ScowError, OSError) as error:
+                logger.warning("interface %s of %s cannot be made again: %s", interface.inner, sandbox.request.name, error)
 
     async def settle(self) -> None:
         """Wait until what was released is gone from the kernel."""
@@ -539,3 +459,12 @@ class Sandboxes:
 
 def _nothing() -> None:
     return None
+
+
+def _guarded(host: str) -> str:
+    """A host address under the publish policy `user`, where its port would be relayed. Raises InvalidArgument."""
+    if ":" not in host or host == "::1":
+        return host
+    if host == "::":
+        return "::1"
+    raise InvalidArgument(f"the publish policy user cannot guard a port on {host}: the container's network needs IPv6 for it")

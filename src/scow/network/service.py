@@ -261,19 +261,20 @@ class NetworkService:
 
     # --- boot and end
 
-    async def recover(self, live: Mapping[str, int]) -> None:
-        """Make the kernel equal to what is stored: default networks, bridges, firewall, the networks of living containers (pid by id)."""
+    async def recover(self, live: Mapping[str, int], known: Mapping[str, Collection[str]] | None = None) -> None:
+        """Make the kernel equal to what is stored: default networks, bridges, firewall, the networks of living containers (pid by id);
+        `known`: the networks each has in its own row."""
         await self._defaults()
         if self._options.ip_forward:
             await aio.in_pool(osl.forward)
         await self._ensure_all()
         living = [sandbox for sandbox in self._sandboxes if sandbox.container_id in live]
         await self._firewall.open(self._rules(), [rule for sandbox in living for rule in rules_of(sandbox.published)])
-        await self._attached.recover(live)
+        await self._attached.recover(live, known)
         self._watch.start()
 
     def _links(self) -> Collection[str]:
-        return {rule.link for rule in self._rules()}
+        return {rule.link for rule in self._rules()} | self._attached.outers()
 
     async def _mend(self, happened: Happened) -> None:
         if happened.links or happened.lost:
@@ -296,8 +297,8 @@ class NetworkService:
         for network in self._networks:
             try:
                 await aio.in_pool(self._drivers[network.driver].ensure, network)
-            except ScowError as error:
-                logger.error("network %s cannot be made in the kernel: %s", network.name, error.message)
+            except (ScowError, OSError) as error:
+                logger.error("network %s cannot be made in the kernel: %s", network.name, error)
 
     def _rules(self) -> Sequence[BridgeRule]:
         rules = (self._drivers[network.driver].rule(network) for network in self._networks)

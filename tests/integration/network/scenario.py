@@ -182,6 +182,7 @@ async def first(service: NetworkService) -> None:
     SEEN["isolated"] = (
         await fetch(late.ip_address, 80, apart.key, seconds=1) != "hello" and await fetch(late.ip_address, 80, named.key) == "hello"
     )
+    await service.connect(cid("web"), "apart", EndpointSettings())
     server.close()
 
 
@@ -191,8 +192,10 @@ async def repaired(service: NetworkService, web: str) -> None:
     flush = await asyncio.create_subprocess_exec("nft", "flush", "ruleset")
     assert await flush.wait() == 0
     SEEN["flushed"] = await patiently("127.0.0.1", 18080)
-    osl.remove_link("scow0")
+    osl.remove_link(service.get("net").link)
     SEEN["bridge deleted"] = await patiently("127.0.0.1", 18080)
+    osl.remove_link(osl.veth_name(service.settings(cid("one")).networks["net"].endpoint_id))
+    SEEN["interface deleted"] = await patiently("127.0.0.1", 18080)
     server.close()
 
 
@@ -273,7 +276,9 @@ async def main() -> None:
 
     db = Database(BASE / "db")
     service = NetworkService(db, EventBus(), BASE / "netns")
-    await service.recover({cid("one"): 1, cid("web"): 1})
+    # the row of `web` knows nothing of the network it was being connected to
+    await service.recover({cid("one"): 1, cid("web"): 1}, {cid("one"): ["net"], cid("web"): ["net"]})
+    SEEN["cut off"] = {name: sorted(service.settings(cid(name)).networks) for name in ("one", "web")}
     await service.settle()
     await second(service, web)
     await repaired(service, web)

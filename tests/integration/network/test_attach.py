@@ -68,7 +68,11 @@ def test_a_second_daemon_takes_over(seen: dict[str, Any]) -> None:
 
 
 def test_what_others_take_away_comes_back(seen: dict[str, Any]) -> None:
-    assert (seen["flushed"], seen["bridge deleted"]) == ("hello", "hello")
+    assert (seen["flushed"], seen["bridge deleted"], seen["interface deleted"]) == ("hello", "hello", "hello")
+
+
+def test_a_connect_that_was_cut_off_is_undone(seen: dict[str, Any]) -> None:
+    assert seen["cut off"] == {"one": ["net"], "web": ["net"]}
 
 
 def test_a_network_with_ipv6_only(seen: dict[str, Any]) -> None:

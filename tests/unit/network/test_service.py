@@ -12,7 +12,7 @@ from scow.events import EventBus
 from scow.filters import Filters
 from scow.metadata.db import Database
 from scow.model.container import PortBinding
-from scow.model.network import IPAM, EndpointIPAMConfig, EndpointSettings, IPAMPool, NetworkCreate
+from scow.model.network import IPAM, ConfigReference, EndpointIPAMConfig, EndpointSettings, IPAMPool, NetworkCreate
 from scow.network import osl
 from scow.network.endpoint import SandboxRequest
 from scow.network.options import NetworkOptions
@@ -173,3 +173,60 @@ async def test_host_none_and_shared(make: Make, tmp_path: Path) -> None:
     shared = await service.attach(request(tmp_path, "s", "container:" + "n".ljust(64, "0")))
     assert shared.key == none.key and shared.endpoints == {}
     await service.settle()
+
+
+@on_loop
+async def test_a_configuration_network_and_what_is_made_from_it(make: Make, tmp_path: Path) -> None:
+    service = make(default_network_opts={"bridge": {"com.docker.network.driver.mtu": "1300"}})
+    await service.recover({})
+    pool = IPAM(config=[IPAMPool(subnet="10.8.0.0/24")])
+    options = {"com.docker.network.driver.mtu": "1400"}
+    await service.create(NetworkCreate(name="conf", config_only=True, ipam=pool, options=options, labels={"a": "b"}))
+    await service.create(NetworkCreate(name="real", config_from=ConfigReference("conf"), internal=True))
+    shown, conf = service.inspect("real"), service.inspect("conf")
+    assert (shown["ConfigFrom"], shown["Options"], shown["Labels"], shown["Internal"]) == ({"Network": "conf"}, options, {"a": "b"}, True)
+    assert (conf["ConfigOnly"], conf["Driver"]) == (True, "null") and conf["IPAM"]["Config"] == shown["IPAM"]["Config"]
+    for call, gist in (
+        (service.remove("conf"), "in use"),
+        (service.create(NetworkCreate(name="x", config_from=ConfigReference("real"))), "not a configuration network"),
+        (service.attach(request(tmp_path, "a", "conf")), "configuration-only"),
+    ):
+        error = await refused(call)
+        assert isinstance(error, Forbidden) and gist in error.message
+    await service.create(NetworkCreate(name="plain"))
+    assert service.inspect("plain")["Options"] == {"com.docker.network.driver.mtu": "1300"}
+    for name in ("real", "conf"):
+        await service.remove(name)
+
+
+@on_loop
+async def test_ipv6_on_networks_and_the_default_bridge(make: Make, tmp_path: Path) -> None:
+    service = make(ipv6=True, bip6="fd00:17::5/64", default_gateway_v6="fd00:17::9")
+    await service.recover({})
+    box = await service.attach(request(tmp_path, "a"))
+    got = box.endpoints["bridge"]
+    assert (got.ip_address, got.global_ipv6_address, got.global_ipv6_prefix_len) == ("172.17.0.2", "fd00:17::2", 64)
+    assert got.ipv6_gateway == "fd00:17::9" and service.inspect("bridge")["EnableIPv6"] is True
+    await service.create(NetworkCreate(name="six", enable_ipv4=False, enable_ipv6=True))
+    only = (await service.attach(request(tmp_path, "b", "six"))).endpoints["six"]
+    assert only.ip_address == "" and only.global_ipv6_address.startswith("fd") and only.mac_address.startswith("02:42:")
+    shown = service.inspect("six")
+    assert shown["EnableIPv4"] is False and shown["Containers"]["b".ljust(64, "0")]["IPv4Address"] == ""
+    error = await refused(service.create(NetworkCreate(name="x", enable_ipv6=True, ipam=IPAM(config=[IPAMPool(subnet="fd00:17::/48")]))))
+    assert "overlaps" in error.message
+    assert "fd00:17::2\ta" in (tmp_path / "a" / "hosts").read_text()
+
+
+@pytest.mark.skipif(not Path("/proc/net/if_inet6").exists(), reason="needs IPv6")
+@on_loop
+async def test_the_policy_user_relays_to_the_host_only(make: Make, tmp_path: Path) -> None:
+    service = make(publish_policy="user")
+    await service.recover({})
+    box = request(tmp_path, "a", port_bindings={"80/tcp": [PortBinding("::", "")]}, labels={"scow.publish.sources": "10.0.0.0/8"})
+    await service.attach(box)
+    assert [(row["HostIp"], row["Reach"], row["Sources"]) for row in service.exposed()] == [("::1", "host", ["10.0.0.0/8"])]
+    wide = request(tmp_path, "b", port_bindings={"80/tcp": [PortBinding("fd00::1", "")]})
+    assert "cannot guard" in (await refused(service.attach(wide))).message
+    await service.release("a".ljust(64, "0"))
+    await service.settle()
+    await service.close()

@@ -1,7 +1,7 @@
 import pytest
 
 from scow.errors import InvalidArgument
-from scow.network.ipam.allocator import AddressInUse, Allocator, Exhausted
+from scow.network.ipam.allocator import Addresses, AddressInUse, Allocator, Exhausted
 from scow.network.network import Network, Pool
 
 
@@ -39,3 +39,16 @@ def test_exhaustion_is_told_and_heals() -> None:
         a.take()
     a.free("10.1.0.2")
     assert a.take() == "10.1.0.2"
+
+
+def test_ipv6_addresses_stand_in_the_place_of_the_ipv4_ones_and_pools_follow_each_other() -> None:
+    pools = (Pool("10.1.0.0/30", "10.1.0.1"), Pool("10.2.0.0/24", "10.2.0.1"), Pool("fd00::/64", "fd00::1"))
+    a = Addresses(Network("i" * 64, "net", "macvlan", 0, pools))
+    assert a.take(4)[0] == "10.1.0.2" and a.take(6, beside="10.1.0.2")[0] == "fd00::2"
+    assert a.take(4)[0] == "10.2.0.2" and a.take(6, beside="10.2.0.2")[0] == "fd00::3"
+    assert a.take(4, "10.2.0.77") == ("10.2.0.77", pools[1]) and a.take(6, "fd00::ffff") == ("fd00::ffff", pools[2])
+    a.free("10.1.0.2")
+    a.free("192.0.2.1")
+    assert a.take(4)[0] == "10.1.0.2"
+    with pytest.raises(Exhausted, match="IPv6"):
+        Addresses(Network("i" * 64, "net", "bridge", 0, pools[:1])).take(6)

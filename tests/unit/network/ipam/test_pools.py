@@ -1,4 +1,5 @@
 import ipaddress
+from pathlib import Path
 
 import pytest
 
@@ -22,3 +23,13 @@ def test_bad_pools_are_refused() -> None:
     for bad in (("10.0.0.0/33", 24), ("10.0.0.0/16", 8)):
         with pytest.raises(InvalidArgument, match="invalid default address pool"):
             pools.check_pools((bad,))
+
+
+def test_ipv6_networks_get_unique_local_subnets_of_this_host(tmp_path: Path) -> None:
+    (tmp_path / "one").write_text("1\n")
+    base, size = pools.local6(tmp_path / "one")
+    assert pools.local6(tmp_path / "one") == (base, size) != pools.local6(tmp_path / "none")
+    assert ipaddress.IPv6Network(base).subnet_of(ipaddress.IPv6Network("fd00::/8")) and size == 64
+    first = pools.choose(DEFAULT_POOLS, [], 6)
+    assert first.prefixlen == 64 and pools.choose(DEFAULT_POOLS, [first, ipaddress.IPv4Network("10.0.0.0/8")], 6) != first
+    assert str(pools.choose((("fd00:9::/63", 64),), [], 6)) == "fd00:9::/64"
