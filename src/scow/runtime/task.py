@@ -16,7 +16,7 @@ from typing import Any
 from scow import aio, log
 from scow.errors import Internal, InvalidArgument, ScowError
 from scow.keeper import protocol
-from scow.kernel import pidfd, syscalls
+from scow.kernel import cgroups, pidfd, syscalls
 from scow.logdrivers import forward
 from scow.logdrivers.plan import LogPlan
 from scow.runtime import live as parts
@@ -301,9 +301,11 @@ class TaskManager:
         with contextlib.suppress(OSError):
             runtime = (bundle / "runtime").read_text()
         await self._delete_state(container_id, runtime)
-        with contextlib.suppress(Internal, OSError):
+        with contextlib.suppress(ScowError, OSError):
             group = str(oci.read_config(bundle).get("linux", {}).get("cgroupsPath", ""))
             await aio.in_pool(oci.clear_plain_groups, group)
+            if container_id in group:  # a run that failed leaves them
+                await aio.in_pool(cgroups.manager().delete, group)
         with contextlib.suppress(FileNotFoundError):
             for entry in os.scandir(bundle):
                 with contextlib.suppress(OSError):
