@@ -49,6 +49,11 @@ def message_of(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
+def _is_fault(error: Exception) -> bool:
+    """Whether it is a fault of ours that belongs into the log; `foreign` errors are those of other servers."""
+    return not isinstance(error, errors.Unavailable | errors.Unsupported) and not getattr(error, "foreign", False)
+
+
 def message(status: int, text: str) -> Response:
     """An error reply."""
     return Response(status, dumps({"message": text}), content_type="application/json")
@@ -59,7 +64,7 @@ def reply(error: Exception, what: str) -> Response:
     status = status_of(error)
     if status == 304:
         return Response(304)
-    if (status >= 500 and not isinstance(error, errors.Unavailable | errors.Unsupported)) or not isinstance(
+    if (status >= 500 and _is_fault(error)) or not isinstance(
         error, errors.ScowError | BadRequest | BodyBroken | BodyTooLarge
     ):
         logger.error("request failed: %s", what, exc_info=error)
@@ -73,6 +78,6 @@ def is_client_gone(error: BaseException) -> bool:
 
 def in_stream(error: Exception, what: str) -> str:
     """The sentence for an error behind a head already sent; logged where it is a fault of ours."""
-    if status_of(error) >= 500 and not isinstance(error, errors.Unavailable | errors.Unsupported):
+    if status_of(error) >= 500 and _is_fault(error):
         logger.error("request failed: %s", what, exc_info=error)
     return message_of(error)

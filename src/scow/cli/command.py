@@ -135,6 +135,14 @@ class Cli:
             raise ScowError(f"the configuration can't be saved to {path}: {exc.strerror or exc}") from exc
         self._config = config
 
+    def reload(self) -> None:
+        """The configuration file was written: read it again when next asked for."""
+        self._config = None
+
+    def flush(self) -> None:
+        """Standard output shows what was written so far."""
+        sys.stdout.flush()
+
     def out(self, text: str) -> None:
         """Writes to standard output."""
         sys.stdout.write(text)

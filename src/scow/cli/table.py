@@ -34,10 +34,20 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "image inspect": (C + "system.inspect", "IMAGE", "Show everything about images"),
     "image load": (C + "image.archive", "LOAD", "Load images from an archive or standard input"),
     "image ls": (C + "image.ls", "LS", "List images"),
+    "image pull": (C + "image.transfer", "PULL", "Fetch an image from a registry"),
+    "image push": (C + "image.transfer", "PUSH", "Send an image to a registry"),
     "image prune": (C + "system.prune", "IMAGE", "Remove unused images"),
     "image rm": (C + "image.rm", "RM", "Remove images"),
     "image save": (C + "image.archive", "SAVE", "Write images to an archive or standard output"),
     "image tag": (C + "image.rm", "TAG", "Give an image another name"),
+    "login": (C + "registry.login", "LOGIN", "Log in to a registry"),
+    "logout": (C + "registry.login", "LOGOUT", "Log out from a registry"),
+    "search": (C + "registry.login", "SEARCH", "Search a registry for images"),
+    "manifest annotate": (C + "registry.manifest", "ANNOTATE", "Add what is known of an image to a local manifest list"),
+    "manifest create": (C + "registry.manifest", "CREATE", "Make a local manifest list of images in a registry"),
+    "manifest inspect": (C + "registry.manifest", "INSPECT", "Show an image's manifest, or a manifest list"),
+    "manifest push": (C + "registry.manifest", "PUSH", "Send a manifest list to a registry"),
+    "manifest rm": (C + "registry.manifest", "RM", "Delete local manifest lists"),
     "network connect": (C + "network.connect", "CONNECT", "Connect a container to a network"),
     "network create": (C + "network.create", "CREATE", "Create a network"),
     "network disconnect": (C + "network.connect", "DISCONNECT", "Disconnect a container from a network"),
@@ -146,11 +156,6 @@ ALIASES: dict[str, str] = {
 NOT_YET = frozenset(
     {
         "image build",
-        "image pull",
-        "image push",
-        "login",
-        "logout",
-        "search",
         "bake",
         "volume update",
         "builder prune",
@@ -159,7 +164,6 @@ NOT_YET = frozenset(
         "checkpoint",
         "compose",
         "config",
-        "manifest",
         "node",
         "plugin",
         "secret",
@@ -171,11 +175,6 @@ NOT_YET = frozenset(
 )
 NOT_YET_SHORT = {
     "build": "Build an image from a Dockerfile",
-    "pull": "Fetch an image from a registry",
-    "push": "Send an image to a registry",
-    "login": "Log in to a registry",
-    "logout": "Log out from a registry",
-    "search": "Search a registry for images",
 }
 SWARM = ("config", "node", "secret", "service", "stack", "swarm")
 COMMON = ("run", "exec", "ps", "build", "pull", "push", "images", "login", "logout", "search", "version", "info")

@@ -20,7 +20,7 @@ from scow.reference import Reference
 from scow.registry import credentials as creds
 from scow.registry import fetcher
 from scow.registry.client import Registry
-from scow.registry.errors import status_error
+from scow.registry.errors import Broken, Unreachable, status_error
 from scow.registry.settings import Settings
 
 if TYPE_CHECKING:
@@ -67,6 +67,8 @@ class Travel:
         try:
             token = await self._registry.authenticate(who, who.server)
         except ScowError as error:
+            if isinstance(error, Unreachable) and "refused" in error.message:
+                raise Broken(error.message) from None  # a 500, as dockerd says it
             raise status_error(error) from None
         return {"Status": "Login Succeeded", "IdentityToken": token}
 

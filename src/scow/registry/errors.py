@@ -11,6 +11,8 @@ TEXT_MAX = 1000
 class RegistryError(Internal):
     """A registry refused. `code` is the protocol's (MANIFEST_UNKNOWN, DENIED…, "" when it gave none), `status` HTTP's."""
 
+    foreign = True
+
     def __init__(self, message: str, code: str = "", status: int = 0, retry_after: float = 0.0) -> None:
         super().__init__(message)
         self.code = code
@@ -29,6 +31,8 @@ class Unreachable(Unavailable):
 
 class Broken(Internal):
     """The transfer ended early or holds something else than promised."""
+
+    foreign = True
 
 
 def words(code: str) -> str:

@@ -153,16 +153,15 @@ def _forget(client: Client, ident: str) -> None:
 
 
 def _pull(cli: Cli, image: str, platform: str, quiet: bool) -> None:
+    from scow.cli.commands.image.transfer import pull_image
     from scow.reference import Reference
 
-    reference = Reference.parse(image).tagged()
-    params = {"fromImage": reference.name, "tag": reference.digest or reference.tag, "platform": platform or None}
-    for line in cli.client.stream("POST", "/images/create", params):
-        error = line.get("error")
-        if error:
-            raise ScowError(f"Error response from daemon: {error}")
-        if not quiet and line.get("status") and not line.get("progressDetail"):
-            cli.err((f"{line['id']}: " if line.get("id") else "") + f"{line['status']}\n")
+    try:
+        pull_image(cli, Reference.parse(image).tagged(), platform, quiet, error_stream=True)
+    except ApiError:
+        raise
+    except ScowError as exc:
+        raise ScowError(f"Error response from daemon: {exc.message}") from None
 
 
 def run_create(cli: Cli, options: Options, args: list[str]) -> int:
