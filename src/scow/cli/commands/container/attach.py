@@ -43,7 +43,7 @@ def run(cli: Cli, options: Options, args: list[str]) -> int:
             if relay(conn, tty, stdin, keys):
                 return 0
         except OutputGone:
-            return 1
+            return 141
     return exit_code(waiting)
 
 

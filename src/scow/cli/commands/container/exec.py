@@ -61,7 +61,7 @@ def run(cli: Cli, options: Options, args: list[str]) -> int:
             if relay(conn, tty, stdin, keys):
                 return 0
         except OutputGone:
-            return 1
+            return 141
     code = client.get(f"{path}/json").get("ExitCode")
     return code if isinstance(code, int) else 0
 

@@ -4,21 +4,60 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from scow.cli.command import Cli
     from scow.cli.flags import Options
+    from scow.client.api import Client
 
 from scow.cli.command import Command, ExitCode, daemon_error, each
 from scow.client.api import container_path
 from scow.errors import ScowError
 
+MAX_AT_ONCE = 50
+
 
 def _each(cli: Cli, args: list[str], verb: str, params: dict[str, Any] | None = None) -> int:
-    def act(name: str) -> None:
-        cli.client.post(container_path(name, verb), params)
+    return _together(cli, args, lambda client, name: client.post(container_path(name, verb), params))
 
-    return each(cli, args, act)
+
+def _together(cli: Cli, names: list[str], work: Callable[[Client, str], str | None]) -> int:
+    """Does `work` for all names at once, as docker does; prints their results in the given order."""
+    if len(names) == 1:
+        return each(cli, names, lambda name: _or_name(work(cli.client, name)))
+    import threading
+
+    room = threading.Semaphore(MAX_AT_ONCE)
+    done: list[str | Exception | None] = [None] * len(names)
+
+    def one(index: int, name: str) -> None:
+        with room:
+            try:
+                client = cli.redial()
+                done[index] = _or_name(work(client, name))
+                client.close()
+            except (ScowError, OSError) as exc:
+                done[index] = exc
+
+    threads = [threading.Thread(target=one, args=pair, daemon=True) for pair in enumerate(names)]
+    for thread in threads:
+        thread.start()
+    at = iter(range(len(names)))
+
+    def act(_name: str) -> str | None:
+        index = next(at)
+        threads[index].join()
+        result = done[index]
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    return each(cli, names, act)
+
+
+def _or_name(answer: object) -> str | None:
+    return answer if isinstance(answer, str) else None
 
 
 def _grace(options: Options) -> dict[str, Any]:
@@ -26,13 +65,18 @@ def _grace(options: Options) -> dict[str, Any]:
 
 
 def stop(cli: Cli, options: Options, args: list[str]) -> int:
-    """Stops containers, in the given order."""
+    """Stops containers."""
     return _each(cli, args, "stop", _grace(options))
 
 
 def restart(cli: Cli, options: Options, args: list[str]) -> int:
-    """Stops and starts containers."""
-    return _each(cli, args, "restart", _grace(options))
+    """Stops and starts containers, one after the other."""
+    params = _grace(options)
+
+    def act(name: str) -> None:
+        cli.client.post(container_path(name, "restart"), params)
+
+    return each(cli, args, act)
 
 
 def kill(cli: Cli, options: Options, args: list[str]) -> int:
@@ -68,10 +112,10 @@ def remove(cli: Cli, options: Options, args: list[str]) -> int:
     """Removes containers."""
     params = {"force": options.flag("force"), "link": options.flag("link"), "v": options.flag("volumes")}
 
-    def act(name: str) -> str | None:
+    def act(client: Client, name: str) -> str:
         name = name.strip("/") or name
         try:
-            cli.client.delete(container_path(name), params)
+            client.delete(container_path(name), params)
         except ScowError as exc:
             if options.flag("force") and getattr(exc, "status", 0) == 404:
                 cli.err(f"Error response from daemon: {exc.message}\n")
@@ -79,7 +123,7 @@ def remove(cli: Cli, options: Options, args: list[str]) -> int:
             raise
         return name
 
-    return each(cli, args, act)
+    return _together(cli, args, act)
 
 
 def wait(cli: Cli, options: Options, args: list[str]) -> int:

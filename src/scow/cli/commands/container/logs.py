@@ -37,7 +37,7 @@ def run(cli: Cli, options: Options, args: list[str]) -> int:
                 for channel, piece in demux(response.iterate()):
                     write_all(2 if channel in (2, 3) else 1, piece)
         except OutputGone:
-            return 1
+            return 141
     return 0
 
 
