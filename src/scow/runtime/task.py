@@ -80,6 +80,9 @@ class TaskManager:
         for name in sorted(os.listdir(self._super.exits_dir)):
             record = protocol.read_record(str(self._super.exits_dir), name)
             if record is None or name.endswith(".tmp") or "." in name:
+                execution = self._super.live.get((name.partition(".")[0], name.partition(".")[2]))
+                if record is not None and execution is not None:
+                    self._super.settle(execution, record)
                 with contextlib.suppress(FileNotFoundError):
                     (self._super.exits_dir / name).unlink()
                 continue
