@@ -1,11 +1,13 @@
 """What a container, or the image it comes from, could use to get out: nothing of the host is seen or changed."""
 
 import os
+import tarfile
 
 import pytest
 
 from tests.support.boxes import attempt, image, run
 from tests.support.engine import until
+from tests.support.tars import entry, hardlink, tarball
 
 
 def test_default_limits_of_power(engine):
@@ -121,3 +123,36 @@ def test_an_image_is_mounted_read_only_and_kept(engine):
     assert engine.api("DELETE", f"/images/{ref}").status == 200
     missing = {"Image": "busybox", "HostConfig": {"Mounts": [{"Type": "image", "Source": "no-such-image", "Target": "/m"}]}}
     assert engine.api("POST", "/containers/create", missing).status == 400
+
+
+def test_device_nodes_land_inside_whatever_links_say(engine, tmp_path):
+    ref = image(engine, "evil-nodes", links=[("node", str(tmp_path)), ("up", "../../../.."), ("file", str(tmp_path / "node"))])
+    for path in (
+        "/node/null",
+        f"/up{tmp_path}/null",
+        "/../../../.." + str(tmp_path) + "/null",
+        "/file",
+        "/proc/1/root" + str(tmp_path) + "/null",
+    ):
+        device = {"PathOnHost": "/dev/null", "PathInContainer": path, "CgroupPermissions": "rwm"}
+        attempt(engine, "true", Image=ref, HostConfig={"Devices": [device]})
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_cannot_be_unpacked_in_a_container_is_the_archives_fault(engine):
+    """Over the engine's mounts, across volumes, into /sys: a 4xx with a sentence, and the container goes on."""
+    made = engine.container(HostConfig={"Binds": ["across:/v"]})
+    for path, members in {
+        "/etc": [entry("hosts", b"x")],
+        "/": [entry("etc", b"x")],
+        "/sys/fs": [entry("x", b"x")],
+        "/v": [hardlink("h", "../bin/busybox")],
+        "/./": [entry("v/f", b"x"), hardlink("etc/h", "v/f")],
+        "/bin/": [entry("n", type=tarfile.CHRTYPE, device=(1 << 13, 1))],
+    }.items():
+        reply = engine.api("PUT", f"/containers/{made}/archive?path={path}", tarball(*members), {"Content-Type": "application/x-tar"})
+        assert 400 <= reply.status < 500, (path, reply)
+        assert reply.json["message"]
+    assert engine.inspect(made)["State"]["Running"]
+    engine.api("DELETE", f"/containers/{made}?force=1")
+    assert engine.api("DELETE", "/volumes/across").status == 204

@@ -83,6 +83,13 @@ class Root:
         return found
 
 
+# what the archive asks for cannot be made where it is unpacked: over a mount (EBUSY), a link across mounts (EXDEV), in /sys (EACCES) …
+_OF_THE_ARCHIVE = frozenset({
+    errno.ENAMETOOLONG, errno.ELOOP, errno.EEXIST, errno.EISDIR, errno.ENOTEMPTY, errno.EPERM, errno.EINVAL, errno.EMLINK, errno.EBUSY,
+    errno.EXDEV, errno.EACCES, errno.EOPNOTSUPP, errno.ENXIO, errno.ENODEV, errno.ETXTBSY, errno.ENOSYS, errno.ERANGE, errno.E2BIG,
+})  # fmt: skip
+
+
 def _raise(answer: Report) -> None:
     message = str(answer.get("message", "the archive helper failed"))
     if answer["error"] == "malformed":
@@ -96,7 +103,7 @@ def _raise(answer: Report) -> None:
             raise ReadOnly(message)
         case errno.ENOSPC | errno.EDQUOT:
             raise NoSpace(message)
-        case errno.ENAMETOOLONG | errno.ELOOP | errno.EEXIST | errno.EISDIR | errno.ENOTEMPTY | errno.EPERM | errno.EINVAL | errno.EMLINK:
+        case number if number in _OF_THE_ARCHIVE:
             raise ArchiveError(message)
         case errno.EPIPE:
             raise Internal("the reader of the archive has gone")
