@@ -255,3 +255,21 @@ def test_what_cannot_be_built_yet_is_said(docker: Cli, tmp_path: Path, buildkit:
     (tmp_path / "Dockerfile").write_text("FROM busybox\n")
     done = docker("build", ".", cwd=tmp_path, code=1, env={"DOCKER_BUILDKIT": buildkit} if buildkit else {})
     assert "building images is not supported by this engine yet" in done.err or "buildx component is missing" in done.err
+
+
+@pytest.mark.parametrize("version", ["1.24", "1.40", "1.44"])
+def test_older_clients(docker: Cli, version: str) -> None:
+    env = {"DOCKER_API_VERSION": version}
+    assert docker("version", "-f", "{{.Client.APIVersion}}", env=env).out == version
+    assert docker("run", "--rm", "-i", "-v", "/old", "busybox", "cat", stdin=b"through", env=env).out == "through"
+    docker("run", "-d", "--name", "old", "-p", "18083:80", "busybox", "sh", "-c", "echo out; sleep 1000", env=env)
+    assert docker("ps", "--format", "{{.Names}} {{.Ports}}", env=env).out.startswith("old 0.0.0.0:18083->80/tcp")
+    until(lambda: docker("logs", "old", env=env).out == "out", what="the output")
+    assert docker("exec", "old", "sh", "-c", "exit 6", code=6, env=env).out == ""
+    assert docker("inspect", "-f", "{{.NetworkSettings.IPAddress}}", "old", env=env).out.startswith("172.")
+    assert docker("images", "--format", "{{.Repository}}", env=env).out == "busybox"
+    assert "bridge" in docker("network", "ls", "--format", "{{.Name}}", env=env).lines
+    assert docker("events", "--since", "1h", "--until", "0s", "--filter", "event=die", env=env).code == 0
+    docker("rm", "-f", "-v", "old", env=env)
+    assert docker("volume", "ls", "-q", env=env).out == ""
+    assert docker("ps", "-aq", env=env).out == ""
