@@ -58,6 +58,12 @@ def modules(*argv: str) -> set[str]:
         ["-H", "unix:///nonexistent.sock", "inspect", "x"],
         ["-H", "unix:///nonexistent.sock", "logs", "x"],
         ["--help"],
+        ["--version"],
+        ["container"],
+        ["run", "--help"],
+        ["completion", "bash"],
+        ["-H", "unix:///nonexistent.sock", "__complete", "stop", ""],
+        ["strat"],
     ],
 )
 def test_a_command_imports_only_what_it_needs(argv: list[str]) -> None:
