@@ -47,3 +47,20 @@ def test_others_of_too_much(engine):
         "&".join(["a=b"] * 30_000),
     ):
         assert engine.api("GET", "/containers/json?" + query).status in (200, 400, 431)
+
+
+def test_a_tree_deeper_than_a_path_spoils_nothing(engine):
+    """16 KB of directories in each other: export, copy, diff, commit and removal go on with what a path can name."""
+    script = """
+        cd /tmp; d=$(printf 'd%.0s' $(seq 200))
+        for r in 1 2 3 4; do p=.; for i in $(seq 15); do p=$p/$d; done; mkdir -p $p; mv $d x; mkdir -p $p; mv x $p/; done
+        touch /after"""
+    made = engine.container("sh", "-c", script)
+    assert engine.wait(made) == 0
+    assert b"after" in engine.api("GET", f"/containers/{made}/export").body
+    assert engine.api("GET", f"/containers/{made}/archive?path=/tmp").status == 200
+    assert {"Kind": 1, "Path": "/after"} in engine.api("GET", f"/containers/{made}/changes").json
+    assert engine.api("GET", f"/containers/{made}/json?size=1").json["SizeRw"] >= 0
+    assert engine.api("POST", f"/commit?container={made}&repo=deep", {}).status == 201
+    assert engine.api("DELETE", f"/containers/{made}").status == 204
+    assert engine.api("DELETE", "/images/deep").status == 200

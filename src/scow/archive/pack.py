@@ -1,7 +1,7 @@
 """Write a tree as a tar stream, describe a path, compare a layer with what lies below. The root of this process is the tree's own.
 
 A tree that changes meanwhile is packed as it is found: a file that vanished is left out, one that shrank is filled with zeros. FIFOs and
-devices are described, never opened; sockets are left out.
+devices are described, never opened; sockets are left out, and so is what lies deeper than a path can say (4 KB), as in Docker.
 """
 
 import contextlib
@@ -20,6 +20,7 @@ __all__ = ["Packer", "changes", "go_mode", "remove_tree", "stat_path", "usage"]
 _BUFFER = 1 << 20
 _SMALL = 64 << 10
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_GONE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG})  # vanished meanwhile, or deeper than a path can say
 _KINDS = {
     stat.S_IFREG: tar.FILE,
     stat.S_IFDIR: tar.DIRECTORY,
@@ -28,6 +29,16 @@ _KINDS = {
     stat.S_IFBLK: tar.BLOCKDEV,
     stat.S_IFIFO: tar.FIFO,
 }
+
+
+class _Vanishing:
+    """Passes over what is not there any more."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        return isinstance(error, OSError) and error.errno in _GONE
 
 
 class Packer:
@@ -68,17 +79,20 @@ class Packer:
             try:
                 if self._one(child, name, info, False):
                     stack.append(self._list(child, name + b"/"))
-            except (FileNotFoundError, NotADirectoryError):
-                continue  # it vanished
+            except OSError as error:
+                if error.errno not in _GONE:
+                    raise
 
     def _list(self, path: bytes, prefix: bytes) -> Iterator[tuple[bytes, bytes, os.stat_result]]:
         try:
             with os.scandir(path) as found:
                 entries = sorted(found, key=lambda entry: entry.name)
-        except (FileNotFoundError, NotADirectoryError):
+        except OSError as error:
+            if error.errno not in _GONE:
+                raise
             return
         for entry in entries:
-            with contextlib.suppress(FileNotFoundError):
+            with _Vanishing():
                 yield entry.path, prefix + entry.name, entry.stat(follow_symlinks=False)
 
     def end(self) -> None:
@@ -207,7 +221,7 @@ def usage(path: bytes) -> int:
         try:
             with os.scandir(stack.pop()) as found:
                 for child in found:
-                    with contextlib.suppress(FileNotFoundError):
+                    with _Vanishing():
                         info = child.stat(follow_symlinks=False)
                         if stat.S_ISDIR(info.st_mode):
                             stack.append(child.path)
@@ -218,8 +232,9 @@ def usage(path: bytes) -> int:
                                     continue
                                 seen.add(key)
                             total += info.st_size
-        except (FileNotFoundError, NotADirectoryError):
-            continue
+        except OSError as error:
+            if error.errno not in _GONE:
+                raise
     return total
 
 
@@ -233,7 +248,9 @@ def _below(lowers: list[bytes], rel: bytes) -> os.stat_result | None:
             at = at + b"/" + part
             try:
                 info = os.lstat(at)
-            except (FileNotFoundError, NotADirectoryError):
+            except OSError as error:
+                if error.errno not in _GONE:
+                    raise
                 break
             if stat.S_ISCHR(info.st_mode) and info.st_rdev == 0:
                 return None
@@ -261,7 +278,7 @@ def changes(upper: bytes, lowers: list[bytes]) -> list[tuple[str, str]]:
     stack = [b""]
     while stack:
         rel = stack.pop()
-        with contextlib.suppress(FileNotFoundError), os.scandir(upper + b"/" + rel) as found:
+        with _Vanishing(), os.scandir(upper + b"/" + rel) as found:
             for child in found:
                 path = rel + b"/" + child.name if rel else child.name
                 info = child.stat(follow_symlinks=False)
