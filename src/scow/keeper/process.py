@@ -17,7 +17,8 @@ from scow.keeper.logfile import LogFile
 from scow.keeper.loop import IN, OUT, Loop
 from scow.kernel import tty
 
-_TURN = 0.002  # seconds one stream may take of a turn of the loop
+_TURN = 0.002  # seconds, and
+_BUDGET = 256 * 1024  # bytes that one stream may take of a turn of the loop: who floods does not hold up the others
 _READ = 128 * 1024
 _DRAIN = 4 << 20  # most that is taken of a stream after the process has ended, before the exit is told
 _CALM = 0.001  # pause for a writer of many small pieces: fewer, larger reads
@@ -61,7 +62,7 @@ class Stream:
         while self.open and not self._process.congested:
             count = self._take()
             taken += max(count, 0)
-            if count < _READ // 4 or time.monotonic() - started > _TURN:
+            if count < _READ // 4 or taken >= _BUDGET or time.monotonic() - started > _TURN:
                 break
         if 0 < taken < _READ // 4:
             self._small += 1
