@@ -1,11 +1,12 @@
 """DELETE /containers/{id} and prune: a container, its layer, its anonymous volumes, its name.
 
-What a client can ask about afterwards (the row, the name, references, the network's endpoint, anonymous volumes) is gone before the answer;
-what takes time and nobody sees (unmounting, deleting trees, the runtime's state) follows behind it and is finished at boot if the engine
-dies.
+What a client can ask about afterwards (the row, the name, references, the network's endpoint, anonymous volumes, the log) is gone
+before the answer; what takes time and nobody sees (unmounting, deleting trees, the runtime's state) follows behind it and is finished
+at boot if the engine dies.
 """
 
 import asyncio
+import contextlib
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -35,6 +36,13 @@ def remove_tree(path: Path) -> None:
     shutil.rmtree(path, ignore_errors=True)
 
 
+def remove_logs(path: Path, ident: str) -> None:
+    """Unlink a container's log files, whose path `inspect` told: they are looked for after the answer. Absent ones are fine."""
+    for file in path.glob(f"{ident}-json.log*"):
+        with contextlib.suppress(OSError):
+            file.unlink()
+
+
 @dataclass(slots=True)
 class Remover:
     """Removes containers."""
@@ -60,6 +68,7 @@ class Remover:
             container.commit(Transition.REMOVAL_FAILED, error=message, failure=message)
             raise
         drop_pending(container)
+        remove_logs(container.dir, container.id)
         parts.cleanups.start(self._rest(container), f"remove {container.id[:12]}")
 
     async def _rest(self, container: Container) -> None:
