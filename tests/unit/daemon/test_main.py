@@ -29,7 +29,6 @@ def test_the_way_to_the_first_ping_is_short():
         "orjson",
         "sqlite3",
         "email.utils",
-        "ipaddress",
         "aiohttp",
         "cryptography",
         "scow.daemon.wiring",
