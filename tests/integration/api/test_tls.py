@@ -1,5 +1,6 @@
 """The API over TCP: certificates of both sides, streams taken over through TLS, and the end of either side."""
 
+import contextlib
 import hashlib
 import json
 import socket
@@ -42,13 +43,11 @@ def secure(engine: Engine, files: Path, client: str = "client") -> ssl.SSLSocket
 
 
 def ask(sock: socket.socket, data: bytes) -> bytes:
-    sock.sendall(data)
     out = b""
-    try:
+    with contextlib.suppress(ssl.SSLEOFError, ConnectionError):
+        sock.sendall(data)
         while piece := sock.recv(65536):
             out += piece
-    except ssl.SSLEOFError:
-        pass
     return out
 
 
