@@ -79,6 +79,11 @@ def inspect(cli: Cli, options: Options, names: list[str], kinds: tuple[str, ...]
             if hasattr(exc, "fatal") or not hasattr(exc, "missing"):
                 raise
             errors.append(exc.message)
+    if fmt == "run" and "container" in kinds:
+        cli.out(_run_lines(cli, found, options.flag("show-secrets")))
+        if errors:
+            raise ExitCode(1, "\n".join(errors))
+        return 0
     try:
         cli.out(rendered(found, fmt))
     except ScowError as exc:
@@ -113,6 +118,23 @@ class Missing(ScowError):
     missing = True
 
 
+def _run_lines(cli: Cli, found: list[Any], show_secrets: bool) -> str:
+    """The commands that would make the containers again. Raises ScowError for what is no container."""
+    from scow.cli import runline
+
+    info = cli.client.get("/info") if found else {}
+    lines = []
+    for one in found:
+        if "HostConfig" not in one:
+            raise ScowError(f"--format run is for containers, which {one.get('Name') or one.get('Id')} is not")
+        try:
+            image = cli.client.get(image_path(one.get("Image") or "", "json")).get("Config") or {}
+        except ApiError:
+            image = {}  # removed since: everything is said
+        lines.append(runline.text(runline.words(one, image, info, show_secrets)) + "\n")
+    return "".join(lines)
+
+
 def rendered(found: list[Any], fmt: str) -> str:
     if not fmt:
         from scow.fastjson import pretty
@@ -144,9 +166,15 @@ def any_kind(cli: Cli, options: Options, args: list[str]) -> int:
 
 
 _FORMAT = ("format", "f", "string", "", "Format of the output: json, or a Go template")
+_RUN_FORMAT = (*_FORMAT[:4], "Format of the output: json, a Go template, or run: the command that makes the container again")
+_SECRETS = ("show-secrets", "", "bool", False, "Show values of secret variables with --format run")
 _SIZE = ("size", "s", "bool", False, "Show sizes of containers")
 CONTAINER = Command(
-    " [OPTIONS] CONTAINER [CONTAINER...]", "Display detailed information on one or more containers", (_FORMAT, _SIZE), _kind("container"), 1
+    " [OPTIONS] CONTAINER [CONTAINER...]",
+    "Display detailed information on one or more containers",
+    (_RUN_FORMAT, _SECRETS, _SIZE),
+    _kind("container"),
+    1,
 )
 IMAGE = Command(
     " [OPTIONS] IMAGE [IMAGE...]",
@@ -166,7 +194,7 @@ VOLUME = Command(" [OPTIONS] VOLUME [VOLUME...]", "Display detailed information 
 ANY = Command(
     " [OPTIONS] NAME|ID [NAME|ID...]",
     "Return low-level information on Docker objects",
-    (_FORMAT, _SIZE, ("type", "", "string", "", "Look only for objects of this kind")),
+    (_RUN_FORMAT, _SECRETS, _SIZE, ("type", "", "string", "", "Look only for objects of this kind")),
     any_kind,
     1,
 )
