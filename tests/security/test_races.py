@@ -15,7 +15,7 @@ from tests.support.engine import until
 from tests.support.tars import entry, folder, symlink, tarball
 
 TAR = {"Content-Type": "application/x-tar"}
-TRIES = 15
+TRIES = 8
 
 
 @pytest.fixture
