@@ -4,6 +4,7 @@ Exit codes: 0 stopped or valid, 1 cannot start, 125 wrong command line.
 """
 
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -59,6 +60,7 @@ def _serve(options: "Options", flags: dict[str, Any]) -> int:
     for key in config.unsupported(options):
         logger.warning("the option %s is known and not supported yet: it has no effect", key)
     _prepare_process()
+    gc.disable()  # until the engine stands: nothing that starting makes is garbage
     paths = options.paths
     locks = [pidfile.Lock(paths.data)]
     if paths.run != paths.data:
@@ -131,6 +133,8 @@ async def _main(options: "Options", flags: dict[str, Any]) -> int:
         # in a thread: `_ping` is answered meanwhile
         wiring = await in_pool(importlib.import_module, "scow.daemon.wiring")
         engine = await wiring.build(options, app, reloader, lifecycle)
+        gc.freeze()  # modules and services stay: collections need not look at them again
+        gc.enable()
         app.opened()
         logger.info("Daemon has completed initialization")
         await stop.wait()
