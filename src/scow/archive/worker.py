@@ -23,7 +23,7 @@ from scow.archive.pack import Packer, changes, stat_path, usage
 from scow.archive.streams import Hasher, Source, write_all
 from scow.archive.tar import Malformed
 from scow.archive.unpack import Options, Unpacker, clean, remove_tree
-from scow.kernel import mounts, paths
+from scow.kernel import mounts, paths, syscalls
 
 Job = dict[str, Any]
 _JOB_FD = 3
@@ -33,7 +33,7 @@ _PDEATHSIG = 1
 _MAX_FILES = 20_000
 _MAX_NAMES = 16 << 20
 _TRIES = 5
-_LIBC = ctypes.CDLL(None, use_errno=True)
+_LIBC = syscalls.libc
 
 
 class Once(Exception):
@@ -457,6 +457,7 @@ def receive(sock: socket.socket) -> tuple[Job, list[int]] | None:
 def main() -> None:
     """Serve jobs until the daemon closes the socket or a job has spent the process."""
     _LIBC.prctl(_PDEATHSIG, signal.SIGKILL)
+    syscalls.keep_heap(4 << 20, 8 << 20)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     os.umask(0)
     sys.setswitchinterval(0.001)

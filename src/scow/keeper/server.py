@@ -397,6 +397,7 @@ def main(run_dir: str) -> None:
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     syscalls.set_child_subreaper()
+    syscalls.keep_heap(1 << 20, 2 << 20)
     syscalls.set_name("scow-keeper")
     os.chdir("/")
     os.set_inheritable(3, False)

@@ -57,6 +57,7 @@ class TaskManager:
     async def open(self) -> None:
         """Start or find the keeper. Internal or OSError when neither works."""
         syscalls.set_child_subreaper()
+        syscalls.keep_heap(1 << 20, 2 << 20)
         for directory in (self._run, self._root, self._consoles, self._bundles, self._super.exits_dir):
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         await oci.prepare(self._run)
