@@ -251,6 +251,13 @@ def check(options: Options) -> None:
     for name, runtime in options.runtimes.items():
         if not isinstance(runtime, dict) or not isinstance(runtime.get("path", ""), str):
             raise InvalidArgument(f"runtimes: {name}: must be an object with a path")
+        args = runtime.get("runtimeArgs")
+        if args is not None and not (isinstance(args, list) and all(isinstance(arg, str) for arg in args)):
+            raise InvalidArgument(f"runtimes: {name}: runtimeArgs must be a list of strings")
+    for name, limit in options.default_ulimits.items():
+        numbers = [limit.get(key, 0) for key in ("Soft", "Hard")] if isinstance(limit, dict) else [None]
+        if not all(isinstance(number, int) and not isinstance(number, bool) for number in numbers):
+            raise InvalidArgument(f"default-ulimits: {name}: must be an object with numbers for Soft and Hard")
     from scow.daemon.listeners import INSECURE, parse_host
 
     for host in options.hosts:
