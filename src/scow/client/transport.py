@@ -129,7 +129,9 @@ class Connection:
             else:
                 self._sock, self._process = _dial_ssh(endpoint)
         except OSError as exc:
-            raise CannotConnect(_why(endpoint, exc)) from exc
+            from scow.client.reasons import why
+
+            raise CannotConnect(why(endpoint, exc)) from exc
 
     def send(self, data: bytes) -> None:
         """Writes all. Raises OSError."""
@@ -220,52 +222,6 @@ def _dial_ssh(endpoint: Endpoint) -> tuple[object, object]:
     with theirs:
         process = subprocess.Popen(command, stdin=theirs.fileno(), stdout=theirs.fileno())
     return ours, process
-
-
-_CHOOSE = "or choose another engine with -H, DOCKER_HOST or `scow context use`."
-
-
-def _why(endpoint: Endpoint, exc: OSError) -> str:
-    """The address that was tried, why it failed, and what to do."""
-    where = f"{endpoint.host}:{endpoint.port}"
-    if endpoint.kind == "unix" and isinstance(exc, PermissionError):
-        return (
-            f"permission denied while trying to connect to the Docker daemon socket at {endpoint.url}: "
-            "run as root, or as a member of the group that owns the socket"
-        )
-    text = f"Cannot connect to the Docker daemon at {endpoint.url}. Is the docker daemon running?"
-    name = type(exc).__name__
-    if endpoint.kind == "unix":
-        if isinstance(exc, FileNotFoundError):
-            return f"{text}\nThere is no such socket: start the engine (`systemctl start scow`, or `scowd`), {_CHOOSE}"
-        if isinstance(exc, ConnectionRefusedError):
-            return (
-                f"{text}\nThe socket is there, but nobody listens on it: start the engine (`systemctl start scow`, or `scowd`), {_CHOOSE}"
-            )
-        return f"{text} ({exc.strerror or exc})"
-    if endpoint.kind == "ssh":
-        return f"{text} (ssh: {exc.strerror or exc})\nIs ssh installed here?"
-    if "certificate verify failed" in str(exc):
-        reason = getattr(exc, "verify_message", "") or str(exc)
-        return (
-            f"error during connect: {endpoint.url}: the engine's certificate is not trusted: {reason}\n"
-            "Name the authority that signed it with --tlscacert, or in DOCKER_CERT_PATH or the context."
-        )
-    if name.startswith("SSL"):
-        reason = (getattr(exc, "reason", None) or str(exc)).replace("_", " ").lower()
-        hint = (
-            "The engine wants a certificate of yours: --tlscert and --tlskey, DOCKER_CERT_PATH, or a context's."
-            if "alert" in reason
-            else "Does the engine speak TLS on that port?"
-        )
-        return f"error during connect: {endpoint.url}: TLS: {reason}\n{hint}"
-    if isinstance(exc, ConnectionRefusedError):
-        return f"{text}\nNothing listens on {where}: start the engine with -H {endpoint.url}, {_CHOOSE}"
-    if name == "gaierror":
-        return f"{text}\nThe name {endpoint.host} is not known ({exc.strerror}): correct it, {_CHOOSE}"
-    if isinstance(exc, TimeoutError):
-        return f"{text}\n{where} does not answer: is there a firewall between? Or {_CHOOSE.removeprefix('or ')}"
-    return f"{text} ({exc.strerror or exc})"
 
 
 class Response:
@@ -448,12 +404,14 @@ class Transport:
         except (OSError, ScowError) as exc:
             conn.close()
             if fresh or not (body is None or isinstance(body, bytes)):
-                raise self._told(exc) from exc
+                raise self._told(exc, conn) from exc
         conn = Connection(self.endpoint)
         return self._exchange(conn, method, head, body)
 
-    def _told(self, exc: OSError | ScowError) -> OSError | ScowError:
+    def _told(self, exc: OSError | ScowError, conn: Connection) -> OSError | ScowError:
         """The error with the address, where it means that the engine was never reached."""
+        if self.endpoint.kind == "ssh" and isinstance(exc, ConnectionError):
+            exc = CannotConnect(conn.ended() or str(exc))
         if isinstance(exc, CannotConnect):
             return CannotConnect(
                 f"error during connect: {self.endpoint.url}: {exc.message}\n"
@@ -467,7 +425,11 @@ class Transport:
                 else ""
             )
             return NoAnswer(exc.message.replace("the daemon", f"the daemon at {self.endpoint.url}", 1) + hint)
-        return CannotConnect(_why(self.endpoint, exc)) if isinstance(exc, OSError) and type(exc).__name__.startswith("SSL") else exc
+        if isinstance(exc, OSError) and type(exc).__name__.startswith("SSL"):
+            from scow.client.reasons import why
+
+            return CannotConnect(why(self.endpoint, exc))
+        return exc
 
     def _exchange(self, conn: Connection, method: str, head: bytes, body: bytes | Iterable[bytes] | None) -> Response:
         if isinstance(body, bytes) or body is None:
