@@ -253,6 +253,7 @@ class Storm:
 
     def _resume(self, one: Known) -> None:
         if one.paused is not False:
+            one.paused = None
             self.call("POST", f"/containers/{one.id}/unpause", ok=(204, 409))
             one.paused = False
 
