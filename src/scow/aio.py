@@ -4,6 +4,7 @@ Nothing else in the daemon starts tasks or threads.
 """
 
 import asyncio
+import contextvars
 import functools
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
@@ -20,14 +21,29 @@ T = TypeVar("T")
 
 _POOL_THREADS = 8
 _pool: ThreadPoolExecutor | None = None
+_pool_behind: ThreadPoolExecutor | None = None
+_is_behind: contextvars.ContextVar[bool] = contextvars.ContextVar("behind", default=False)
 
 
 async def in_pool(fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run blocking `fn` in the bounded thread pool. A cancelled caller leaves the call running to its end."""
-    global _pool
+    global _pool, _pool_behind
+    if _is_behind.get():
+        if _pool_behind is None:
+            _pool_behind = ThreadPoolExecutor(_POOL_THREADS, thread_name_prefix="scow-behind")
+        return await asyncio.get_running_loop().run_in_executor(_pool_behind, functools.partial(fn, *args, **kwargs))
     if _pool is None:
         _pool = ThreadPoolExecutor(_POOL_THREADS, thread_name_prefix="scow-pool")
     return await asyncio.get_running_loop().run_in_executor(_pool, functools.partial(fn, *args, **kwargs))
+
+
+async def behind(fn: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Await `fn(…)` with its `in_pool` calls in a pool of their own: clean-up that waits for the kernel never holds up an answer."""
+    token = _is_behind.set(True)
+    try:
+        return await fn(*args, **kwargs)
+    finally:
+        _is_behind.reset(token)
 
 
 class Supervisor:

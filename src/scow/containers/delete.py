@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scow import log
-from scow.aio import in_pool
+from scow.aio import behind, in_pool
 from scow.containers.attach import drop_pending
 from scow.containers.container import Container
 from scow.containers.lifecycle import Status, Transition
@@ -74,8 +74,8 @@ class Remover:
     async def _rest(self, container: Container) -> None:
         try:
             await self.starter.clean(container)
-            await self.parts.images.remove_rootfs(container.id)
-            await in_pool(remove_tree, container.dir)
+            await behind(self.parts.images.remove_rootfs, container.id)
+            await behind(in_pool, remove_tree, container.dir)
         except (ScowError, OSError):
             logger.exception("something of a removed container is left; the next start of the engine removes it")
 

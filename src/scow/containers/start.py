@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from scow import log
-from scow.aio import Unwind, in_pool
+from scow.aio import Unwind, behind, in_pool
 from scow.containers import bundle
 from scow.containers.container import Container
 from scow.containers.lifecycle import Health, Status, Transition
@@ -205,8 +205,8 @@ class Starter:
     async def clean(self, container: Container) -> None:
         """Take away what a run left in the kernel. Absent things are fine; errors are logged and the rest goes on."""
         undo = Unwind()
-        undo.push(self.parts.tasks.delete, container.id, container.host.runtime)
-        undo.push(self.parts.images.unmount_rootfs, container.id, container.rootfs)
+        undo.push(behind, self.parts.tasks.delete, container.id, container.host.runtime)
+        undo.push(behind, self.parts.images.unmount_rootfs, container.id, container.rootfs)
         undo.push(self.release_volumes, container)
         undo.push(self.parts.network.release, container.id)
         await undo.undo()

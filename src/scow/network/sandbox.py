@@ -231,7 +231,7 @@ class Sandboxes:
             self._endpoints.free(endpoint, container_id)
         self._store.drop(container_id)
         if sandbox.key:
-            self._tasks.start(aio.in_pool(osl.destroy, Path(sandbox.key), outers), f"destroy {sandbox.key}")
+            self._tasks.start(aio.behind(aio.in_pool, osl.destroy, Path(sandbox.key), outers), f"destroy {sandbox.key}")
         leaving = self._leaving.pop(container_id, None)
         if leaving is not None:
             leaving.set()
@@ -367,7 +367,9 @@ class Sandboxes:
             if sandbox.container_id not in live:
                 self._store.drop(sandbox.container_id)
                 if sandbox.key:
-                    self._tasks.start(aio.in_pool(osl.destroy, Path(sandbox.key), self._outers(sandbox)), f"destroy {sandbox.key}")
+                    self._tasks.start(
+                        aio.behind(aio.in_pool, osl.destroy, Path(sandbox.key), self._outers(sandbox)), f"destroy {sandbox.key}"
+                    )
                 continue
             keep.append(sandbox)
             for endpoint in sandbox.endpoints:
