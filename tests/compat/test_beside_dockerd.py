@@ -62,8 +62,10 @@ def pair() -> Iterator[tuple[Cli, Cli]]:
     finally:
         for engine in (theirs, ours):
             engine.close()
-        with contextlib.suppress(OSError):
-            shutil.rmtree(BASE / theirs.name, ignore_errors=True)
+        for group in Path("/sys/fs/cgroup").glob(f"*/{theirs.name}"):
+            with contextlib.suppress(OSError):
+                group.rmdir()
+        shutil.rmtree(BASE / theirs.name, ignore_errors=True)
 
 
 NEWER = {  # fields since API 1.46, which dockerd 26 doesn't have; SizeRw, which it leaves out when 0
