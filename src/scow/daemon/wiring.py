@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 logger = log.get(__name__)
 
 _STOP_SLACK = 15.0
+_MAX_PROFILE = 4 << 20
 _PACKAGES = (
     "scow.metadata", "scow.archive.workers", "scow.model.container", "scow.images.service", "scow.kernel.cgroups", "scow.network.service",
     "scow.volumes.service", "scow.runtime.task", "scow.containers.service", "scow.api.routes.images", "scow.api.routes.containerio",
@@ -161,6 +162,22 @@ def defaults(options: Options, known: "frozenset[str]") -> "Defaults":
     )
 
 
+def check(options: Options) -> None:
+    """Refuse defaults that would fail every container. Raises InvalidArgument."""
+    from scow.logdrivers import plan
+    from scow.model.container import LogConfig
+    from scow.runtime import seccomp
+
+    plan.validate(LogConfig(type=options.log_driver, config={key: str(value) for key, value in options.log_opts.items()}))
+    path = options.seccomp_profile
+    if path not in ("", "builtin", "unconfined"):
+        try:
+            with open(path, encoding="utf-8") as file:
+                seccomp.parse(file.read(_MAX_PROFILE))
+        except (OSError, ValueError) as exc:
+            raise InvalidArgument(f"opening seccomp profile ({path}) failed: {exc}") from exc
+
+
 def _import() -> None:
     """Read all of the engine's modules; in a thread, so that `_ping` is answered meanwhile."""
     for package in _PACKAGES:
@@ -170,6 +187,8 @@ def _import() -> None:
 async def build(options: Options, app: App, reloader: Reloader, lifecycle: Lifecycle) -> Engine:
     """Start the engine behind an API that already answers `_ping`. Raises ScowError."""
     await in_pool(_import)
+    check(options)
+    known = runtimes(options)
     from scow.aio import Supervisor
     from scow.archive.workers import Workers
     from scow.containers.archive import clear_views
@@ -203,7 +222,6 @@ async def build(options: Options, app: App, reloader: Reloader, lifecycle: Lifec
     volumes = VolumeService(paths.data / "volumes", db, refs, bus)
     network = NetworkService(db, bus, paths.run / "netns", network_options(options))
     await lifecycle.start(Step("network", stop=network.close))
-    known = runtimes(options)
     tasks = TaskManager(paths.run, known, options.default_runtime)
 
     async def close_tasks() -> None:

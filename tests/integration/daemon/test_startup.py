@@ -36,6 +36,8 @@ def test_wrong_options_are_sentences() -> None:
         (["--config-file=/nowhere.json"], 1, "open /nowhere.json: no such file or directory"),
         (["--bip=10.0.0.1/24", "--bridge=br0"], 1, "mutually exclusive"),
         (["--default-runtime=mystery"], 1, "specified default runtime 'mystery' does not exist"),
+        (["--log-driver=mystery"], 1, 'plugin "mystery" not found'),
+        (["--seccomp-profile=/nowhere"], 1, "opening seccomp profile (/nowhere) failed"),
     ):
         root = Path("/var/tmp/scowd-refused")
         places = [

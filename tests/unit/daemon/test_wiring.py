@@ -56,3 +56,17 @@ def test_defaults_of_containers():
 def test_the_file_system_below_a_path():
     assert wiring._filesystem("/proc/self") == "proc"
     assert wiring._filesystem("/nowhere/at/all") == wiring._filesystem("/")
+
+
+def test_defaults_that_would_fail_every_container(tmp_path):
+    wiring.check(Options())
+    wiring.check(Options(seccomp_profile="unconfined", log_driver="local", log_opts={"max-size": "1m"}))
+    with pytest.raises(InvalidArgument, match="nonsense"):
+        wiring.check(Options(log_driver="nonsense"))
+    with pytest.raises(InvalidArgument, match="unknown log opt 'x'"):
+        wiring.check(Options(log_opts={"x": "y"}))
+    with pytest.raises(InvalidArgument, match="opening seccomp profile"):
+        wiring.check(Options(seccomp_profile="/nowhere"))
+    (tmp_path / "p").write_text("{")
+    with pytest.raises(InvalidArgument):
+        wiring.check(Options(seccomp_profile=str(tmp_path / "p")))
