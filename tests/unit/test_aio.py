@@ -3,7 +3,7 @@
 import asyncio
 import threading
 
-from scow.aio import KeyedLock, Supervisor, Unwind, in_pool
+from scow.aio import KeyedLock, Supervisor, Unwind, behind, in_pool
 
 
 async def _cancellation() -> list[str]:
@@ -71,3 +71,12 @@ def test_the_pool_is_another_thread() -> None:
         return await in_pool(threading.get_ident) != threading.get_ident()
 
     assert asyncio.run(run())
+
+
+def test_behind_has_threads_of_its_own() -> None:
+    async def main() -> tuple[str, str]:
+        name = lambda: threading.current_thread().name  # noqa: E731
+        return await behind(in_pool, name), await in_pool(name)
+
+    late, usual = asyncio.run(main())
+    assert late.startswith("scow-behind") and usual.startswith("scow-pool")
