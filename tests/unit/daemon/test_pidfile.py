@@ -5,6 +5,7 @@ import pytest
 
 from scow.daemon import pidfile
 from scow.errors import Unavailable
+from tests.support.engine import until
 
 
 def test_one_holder_at_a_time(tmp_path):
@@ -44,6 +45,8 @@ def test_a_living_daemon_keeps_its_file(tmp_path):
                            file_actions=[(os.POSIX_SPAWN_DUP2, read, 0), (os.POSIX_SPAWN_CLOSE, write)])  # fmt: skip
     os.close(read)
     try:
+        # the kernel lets the parent of a vfork go on a moment before the new command line can be read
+        until(lambda: pidfile._is_daemon(child), what="the child's command line")
         path.write_text(f"{child}\n")
         with pytest.raises(Unavailable, match=f"process with PID {child} is still running"):
             pidfile.write(path)
