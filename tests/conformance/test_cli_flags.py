@@ -29,7 +29,17 @@ KINDS = {
     "k=v": {"stringArray"},
     "k": {"stringArray"},
 }
-SAMPLES = {"int": "3", "uint": "3", "uint16": "30", "bytes": "8m", "swap": "8m", "duration": "3s", "decimal": "1.5", "bool": "true"}
+SAMPLES = {
+    "int": "3",
+    "uint": "3",
+    "uint16": "30",
+    "bytes": "8m",
+    "swap": "8m",
+    "duration": "3s",
+    "decimal": "1.5",
+    "bool": "true",
+    "filter": "a=b",
+}
 # scow's own: nothing that docker's command line accepts changes its meaning
 OWN = {"inspect": {"show-secrets"}, "container inspect": {"show-secrets"}}
 KNOWN = sorted(name for name in TABLE if name in COMMANDS)

@@ -177,6 +177,9 @@ def parse(flags: tuple[Flag, ...], argv: list[str], interspersed: bool = True) -
     def put(flag: Flag, text: str) -> None:
         name, _, kind, _, _ = flag
         if kind in LIST_KINDS:
+            if kind == "filter" and text and "=" not in text:
+                why = "bad format of filter (expected name=value)"
+                raise UsageError(f'invalid argument "{text}" for "{label_of(flag)}" flag: {why}')
             held = values[name] if name in given else []
             assert isinstance(held, list)
             held.append(text)

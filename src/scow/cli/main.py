@@ -21,6 +21,7 @@ from scow.cli.table import ALIASES, COMMANDS, GROUPS, NOT_YET
 from scow.errors import ScowError
 
 SOCKETS = ("/run/scow/scow.sock", "/var/run/docker.sock")
+LEVELS = ("trace", "debug", "info", "warn", "warning", "error", "fatal", "panic")
 GLOBAL_FLAGS: tuple[Flag, ...] = (
     ("config", "", "string", "", "Directory of the configuration files"),
     ("context", "c", "string", "", "Name of the context to use"),
@@ -144,6 +145,10 @@ def dispatch(argv: list[str]) -> int:
             f"{exc.message}\n{_near(exc, GLOBAL_FLAGS)}\nUsage:  scow [OPTIONS] COMMAND [ARG...]\n\nRun 'scow --help' for more information\n"
         )
         return exc.code
+    level = options.text("log-level")
+    if level not in LEVELS:
+        sys.stderr.write(f"Unable to parse logging level: {level}\n")
+        return 1
     if options.flag("version"):
         import scow
 
@@ -200,7 +205,7 @@ def program() -> str:
 
 def execute(cli: Cli, command: Command, name: str, typed: str, rest: list[str]) -> int:
     """Parses the flags, checks the number of arguments and runs the command; the exit status."""
-    usage = f"Usage:  scow {typed}{command.usage.replace('@', typed)}"
+    usage = f"Usage:  scow {typed}{command.usage}"
     try:
         given, args = flaglib.parse(command.flags, rest, command.interspersed)
     except flaglib.UsageError as exc:
@@ -255,6 +260,8 @@ def _count_error(command: Command, count: int) -> str:
         if count == command.least:
             return ""
         return "accepts no arguments" if command.most == 0 else f"requires {words(command.least)}"
+    if 0 < command.least < command.most and not command.least <= count <= command.most:
+        return f"requires at least {command.least} and at most {words(command.most)}"
     if count < command.least:
         return f"requires at least {words(command.least)}"
     if 0 <= command.most < count:

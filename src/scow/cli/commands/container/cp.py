@@ -254,6 +254,8 @@ def pack(path: str, name: str, counter: _Pieces) -> Iterator[bytes]:
 
 
 def _copy_to(cli: Cli, options: Options, source: str, container: str, target: str) -> int:
+    if source != "-" and not os.path.lexists(source.rstrip("/") or "/"):
+        raise ScowError(f"lstat {os.path.abspath(source.rstrip('/') or '/')}: no such file or directory")
     found = path_stat(cli, container, target)
     if found is not None and found.get("mode", 0) & _GO_LINK:
         link = str(found.get("linkTarget") or "")

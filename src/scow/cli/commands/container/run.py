@@ -175,7 +175,7 @@ def run(cli: Cli, options: Options, args: list[str]) -> int:
     """`scow run`: the container's exit code is ours."""
     detach = options.flag("detach")
     if detach and options.list("attach"):
-        raise interactive.failure(ScowError("conflicting options: cannot specify both --attach and --detach"), "run", 125)
+        raise ExitCode(1, "conflicting options: cannot specify both --attach and --detach")
     tty = options.flag("tty")
     stdin = "stdin" in {word.lower() for word in options.list("attach")} if options.list("attach") else options.flag("interactive")
     try:

@@ -129,5 +129,5 @@ IMPORT = Command(
     ),
     import_,
     1,
-    2,
+    -1,
 )
