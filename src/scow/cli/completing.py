@@ -134,7 +134,7 @@ def _of_plugin(cli: Cli, words: list[str]) -> tuple[Words, int]:
     from scow.cli import plugins
     from scow.cli.main import env, program
 
-    wanted = plugins.redirected(words, env)
+    wanted = plugins.redirected(words, env, cli.config.get("aliases"))
     path = plugins.find(cli, wanted[0])
     if path and len(words) > 1:
         plugins.run(cli, path, ["__complete", *wanted], program())

@@ -184,7 +184,7 @@ def _elsewhere(options: Options, argv: list[str], words: list[str]) -> int:
     from scow.cli import plugins
 
     cli = _cli(options)
-    wanted = plugins.redirected(words, env)
+    wanted = plugins.redirected(words, env, cli.config.get("aliases"))
     path = plugins.find(cli, wanted[0]) if wanted[0] not in GROUPS or wanted[0] in ("buildx", "compose") else ""
     if path:
         return plugins.run(cli, path, [*argv[: len(argv) - len(words)], *wanted], program())

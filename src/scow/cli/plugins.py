@@ -67,12 +67,14 @@ def _is_file(path: str) -> bool:
         return False
 
 
-def redirected(words: list[str], env: Any) -> list[str]:
-    """The words for buildx where `words` is one of docker's build commands, else `words` as they are."""
+def redirected(words: list[str], env: Any, aliases: object = None) -> list[str]:
+    """The words for buildx (or the plugin that `aliases` of the configuration names as builder) where `words` is one of docker's build
+    commands, else `words` as they are."""
+    builder = aliases.get("builder") if isinstance(aliases, dict) else None
     for count in (2, 1):
         target = TO_BUILDX.get(tuple(words[:count]))
         if target is not None and (env("DOCKER_BUILDKIT").lower() not in ("0", "false", "f") or words[0] == "bake"):
-            return [*target, *words[count:]]
+            return [builder if isinstance(builder, str) and builder else target[0], *target[1:], *words[count:]]
     return words
 
 

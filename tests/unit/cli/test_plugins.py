@@ -63,6 +63,7 @@ def test_build_goes_to_buildx_unless_the_user_says_no():
     assert plugins.redirected(["image", "build", "."], none) == ["buildx", "build", "."]
     assert plugins.redirected(["builder", "prune"], none) == ["buildx", "prune"]
     assert plugins.redirected(["build", "."], lambda name: "0") == ["build", "."]
+    assert plugins.redirected(["build", "."], none, {"builder": "mine"}) == ["mine", "build", "."]
     assert plugins.redirected(["compose", "up"], none) == ["compose", "up"]
 
 
