@@ -20,7 +20,8 @@ _NFT = 10 << 8
 _NFT_DELETES = frozenset(_NFT | number for number in (2, 5, 8, 11, 14))  # table, chain, rule, set, element
 _NFT_GENERATION = _NFT | 15
 _UP = 1
-_BUFFER = 1 << 20
+_RCVBUF_FORCE = 33
+_BUFFER = 1 << 22
 _RECEIVE = 1 << 18
 _MOST_DATAGRAMS = 4096
 _INITIAL_PIDS = "pid:[4026531836]"
@@ -56,7 +57,7 @@ class Monitor:
         self.nft = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, _NETFILTER)
         try:
             for one in (self.route, self.nft):
-                one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+                one.setsockopt(socket.SOL_SOCKET, _RCVBUF_FORCE, _BUFFER)
             self.route.bind((0, _LINKS | _ADDRESSES4 | _ADDRESSES6))
             self.nft.bind((0, 0))
             self.nft.setsockopt(_SOL_NETLINK, _ADD_MEMBERSHIP, _NFT_GROUP)

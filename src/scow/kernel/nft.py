@@ -12,6 +12,7 @@ import shutil
 import tempfile
 import threading
 
+_MOST_LISTED = 1 << 20
 _NAMES = ("libnftables.so.1", "libnftables.so")
 
 
@@ -97,3 +98,22 @@ def run_program(ruleset: str) -> None:
         if code:
             errors.seek(0)
             raise NftError(errors.read(4096).decode(errors="replace").strip() or f"nft ended with status {code}")
+
+
+def listing(what: str) -> str:
+    """What `nft list <what>` prints, "" where there is no such thing or no nft(8). A child does it: tables of others may be of a newer nft,
+    on which the library crashes."""
+    path = program()
+    if path is None:
+        return ""
+    with tempfile.TemporaryFile() as output:
+        actions = [
+            (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
+            (os.POSIX_SPAWN_DUP2, output.fileno(), 1),
+            (os.POSIX_SPAWN_OPEN, 2, "/dev/null", os.O_WRONLY, 0),
+        ]
+        child = os.posix_spawn(path, ["nft", "list", *what.split()], {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}, file_actions=actions)
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(child, 0)
+        output.seek(0)
+        return output.read(_MOST_LISTED).decode(errors="replace")

@@ -12,6 +12,7 @@ from scow.kernel.monitor import Happened, Monitor
 
 logger = log.get(__name__)
 _GATHER_SECONDS = 0.15
+_LOST_SECONDS = 60.0  # our own repair makes messages too: a loss leads to one at most so often
 
 
 class Watch:
@@ -24,6 +25,7 @@ class Watch:
         self._tasks = aio.Supervisor("network watch")
         self._monitor: Monitor | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._lost_at = -_LOST_SECONDS
 
     def start(self) -> None:
         """Begin to listen; a kernel that refuses is logged, then only boot repairs."""
@@ -55,6 +57,10 @@ class Watch:
             return
         happened = self._monitor.drain(self._links())
         self._listen(True)
+        if happened.lost:
+            now = asyncio.get_running_loop().time()
+            happened.lost = now - self._lost_at >= _LOST_SECONDS
+            self._lost_at = now if happened.lost else self._lost_at
         if happened.links or happened.table or happened.lost:
             self._tasks.start(self._mend(happened), "repair")
 

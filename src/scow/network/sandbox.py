@@ -381,14 +381,17 @@ class Sandboxes:
                         self._networks.addresses(self._networks.get(endpoint.network_id)).take(version, address)
                     except ScowError:
                         logger.exception("address %s of %s is not free", address, sandbox.request.name)
-        for sandbox in keep:
-            try:
-                await self._adopt(sandbox, live[sandbox.container_id])
-                await self._drop_unknown(sandbox, known)
-            except (ScowError, OSError):
-                logger.exception("cannot take over the network of %s", sandbox.request.name)
+        # side by side: until then nobody answers their questions for names
+        await asyncio.gather(*(self._take_over(sandbox, live[sandbox.container_id], known) for sandbox in keep))
         await aio.in_pool(self._sweep)
         await self.repair()
+
+    async def _take_over(self, sandbox: SandboxState, pid: int, known: Mapping[str, Collection[str]] | None) -> None:
+        try:
+            await self._adopt(sandbox, pid)
+            await self._drop_unknown(sandbox, known)
+        except (ScowError, OSError):
+            logger.exception("cannot take over the network of %s", sandbox.request.name)
 
     async def _adopt(self, sandbox: SandboxState, pid: int) -> None:
         self._ports.rehold(sandbox.published)

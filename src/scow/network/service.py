@@ -49,6 +49,7 @@ class NetworkService:
         self._drivers = drivers.table()
         self._attached = Sandboxes(self._networks, self._sandboxes, events, self._ports, names, self._options, pins, self._drivers)
         self._lock = aio.KeyedLock()
+        self._tasks = aio.Supervisor("networks")
         self._watch = Watch(TABLE.split()[-1], self._links, self._mend)
 
     # --- networks
@@ -272,6 +273,7 @@ class NetworkService:
         await self._firewall.open(self._rules(), [rule for sandbox in living for rule in rules_of(sandbox.published)])
         await self._attached.recover(live, known)
         self._watch.start()
+        self._tasks.start(self._firewall.warn(), "look at the host's firewall")
 
     def _links(self) -> Collection[str]:
         return {rule.link for rule in self._rules()} | self._attached.outers()
@@ -378,6 +380,7 @@ class NetworkService:
 
         Without containers and networks of the user nothing stays."""
         await self._watch.close()
+        await self._tasks.drain()
         await self._attached.close()
         idle = not tuple(self._sandboxes) and all(network.predefined for network in self._networks)
         await self._firewall.close(remove_table=idle)

@@ -76,6 +76,7 @@ class SandboxStore:
         self._table = db.table("sandboxes")
         self._sandboxes = {key: SandboxState.from_doc(doc) for key, doc in self._table.all().items()}
         self._members: dict[str, dict[str, Endpoint]] = {}
+        self._names: dict[tuple[str, str], dict[str, Endpoint]] = {}
         for sandbox in self._sandboxes.values():
             self._index(sandbox)
 
@@ -85,9 +86,17 @@ class SandboxStore:
     def _index(self, sandbox: SandboxState) -> None:
         for endpoint in sandbox.endpoints:
             self._members.setdefault(endpoint.network_id, {})[sandbox.container_id] = endpoint
+            for name in endpoint.settings.dns_names:
+                self._names.setdefault((endpoint.network_id, name.lower()), {})[sandbox.container_id] = endpoint
 
     def _forget(self, sandbox: SandboxState) -> None:
         for endpoint in sandbox.endpoints:
+            for name in endpoint.settings.dns_names:
+                key = (endpoint.network_id, name.lower())
+                if bearers := self._names.get(key):
+                    bearers.pop(sandbox.container_id, None)
+                    if not bearers:
+                        del self._names[key]
             if members := self._members.get(endpoint.network_id):
                 members.pop(sandbox.container_id, None)
                 if not members:
@@ -104,6 +113,10 @@ class SandboxStore:
     def members(self, network_id: str) -> dict[str, Endpoint]:
         """The endpoints of a network by container id."""
         return self._members.get(network_id, {})
+
+    def bearers(self, network_id: str, name: str) -> dict[str, Endpoint]:
+        """The endpoints of a network that have a DNS name (lower case), by container id."""
+        return self._names.get((network_id, name), {})
 
     def put(self, sandbox: SandboxState) -> None:
         """Store a sandbox, in place of the container's earlier one."""

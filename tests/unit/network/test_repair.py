@@ -19,7 +19,7 @@ class FakeMonitor:
 
     def drain(self, links: set[str]) -> Happened:
         self.route.recv(100)
-        return Happened(self.told.links & links, self.told.table)
+        return Happened(self.told.links & links, self.told.table, self.told.lost)
 
     def close(self) -> None:
         for one in (self.route, self.far, self.nft, self.far_nft):
@@ -41,7 +41,10 @@ async def test_a_loss_is_repaired_and_the_rest_is_ignored(monkeypatch: pytest.Mo
     watch.start()
     made[0].far.send(b"x")
     assert (await asyncio.wait_for(repaired.get(), 30)).links == {"br-x"}
-    made[0].told = Happened(links={"other"})
+    made[0].told = Happened(lost=True)
+    made[0].far.send(b"x")
+    assert (await asyncio.wait_for(repaired.get(), 30)).lost
+    made[0].told = Happened(links={"other"}, lost=True)
     made[0].far.send(b"x")
     made[0].far.send(b"x")
     await watch.close()

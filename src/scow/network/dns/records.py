@@ -1,6 +1,6 @@
 """Which addresses a name has for a container: a pure look at the stores."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scow.network import links
@@ -38,28 +38,26 @@ class Records:
     def lookup(self, container_id: str, name: str) -> Found:
         """The addresses of `name` (lower case), own network first by the order of the container's endpoints."""
         for endpoint in self._endpoints(container_id):
-            members = self._sandboxes.members(endpoint.network_id)
-            plain = name.removesuffix(f".{endpoint.network.lower()}")
-            wanted = {name, plain}
-            linked = self._linked(endpoint, name)
-            hits = [
-                address
-                for container, member in members.items()
-                if linked(container, member) or any(one.lower() in wanted for one in member.settings.dns_names)
-                for address in (member.settings.ip_address, member.settings.global_ipv6_address)
-                if address
-            ]
+            found = {**self._sandboxes.bearers(endpoint.network_id, name), **self._linked(endpoint, name)}
+            if suffix := name.removesuffix(f".{endpoint.network.lower()}"):
+                found |= self._sandboxes.bearers(endpoint.network_id, suffix)
+            hits = tuple(
+                address for one in found.values() for address in (one.settings.ip_address, one.settings.global_ipv6_address) if address
+            )
             if hits:
-                return Found(True, tuple(hits))
+                return Found(True, hits)
         return Found(False)
 
-    def _linked(self, endpoint: Endpoint, name: str) -> "_Link":
-        targets = set()
+    def _linked(self, endpoint: Endpoint, name: str) -> dict[str, Endpoint]:
+        """What the container itself calls by this name, through its links: by the target's names or full id."""
+        found: dict[str, Endpoint] = {}
         for link in endpoint.settings.links or []:
             target, alias = links.split(link)
             if alias.lower() == name:
-                targets.add(target)
-        return _Link(targets)
+                found |= self._sandboxes.bearers(endpoint.network_id, target.lower())
+                if (member := self._sandboxes.members(endpoint.network_id).get(target)) is not None:
+                    found[target] = member
+        return found
 
     def reverse(self, container_id: str, address: str) -> str:
         """`container.network` for an address of one of the container's networks, or ""."""
@@ -68,11 +66,3 @@ class Records:
                 if address in (member.settings.ip_address, member.settings.global_ipv6_address) and member.settings.dns_names:
                     return f"{member.settings.dns_names[0]}.{endpoint.network}"
         return ""
-
-
-class _Link:
-    def __init__(self, targets: Iterable[str]) -> None:
-        self._targets = frozenset(targets)
-
-    def __call__(self, container_id: str, endpoint: Endpoint) -> bool:
-        return bool(self._targets) and (container_id in self._targets or not self._targets.isdisjoint(endpoint.settings.dns_names))

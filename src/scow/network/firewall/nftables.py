@@ -1,14 +1,26 @@
 """Keeps the nft table equal to the rules: whole at boot and when networks change, by element when ports come and go."""
 
 import asyncio
+import re
 from collections.abc import Iterable
 
 from scow import aio, log
 from scow.errors import Internal
-from scow.kernel.nft import Nft, NftError, program, run_program
-from scow.network.firewall.render import BridgeRule, PortRule, add_ports, delete_ports, remove, render, user_table
+from scow.kernel.nft import Nft, NftError, listing, program, run_program
+from scow.network.firewall.render import (
+    BridgeRule,
+    PortRule,
+    add_bridge,
+    add_ports,
+    delete_bridge,
+    delete_ports,
+    remove,
+    render,
+    user_table,
+)
 
 logger = log.get(__name__)
+_DROPS = re.compile(r"hook forward priority [^;]*; policy drop;")
 
 
 class Firewall:
@@ -42,6 +54,14 @@ class Firewall:
                 raise Internal(f"cannot set up the firewall table: {error}") from error
             await self._user_table()
 
+    async def warn(self) -> None:
+        """Log what of the host's own rules keeps containers from the world: an accept here overrules no drop there."""
+        if self._enabled and _DROPS.search(await aio.in_pool(listing, "chain ip filter FORWARD")):
+            logger.warning(
+                "the host's firewall drops what it forwards (policy of FORWARD), containers' traffic included: "
+                "accept it there, for instance with iptables -I FORWARD -i br-+ -j ACCEPT; iptables -I FORWARD -o br-+ -j ACCEPT"
+            )
+
     async def repair(self) -> None:
         """Write the table anew, whatever others made of it."""
         async with self._lock:
@@ -61,13 +81,20 @@ class Firewall:
         """Take a network into the table."""
         async with self._lock:
             self._bridges[bridge.link] = bridge
-            await self._replace()
+            await self._step(add_bridge(bridge))
 
     async def remove_bridge(self, link: str) -> None:
-        """Drop a network from the table."""
+        """Drop a network from the table; absent is fine."""
         async with self._lock:
-            if self._bridges.pop(link, None) is not None:
-                await self._replace()
+            if (bridge := self._bridges.pop(link, None)) is not None:
+                await self._step(delete_bridge(bridge))
+
+    async def _step(self, commands: str) -> None:
+        """Change the table by elements; where the kernel has something else than thought, write it anew."""
+        try:
+            await self._run(commands)
+        except Internal:
+            await self._replace()
 
     async def add_ports(self, rules: Iterable[PortRule]) -> None:
         """Publish ports."""
@@ -85,10 +112,7 @@ class Firewall:
             return
         async with self._lock:
             self._ports -= old
-            try:
-                await self._run(delete_ports(old))
-            except Internal:
-                await self._replace()
+            await self._step(delete_ports(old))
 
     async def close(self, remove_table: bool) -> None:
         """Free the handle, and remove the table when asked."""

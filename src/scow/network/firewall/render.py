@@ -1,6 +1,6 @@
 """The whole nft table as a pure function of what is stored: networks and published ports.
 
-What every packet meets is a set look-up, whatever the number of networks; only the first packet of a flow sees a list of rules.
+The rules never change: what a packet meets is set look-ups, and networks and ports come and go as elements.
 """
 
 import ipaddress
@@ -21,6 +21,22 @@ _GUARDED = {"guarded": "ipv4_addr . inet_proto . inet_service", "guarded6": "ipv
 _SOURCES = {
     "sources": "ipv4_addr . inet_proto . inet_service . ipv4_addr",
     "sources6": "ipv6_addr . inet_proto . inet_service . ipv6_addr",
+}
+_NETWORK_SETS = {
+    "links": ("set", "ifname", ""),
+    "internal": ("set", "ifname", ""),
+    "routed": ("set", "ifname", ""),
+    "same": ("set", "ifname . ifname", ""),
+    **{
+        name + six: (kind, type_.format(f"{family}_addr"), "interval")
+        for six, family in (("", "ipv4"), ("6", "ipv6"))
+        for name, kind, type_ in (
+            ("own", "set", "{0} . {0}"),
+            ("hidden", "set", "{0}"),
+            ("hidden_as", "map", "{0} : {0}"),
+            ("open", "set", "{0}"),
+        )
+    },
 }
 
 
@@ -100,10 +116,43 @@ def delete_ports(rules: Iterable[PortRule]) -> str:
     return _change("delete", rules)
 
 
+def add_bridge(bridge: BridgeRule) -> str:
+    """Commands that take a network into the table."""
+    return _commands("add", _networks([bridge]))
+
+
+def delete_bridge(bridge: BridgeRule) -> str:
+    """Commands that take a network out of the table."""
+    return _commands("delete", _networks([bridge]))
+
+
+def _networks(bridges: Iterable[BridgeRule]) -> dict[str, list[str]]:
+    """Elements by set: `own` = pairs of a subnet with itself, `hidden` = subnets that are masqueraded, `open` = subnets all may enter."""
+    found: dict[str, list[str]] = {name: [] for name in _NETWORK_SETS}
+    for bridge in sorted(bridges, key=lambda one: one.link):
+        link = f'"{bridge.link}"'
+        found["links"].append(link)
+        found["same"].append(f"{link} . {link}")
+        found["internal" if bridge.internal else "routed"].append(link)
+        for six, subnet, side in (("", bridge.subnet, bridge.side), ("6", bridge.subnet6, bridge.side6)):
+            if not subnet or bridge.internal:
+                continue
+            found["own" + six].append(f"{subnet} . {subnet}")
+            if side.exposed:
+                found["open" + six].append(subnet)
+            if bridge.masquerade and side.source:
+                found["hidden_as" + six].append(f"{subnet} : {side.source}")
+            elif bridge.masquerade:
+                found["hidden" + six].append(subnet)
+    return found
+
+
 def _change(verb: str, rules: Iterable[PortRule]) -> str:
-    return "".join(
-        f"{verb} element {TABLE} {name} {{ {', '.join(elements)} }}\n" for name, elements in _elements(rules).items() if elements
-    )
+    return _commands(verb, _elements(rules))
+
+
+def _commands(verb: str, elements: dict[str, list[str]]) -> str:
+    return "".join(f"{verb} element {TABLE} {name} {{ {', '.join(found)} }}\n" for name, found in elements.items() if found)
 
 
 def _set(kind: str, name: str, type_: str, elements: Sequence[str], flags: str = "") -> list[str]:
@@ -128,17 +177,9 @@ def _dnat() -> list[str]:
     ]
 
 
-def _hide(link: str, family: str, subnet: str, masquerade: bool, source: str) -> list[str]:
-    lines = [f"    {family} saddr {subnet} {family} daddr {subnet} ct status dnat masquerade"]
-    if masquerade:
-        how = f"snat {family} to {source}" if source else "masquerade"
-        lines.append(f'    oifname != "{link}" {family} saddr {subnet} {how}')
-    return lines
-
-
 def render(bridges: Iterable[BridgeRule], ports: Iterable[PortRule]) -> str:
     """The table, replacing an earlier one in the same transaction."""
-    networks = sorted(bridges, key=lambda bridge: bridge.link)
+    networks = _networks(bridges)
     elements = _elements(ports)
     lines = [f"table {TABLE} {{ }}", f"delete table {TABLE}", f"table {TABLE} {{"]
     for name, type_ in _MAPS.items():
@@ -147,9 +188,8 @@ def render(bridges: Iterable[BridgeRule], ports: Iterable[PortRule]) -> str:
         lines += _set("set", name, type_, elements[name])
     for name, type_ in _SOURCES.items():
         lines += _set("set", name, type_, elements[name], "interval")
-    lines += _set("set", "links", "ifname", [f'"{bridge.link}"' for bridge in networks])
-    lines += _set("set", "internal", "ifname", [f'"{bridge.link}"' for bridge in networks if bridge.internal])
-    lines += _set("set", "same", "ifname . ifname", [f'"{bridge.link}" . "{bridge.link}"' for bridge in networks])
+    for name, (kind, type_, flags) in _NETWORK_SETS.items():
+        lines += _set(kind, name, type_, networks[name], flags)
     # the bridges route 127/8 (published ports on the host's loopback), so nobody else may send such packets; containers may use as
     # source only what the host would answer through their bridge
     lines += [
@@ -174,21 +214,22 @@ def render(bridges: Iterable[BridgeRule], ports: Iterable[PortRule]) -> str:
             f"    ct direction original ct status dnat {_PROTOCOLS} {port} @guarded{six} {port} . {family} saddr != @sources{six} drop"
         )
     lines += ["    ct state established,related accept", "    ct status dnat accept"]
-    for bridge in networks:
-        lines += [
-            f'    oifname "{bridge.link}" {family} daddr {subnet} accept'
-            for family, subnet, side in (("ip", bridge.subnet, bridge.side), ("ip6", bridge.subnet6, bridge.side6))
-            if side.exposed and subnet and not bridge.internal
-        ]
-    lines += ["    oifname @links iifname . oifname != @same drop"]
-    lines += ["  }", "  chain postrouting {", "    type nat hook postrouting priority srcnat; policy accept;"]
-    for bridge in networks:
-        if not bridge.internal:
-            if bridge.subnet:
-                lines.append(f'    oifname "{bridge.link}" ip saddr 127.0.0.0/8 masquerade')
-                lines += _hide(bridge.link, "ip", bridge.subnet, bridge.masquerade, bridge.side.source)
-            if bridge.subnet6:
-                lines += _hide(bridge.link, "ip6", bridge.subnet6, bridge.masquerade, bridge.side6.source)
+    lines += [
+        "    oifname @links ip daddr @open accept",
+        "    oifname @links ip6 daddr @open6 accept",
+        "    oifname @links iifname . oifname != @same drop",
+        "  }",
+        "  chain postrouting {",
+        "    type nat hook postrouting priority srcnat; policy accept;",
+        "    oifname @routed ip saddr 127.0.0.0/8 masquerade",
+    ]
+    for family, six in (("ip", ""), ("ip6", "6")):
+        # a container that calls its own network through the host gets its answers through the host too
+        lines.append(f"    ct status dnat {family} saddr . {family} daddr @own{six} masquerade")
+    lines.append("    iifname . oifname @same accept")
+    for family, six in (("ip", ""), ("ip6", "6")):
+        lines.append(f"    snat {family} to {family} saddr map @hidden_as{six}")
+        lines.append(f"    {family} saddr @hidden{six} masquerade")
     lines += ["  }", "}", ""]
     return "\n".join(lines)
 

@@ -41,9 +41,15 @@ async def test_changes_by_element_and_whole(nft: FakeNft) -> None:
     await wall.add_ports([PORT])
     assert nft.runs[-1].startswith("add element") and len(nft.runs) == 2
     await wall.add_bridge(BridgeRule("br-x", "10.1.0.0/24"))
-    assert "br-x" in nft.runs[-1] and "tcp . 80" in nft.runs[-1]
+    assert nft.runs[-1].startswith('add element inet scow links { "br-x" }')
     await wall.remove_bridge("br-x")
-    assert "br-x" not in nft.runs[-1]
+    assert nft.runs[-1].startswith('delete element inet scow links { "br-x" }')
+    await wall.remove_bridge("br-x")
+    nft.fail = True
+    await wall.add_bridge(BridgeRule("br-y", "10.2.0.0/24"))
+    assert all(text in nft.runs[-1] for text in ("delete table", "br-y", "tcp . 80"))
+    await wall.repair()
+    assert nft.runs[-1] == nft.runs[-2]
     await wall.remove_ports([PORT])
     assert nft.runs[-1].startswith("delete element")
 
@@ -72,3 +78,12 @@ async def test_switched_off_it_runs_nothing(nft: FakeNft) -> None:
     await wall.add_ports([PORT])
     await wall.close(remove_table=True)
     assert nft.runs == []
+
+
+@on_loop
+async def test_the_administrators_table_is_made_once(nft: FakeNft) -> None:
+    wall = Firewall(user=True)
+    await wall.open([], [])
+    assert nft.runs[-1].startswith("create table inet scow_user")
+    nft.run = lambda text: (_ for _ in ()).throw(NftError("File exists")) if "create" in text else None
+    await wall.repair()
