@@ -52,6 +52,10 @@ class Remover:
             others = [name for name in names if name != target]
             if others and any(not name.digest or name.name != target.name for name in others):
                 self._untag(image.id, target, done)
+                same = [name for name in others if name.name == target.name]
+                if target.tag and all(name.digest for name in same):  # a repository without tags keeps no digests
+                    for name in same:
+                        self._untag(image.id, name, done)
                 return done
             if users and not force:
                 user = ids.short((live or users)[0])

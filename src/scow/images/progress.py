@@ -19,7 +19,7 @@ class Board:
 
     def __init__(self) -> None:
         self._lines: deque[Line] = deque()
-        self._latest: dict[str, Line] = {}
+        self._latest: dict[str, tuple[str, int, int]] = {}
         self._last: dict[str, float] = {}
         self._ready = asyncio.Event()
         self._closed = False
@@ -36,18 +36,14 @@ class Board:
 
     def moved(self, id: str, status: str, current: int, total: int) -> None:
         """How far one layer is."""
-        now = time.monotonic()
-        first = id not in self._last
-        if not first and now - self._last[id] < _EVERY:
+        if id not in self._last:
+            self._last[id] = time.monotonic()
+            self._lines.append(_moved(id, status, current, total))
+            self._ready.set()
             return
-        self._last[id] = now
-        detail = {"current": current, "total": total}
-        line = {"status": status, "progressDetail": detail, "progress": bar(current, total), "id": id}
-        if first:
-            self._lines.append(line)
-        else:
-            self._latest[id] = line
-        self._ready.set()
+        if not self._latest:
+            self._ready.set()
+        self._latest[id] = (status, current, total)
 
     def close(self) -> None:
         """No more lines will come."""
@@ -57,18 +53,26 @@ class Board:
     async def read(self) -> AsyncIterator[Line]:
         """The lines, until `close`."""
         while True:
+            self._ready.clear()
             while self._lines:
                 yield self._lines.popleft()
-            while self._latest:
-                yield self._latest.pop(next(iter(self._latest)))
-                if self._lines:
-                    break
-            if self._lines or self._latest:
+            now = time.monotonic()
+            for id in [id for id in self._latest if self._closed or now - self._last[id] >= _EVERY]:
+                if id in self._latest and not self._lines:
+                    self._last[id] = now
+                    yield _moved(id, *self._latest.pop(id))
+            if self._lines:
                 continue
             if self._closed:
                 return
-            self._ready.clear()
-            await self._ready.wait()
+            try:
+                await asyncio.wait_for(self._ready.wait(), _EVERY if self._latest else None)
+            except TimeoutError:
+                pass
+
+
+def _moved(id: str, status: str, current: int, total: int) -> Line:
+    return {"status": status, "progressDetail": {"current": current, "total": total}, "progress": bar(current, total), "id": id}
 
 
 def bar(current: int, total: int) -> str:

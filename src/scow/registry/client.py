@@ -79,12 +79,17 @@ class Repository:
             return result
         raise AssertionError("unreachable")
 
-    @property
-    def first(self) -> Endpoint:
-        """Where to begin. Raises Unreachable when nothing serves this."""
-        if not self._endpoints:
-            raise Unreachable(f"no endpoint of {self.domain} takes this", final=True)
-        return self._endpoints[0]
+    async def endpoint(self) -> Endpoint:
+        """The chosen endpoint; the first that answers anything where none is chosen yet. Raises ScowError."""
+        if self.chosen is None:
+
+            async def probe(endpoint: Endpoint) -> None:
+                async with self.transport.open(endpoint, "GET", endpoint.url(""), accept=(401, 403, 404)):
+                    pass
+
+            await self.run(probe)
+        assert self.chosen is not None
+        return self.chosen
 
     def leave_mirror(self) -> bool:
         """Go on to the server behind the mirror in use; whether there is one."""

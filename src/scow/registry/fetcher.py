@@ -182,8 +182,9 @@ async def blob(
 
 async def _part(repository: Repository, wanted: Descriptor, at: int) -> AsyncGenerator[bytes, None]:
     """What one connection brings, from `at` on."""
-    endpoint = repository.chosen or repository.first
-    url = repository.url(endpoint, f"blobs/{check(wanted.digest)}")
+    digest = check(wanted.digest)
+    endpoint = await repository.endpoint()
+    url = repository.url(endpoint, f"blobs/{digest}")
     headers = {"Range": f"bytes={at}-"} if at else {}
     what = f'Get "{url}"'
     left = wanted.size - at

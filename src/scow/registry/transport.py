@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 logger = log.get(__name__)
 
 CONNECT_SECONDS = 30.0
+_MAYBE_TLS_SECONDS = 10.0
 REPLY_SECONDS = 60.0
 _REDIRECTS = 5
 _LOGINS = 2
@@ -153,6 +154,8 @@ class Transport:
         from yarl import URL
 
         extra: dict[str, Any] = {"ssl": context} if context is not None else {}
+        if context is not None and context.verify_mode == ssl.CERT_NONE:  # it may be none that speaks TLS, and wait for more
+            extra["timeout"] = type(session.timeout)(total=None, sock_connect=_MAYBE_TLS_SECONDS, sock_read=REPLY_SECONDS)
         proxy = resolver.proxy_for(self.settings, url)
         if proxy:
             extra["proxy"] = proxy
