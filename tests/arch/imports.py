@@ -33,7 +33,8 @@ ALLOWED: dict[str, set[str]] = {
     "system": FOUNDATION | {"kernel", "aio", "events", "containers", "images", "network", "volumes", "runtime", "logdrivers"},
     # doors
     "http": FOUNDATION | {"aio"},
-    "api": FOUNDATION | {"aio", "events", "http", "containers", "images", "registry", "network", "volumes", "system", "logdrivers", "runtime"},
+    "api": FOUNDATION
+    | {"aio", "events", "http", "containers", "images", "registry", "network", "volumes", "system", "logdrivers", "runtime"},
     "client": {"errors", "units", "reference", "model", "opts", "fastjson"},
     "cli": FOUNDATION | {"client", "fastjson"},
 }

@@ -64,9 +64,7 @@ def reply(error: Exception, what: str) -> Response:
     status = status_of(error)
     if status == 304:
         return Response(304)
-    if (status >= 500 and _is_fault(error)) or not isinstance(
-        error, errors.ScowError | BadRequest | BodyBroken | BodyTooLarge
-    ):
+    if (status >= 500 and _is_fault(error)) or not isinstance(error, errors.ScowError | BadRequest | BodyBroken | BodyTooLarge):
         logger.error("request failed: %s", what, exc_info=error)
     return message(status, message_of(error))
 

@@ -113,7 +113,8 @@ def normalize(names: Iterable[str], available: frozenset[str], field: str = "Cap
         if upper not in NAMES:
             raise InvalidArgument(f'invalid {field}: unknown capability: "{upper}"')
         if upper not in available:
-            raise InvalidArgument(f'invalid {field}: capability not supported by your kernel or not available in the current environment: "{upper}"')
+            missing = "capability not supported by your kernel or not available in the current environment"
+            raise InvalidArgument(f'invalid {field}: {missing}: "{upper}"')
         result.append(upper)
     return result
 

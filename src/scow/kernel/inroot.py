@@ -22,7 +22,7 @@ def root_fd(root: str | os.PathLike[str]) -> Iterator[int]:
 
 
 def read_text(root: str | os.PathLike[str], path: str, limit: int) -> str | None:
-    """At most `limit` bytes of the regular file `path`, or None when there is none. Nothing else is even opened: a device may act on that."""
+    """At most `limit` bytes of the regular file `path`, or None when there is none. Nothing else is opened: a device may act on that."""
     try:
         with root_fd(root) as base:
             place = open_fd(base, path, os.O_PATH)

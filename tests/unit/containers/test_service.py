@@ -348,7 +348,7 @@ async def test_an_end_before_its_adoption_comes_after_it(engine: Engine) -> None
     second.tasks.known = {container_id: Task(container_id, 77, 5)}
 
     class Meanwhile(FakeNetwork):
-        async def recover(self, live: dict[str, int]) -> None:
+        async def recover(self, live: dict[str, int], joined: Any = None) -> None:
             assert live == {container_id: 77}
             second.tasks.exit(container_id, 4)
 
