@@ -383,8 +383,11 @@ class Sandboxes:
                         logger.exception("address %s of %s is not free", address, sandbox.request.name)
         # side by side: until then nobody answers their questions for names
         await asyncio.gather(*(self._take_over(sandbox, live[sandbox.container_id], known) for sandbox in keep))
-        await aio.in_pool(self._sweep)
-        await self.repair()
+        try:
+            await aio.in_pool(self._sweep)
+            await self.repair()
+        except (ScowError, OSError):
+            logger.exception("what is left of earlier networks could not be tidied up")
 
     async def _take_over(self, sandbox: SandboxState, pid: int, known: Mapping[str, Collection[str]] | None) -> None:
         try:
