@@ -333,7 +333,10 @@ def _modes(options: Options, host: dict[str, Any]) -> None:
         raise ScowError("conflicting options: cannot specify both --restart and --rm")
     host["RestartPolicy"] = policy
     if options.list("security-opt"):
-        host["SecurityOpt"] = parse_security(options.list("security-opt"))
+        security = parse_security(options.list("security-opt"))
+        host["SecurityOpt"] = [one for one in security if one != "systempaths=unconfined"]
+        if len(host["SecurityOpt"]) != len(security):  # the client's word: engines know empty lists
+            host["MaskedPaths"], host["ReadonlyPaths"] = [], []
     if options.text("log-driver") or options.list("log-opt"):
         if options.text("log-driver") == "none" and options.list("log-opt"):
             raise ScowError("invalid logging opts for driver none")
