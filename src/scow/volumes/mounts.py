@@ -275,13 +275,15 @@ def engine_file(source: Path | str, destination: str, read_only: bool = False) -
     return SpecMount(destination, str(source), "bind", ("rbind", "ro" if read_only else "rw", "rprivate"))
 
 
-def _bind_options(mount: MountPoint) -> tuple[str, ...]:
+def _bind_options(mount: MountPoint, source: str) -> tuple[str, ...]:
     recursive = mount.options.get("recursive") != "no"
     words = ["rbind" if recursive else "bind"]
     propagation = mount.propagation or "rprivate"
     if not mount.rw:
         # Mounts below are made read-only too, as in Docker since 25; where they come and go by propagation that cannot hold.
-        deep = recursive and mount.options.get("readonly") != "top" and propagation == "rprivate" and _kernel_can_recurse()
+        # A file has none below, and crun 1.8 opens what is `rro` as a directory.
+        deep = recursive and mount.options.get("readonly") != "top" and propagation == "rprivate"
+        deep = deep and _kernel_can_recurse() and os.path.isdir(source)
         words.append("rro" if deep else "ro")
     words.append(propagation)
     return tuple(words)
@@ -331,7 +333,7 @@ async def activate(
                 source = str(place)
             if point.subpath:
                 source = str(await aio.in_pool(_pin, source, point.subpath, scratch / str(index), point))
-            result.append(SpecMount(point.destination, source, "bind", _bind_options(point)))
+            result.append(SpecMount(point.destination, source, "bind", await aio.in_pool(_bind_options, point, source)))
     except BaseException:
         await deactivate(volumes, container_id, done, scratch)
         raise

@@ -140,6 +140,15 @@ def test_read_only_root_refuses(engine: Engine) -> None:
     assert reply.status == 403 and "container rootfs is marked read-only" in reply.json["message"]
 
 
+def test_a_read_only_file_of_the_host(engine: Engine, tmp_path: Any) -> None:
+    (tmp_path / "conf").write_text("of the host")
+    made = engine.container("sleep", "1000", HostConfig={"Binds": [f"{tmp_path}/conf:/etc/conf:ro", f"{tmp_path}:/folder:ro"]})
+    assert run(engine, made, "cat", "/etc/conf", "/folder/conf") == (0, b"of the host" * 2, b"")
+    for place in ("/etc/conf", "/folder/conf"):
+        code, _, said = run(engine, made, "sh", "-c", f"echo x > {place}")
+        assert code and b"Read-only file system" in said
+
+
 def test_links_of_a_container_lead_nowhere_else(engine: Engine, tmp_path: Any) -> None:
     """Neither plain links nor those in the /proc of a container that shares the host's processes leave its root."""
     made = engine.container("sleep", "1000", HostConfig={"PidMode": "host"})

@@ -151,12 +151,13 @@ def test_activate_makes_missing_sources_of_short_binds(tmp_path):
 
 
 def test_read_only_binds_are_so_all_the_way_unless_told_otherwise(tmp_path):
-    def options(**kw):
-        point = MountPoint(
-            "bind", source=str(tmp_path), destination="/b", rw=False, propagation=kw.pop("propagation", "rprivate"), options=kw
-        )
+    def options(source=tmp_path, **kw):
+        propagation = kw.pop("propagation", "rprivate")
+        point = MountPoint("bind", source=str(source), destination="/b", rw=False, propagation=propagation, options=kw)
         return asyncio.run(mounts.activate(None, "c", [point], HostConfig(), tmp_path / "s"))[0].options
 
     assert options() in (("rbind", "rro", "rprivate"), ("rbind", "ro", "rprivate"))
     assert options(readonly="top") == ("rbind", "ro", "rprivate") and options(recursive="no")[:2] == ("bind", "ro")
     assert options(propagation="rslave") == ("rbind", "ro", "rslave")
+    (tmp_path / "file").touch()
+    assert options(tmp_path / "file") == ("rbind", "ro", "rprivate")  # crun 1.8 opens what is rro as a directory
