@@ -20,8 +20,8 @@ CHUNK = 64 * 1024
 PROXIED = {1: "HUP", 2: "INT", 3: "QUIT", 10: "USR1", 12: "USR2", 14: "ALRM", 15: "TERM", 20: "TSTP"}
 
 
-class OutputGone(Exception):
-    """Nobody reads our standard output any more."""
+class OutputGone(BrokenPipeError):
+    """Nobody reads our standard output any more: no error to tell of, see `main`."""
 
 
 def write_all(fd: int, data: bytes) -> None:
