@@ -233,6 +233,8 @@ def check(options: Options) -> None:
     for label in options.labels:
         if not _LABEL.match(label):
             raise InvalidArgument(f"bad attribute format: {label}")
+    if options.storage_driver not in ("", "overlay2"):
+        raise InvalidArgument(f"the storage driver {options.storage_driver} is not supported: leave storage-driver out, or say overlay2")
     _check_network(options)
     if options.default_ipc_mode not in ("private", "shareable"):
         raise InvalidArgument(f"IPC mode '{options.default_ipc_mode}' is not valid: use private or shareable")
@@ -268,7 +270,18 @@ def check(options: Options) -> None:
 
 def _check_network(options: Options) -> None:
     plain = Options()
-    names = ("bridge", "bip", "fixed_cidr", "dns", "host_gateway_ips", "ip", "default_address_pools")
+    names = (
+        "bridge",
+        "bip",
+        "bip6",
+        "fixed_cidr",
+        "fixed_cidr_v6",
+        "dns",
+        "host_gateway_ips",
+        "ip",
+        "default_address_pools",
+        "publish_policy",
+    )
     if all(getattr(options, name) == getattr(plain, name) for name in names):
         return
     import ipaddress  # here: most daemons start without

@@ -72,7 +72,7 @@ class Options:
     max_concurrent_downloads: int = opt("max-concurrent-downloads", 3, reload=True)
     max_concurrent_uploads: int = opt("max-concurrent-uploads", 5, reload=True)
     max_download_attempts: int = opt("max-download-attempts", 5, reload=True)
-    storage_driver: str = opt("storage-driver", "", short="s", help="Storage driver to use (overlay2, vfs)")
+    storage_driver: str = opt("storage-driver", "", short="s", help="Storage driver to use (overlay2)")
     storage_opts: tuple[str, ...] = opt("storage-opt", (), key="storage-opts", works=False)
     builder: dict[str, Any] = _empty_map("-", "builder", works=False, kind="object")
     # defaults of containers

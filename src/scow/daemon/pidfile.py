@@ -12,9 +12,12 @@ class Lock:
     """An exclusive lock on `<root>/scowd.lock`, held until `release` or the end of the process."""
 
     def __init__(self, root: Path) -> None:
-        """Raises Unavailable when another daemon holds it."""
-        root.mkdir(parents=True, exist_ok=True, mode=0o711)
-        self._fd = os.open(root / "scowd.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        """Raises Unavailable when another daemon holds it, or the root cannot be made."""
+        try:
+            root.mkdir(parents=True, exist_ok=True, mode=0o711)
+            self._fd = os.open(root / "scowd.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        except OSError as exc:
+            raise Unavailable(f"cannot use the folder {root}: {exc.strerror}") from exc
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as exc:

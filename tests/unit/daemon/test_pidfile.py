@@ -18,7 +18,7 @@ def test_one_holder_at_a_time(tmp_path):
 
 def test_the_lock_is_no_link(tmp_path):
     (tmp_path / "scowd.lock").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(OSError, match="symbolic"):
+    with pytest.raises(Unavailable, match="symbolic"):
         pidfile.Lock(tmp_path)
     assert not (tmp_path / "elsewhere").exists()
 
@@ -55,3 +55,9 @@ def test_a_living_daemon_keeps_its_file(tmp_path):
     finally:
         os.close(write)
         os.waitpid(child, 0)
+
+
+def test_a_root_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(Unavailable, match="cannot use the folder"):
+        pidfile.Lock(tmp_path / "file" / "root")
