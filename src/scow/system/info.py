@@ -12,7 +12,7 @@ from scow.system.names import ENGINE_VERSION, SCOW_VERSION
 from scow.units import rfc3339nano
 
 _LOG_DRIVERS = ["journald", "json-file", "local", "none", "syslog"]
-_NETWORK_DRIVERS = ["bridge", "host", "null"]
+_NETWORK_DRIVERS = ["bridge", "host", "ipvlan", "macvlan", "null"]
 _HUB = "https://index.docker.io/v1/"
 
 
