@@ -23,7 +23,7 @@ def why(endpoint: Endpoint, exc: OSError) -> str:
         if isinstance(exc, FileNotFoundError):
             return f"{text}\nThere is no such socket: start the engine (`scowd`, or `make run` in its checkout), {_CHOOSE}"
         if isinstance(exc, ConnectionRefusedError):
-            return f"{text}\nNobody listens on that socket: start the engine (`scowd`, or `make run` in its checkout), {_CHOOSE}"
+            return f"{text}\nThere is a socket, but nobody listens: start the engine (`scowd`, or `make run` in its checkout), {_CHOOSE}"
         return f"{text} ({exc.strerror or exc})"
     if endpoint.kind == "ssh":
         return f"{text} (ssh: {exc.strerror or exc})\nIs ssh installed here?"
