@@ -21,9 +21,9 @@ def why(endpoint: Endpoint, exc: OSError) -> str:
     name = type(exc).__name__
     if endpoint.kind == "unix":
         if isinstance(exc, FileNotFoundError):
-            return f"{text}\nThere is no such socket: start the engine (`scowd`, or `make run` in its checkout), {_CHOOSE}"
+            return f"{text}\nThere is no such socket: start the engine (`scowd`, or `make run`), {_CHOOSE}"
         if isinstance(exc, ConnectionRefusedError):
-            return f"{text}\nThere is a socket, but nobody listens: start the engine (`scowd`, or `make run` in its checkout), {_CHOOSE}"
+            return f"{text}\nThe socket is there, nobody listens on it: start the engine (`scowd`, or `make run`), {_CHOOSE}"
         return f"{text} ({exc.strerror or exc})"
     if endpoint.kind == "ssh":
         return f"{text} (ssh: {exc.strerror or exc})\nIs ssh installed here?"
