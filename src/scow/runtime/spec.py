@@ -140,11 +140,7 @@ def _rlimits(ulimits: Iterable[Ulimit]) -> list[dict[str, Any]]:
 def _mounts(spec: SpecInput) -> list[dict[str, Any]]:
     host = spec.host
     taken = {mount.destination for mount in spec.mounts}
-    base = [_PROC, _DEV, _PTS, _SYS, _CGROUP]
-    if host.ipc_mode == "host":
-        base.append(SpecMount("/dev/mqueue", "/dev/mqueue", "bind", ("rbind", "nosuid", "noexec", "nodev")))
-    else:
-        base.append(_MQUEUE)
+    base = [_PROC, _DEV, _PTS, _SYS, _CGROUP, _MQUEUE]  # with the host's IPC these are the host's queues
     if spec.shm is not None:
         base.append(SpecMount("/dev/shm", spec.shm, "bind", ("rbind", "rprivate")))
     elif host.ipc_mode != "none":

@@ -67,6 +67,7 @@ def test_namespaces_of_host_and_of_others():
     assert {n["type"]: n.get("path") for n in doc["linux"]["namespaces"]} == {"mount": None, "ipc": "/proc/7/ns/ipc"}
     assert "hostname" not in doc and not doc["linux"]["sysctl"] and mounts(doc)["/dev/shm"]["source"] == "/some/shm"
     assert "/dev/shm" not in mounts(build(replace(HOST, ipc_mode="none")))
+    assert mounts(build(replace(HOST, ipc_mode="host")))["/dev/mqueue"]["type"] == "mqueue"  # also on hosts that mount none
 
 
 def test_mounts_of_the_user_replace_the_engines_and_are_ordered_by_depth():
