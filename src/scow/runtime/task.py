@@ -101,7 +101,9 @@ class TaskManager:
         await self._super.settled()
         settled, self._early = self._early or {}, None
         for (container_id, exec_id), process in settled.items():
-            if not exec_id and process.exit is not None:
+            if exec_id:
+                self._settled(process)  # nobody asks for its code any more, but its record goes
+            elif process.exit is not None:
                 found[container_id] = process.exit
         for (_, exec_id), process in self._super.live.items():
             if not exec_id:
@@ -317,8 +319,10 @@ class TaskManager:
                     os.rmdir(entry.path) if entry.is_dir(follow_symlinks=False) else os.unlink(entry.path)
             with contextlib.suppress(OSError):
                 os.rmdir(bundle)
-        with contextlib.suppress(FileNotFoundError):
-            (self._super.exits_dir / container_id).unlink()
+        for name in os.listdir(self._super.exits_dir):
+            if name.partition(".")[0] == container_id:  # its own record, and those of its execs
+                with contextlib.suppress(FileNotFoundError):
+                    (self._super.exits_dir / name).unlink()
 
     # execs
 
