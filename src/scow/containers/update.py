@@ -41,7 +41,7 @@ async def update(parts: Parts, container: Container, request: UpdateRequest) -> 
         host = merged(container.host, request)
         warnings = list(checks.validate_resources(host, update=True))
         if container.state.alive and resources.build(host) != resources.build(container.host):
-            await parts.tasks.update(container.id, resources.build(host))
+            await parts.tasks.update(container.id, resources.for_update(host))
         before = container.host
         container.host = host
         try:

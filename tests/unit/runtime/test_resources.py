@@ -27,3 +27,10 @@ def test_all_of_them():
         "blockIO": {"weightDevice": [{"major": 1, "minor": 3, "weight": 10}]},
         "pids": {"limit": 5},
     }
+
+
+def test_an_update_lifts_the_limit_of_processes() -> None:
+    for unlimited in (0, -1):
+        assert resources.for_update(HostConfig(pids_limit=unlimited))["pids"]["limit"] == 4_194_304
+    assert resources.for_update(HostConfig(pids_limit=3)) == {"pids": {"limit": 3}}
+    assert resources.for_update(HostConfig()) == {}
