@@ -56,6 +56,7 @@ class Supervision:
         self._on_settled, self._on_detach, self._reap_orphans = on_settled, on_detach, reap_orphans
         self.live: dict[Key, Live] = {}
         self._missed: dict[Key, dict[str, Any]] = {}  # exits told before the answer of their start was read
+        self._launching: set[Key] = set()
         self._ended_inputs: set[tuple[str, str]] = set()
         self._link = Link(run_dir, self._event, self._lost)
         self._tasks = aio.Supervisor("runtime")
@@ -94,6 +95,14 @@ class Supervision:
 
         `files`: where the runtime writes pid and log. `undo()` (awaitable) removes a half-started process.
         """
+        key = (meta["id"], meta["exec"])
+        self._launching.add(key)
+        try:
+            return await self._launch(meta, argv, files, kit, undo)
+        finally:
+            self._launching.discard(key)
+
+    async def _launch(self, meta: dict[str, Any], argv: list[str], files: tuple[Path, Path], kit: Kit, undo: Callable[[], Any]) -> Live:
         pid_file, log_file = files
         self._ended_inputs.discard((meta["id"], meta["exec"]))
         self._missed.pop((meta["id"], meta["exec"]), None)  # of an earlier process of this name
@@ -221,8 +230,12 @@ class Supervision:
         if kind == "exit":
             if process is not None and protocol.is_of(message, process.pid):
                 self._finish(process, message)
-            elif len(self._missed) < _MISSED:
-                self._missed[message.get("id", ""), message.get("exec", "")] = message
+            elif (key := (message.get("id", ""), message.get("exec", ""))) in self._launching and len(self._missed) < _MISSED:
+                self._missed[key] = message
+            elif key[1] and process is None:
+                # an exec that a daemon before us was starting when it died: nobody asks for its code
+                with contextlib.suppress(FileNotFoundError):
+                    (self.exits_dir / protocol.record_name(*key)).unlink()
         elif kind == "stdin":
             if process is not None:
                 process.drop("in")
