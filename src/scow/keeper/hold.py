@@ -73,10 +73,10 @@ class Region:
         end = self._at + _BASE + self.end
         return self._memory[end - count : end]
 
-    def data(self) -> bytes:
-        """The unlogged bytes."""
+    def data(self, limit: int = CAPACITY) -> bytes:
+        """The unlogged bytes, the first `limit` of them."""
         base = self._at + _BASE
-        return self._memory[base + self.start : base + self.end]
+        return self._memory[base + self.start : base + min(self.end, self.start + limit)]
 
     def writing(self, size: int) -> None:
         """A write to the log, now `size` long, begins."""

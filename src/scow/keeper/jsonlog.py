@@ -48,6 +48,12 @@ def encode(text: bytes, stream: str, ns: int, attrs: str = "") -> bytes:
     return b"".join(pieces(text, stream, ns, attrs))
 
 
+def first_lines(text: bytes, limit: int) -> bytes:
+    """The whole lines within the first `limit` bytes of `text`, but one at least."""
+    end = text.rfind(b"\n", 0, max(limit, 0)) + 1 or text.find(b"\n") + 1
+    return text[:end] if end else text
+
+
 def cut(data: bytes, final: bool = False) -> tuple[list[bytes], int]:
     """Split stream bytes into texts for `encode` and the count of bytes taken; the rest is an unfinished line shorter than 16 KiB.
 

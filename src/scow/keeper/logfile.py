@@ -5,6 +5,7 @@ Stored: `path` (current), `path.1` (newest old) … `path.<max_file-1>`, or thes
 
 import contextlib
 import os
+import sys
 from typing import Any
 
 from scow.keeper import jsonlog
@@ -46,6 +47,10 @@ class LogFile:
         if self._max_size > 0 and self.size >= self._max_size:
             with contextlib.suppress(OSError):
                 self._rotate()
+
+    def room(self) -> int:
+        """Bytes until the current file is full, at least 1; without a bound more than there will ever be."""
+        return max(1, self._max_size - self.size) if self._max_size > 0 else sys.maxsize
 
     def write(self, pieces: list[bytes]) -> None:
         """Append whole records, given in pieces."""

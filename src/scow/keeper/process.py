@@ -114,16 +114,24 @@ class Stream:
 
     def _store(self, final: bool = False) -> None:
         region, log = self._region, self._process.log
-        if region is None or log is None or region.start == region.end:
+        if region is None or log is None:
             return
-        texts, taken = jsonlog.cut(region.data(), final)
-        if not texts:
-            return
-        log.rotate_if_full()
-        records = log.encode(texts, self._name, time.time_ns())
-        region.writing(log.size)
-        log.write(records)
-        region.taken(taken)
+        while region.start < region.end:
+            log.rotate_if_full()
+            room = log.room()
+            data = region.data(max(room, 2 * jsonlog.PARTIAL))
+            texts, taken = jsonlog.cut(data, final and region.start + len(data) == region.end)
+            if not texts:
+                return
+            records = log.encode(texts, self._name, time.time_ns())
+            total = sum(map(len, records))
+            if total > room:  # a flood into a small file: each file gets its share, or a batch would make one as large as itself
+                texts = [jsonlog.first_lines(texts[0], len(texts[0]) * room // total)]
+                taken = len(texts[0])
+                records = log.encode(texts, self._name, time.time_ns())
+            region.writing(log.size)
+            log.write(records)
+            region.taken(taken)
 
     def drain(self) -> None:
         """Take what the ended process has left."""

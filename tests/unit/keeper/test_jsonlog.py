@@ -22,3 +22,9 @@ def test_cut_keeps_unfinished_lines_and_splits_long_ones() -> None:
     assert jsonlog.cut(b"a\nrest", final=True) == ([b"a\n", b"rest"], 6)
     long = b"x" * (jsonlog.PARTIAL + 5) + b"\n"
     assert jsonlog.cut(b"a\n" + long) == ([b"a\n", b"x" * jsonlog.PARTIAL, b"xxxxx\n"], len(long) + 2)
+
+
+def test_first_lines_are_whole_and_at_least_one() -> None:
+    assert jsonlog.first_lines(b"one\ntwo\nthree\n", 9) == b"one\ntwo\n"
+    assert jsonlog.first_lines(b"one\ntwo\n", 0) == b"one\n"
+    assert jsonlog.first_lines(b"no end", 2) == b"no end"
