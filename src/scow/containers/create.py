@@ -54,13 +54,15 @@ class Creator:
                 "Config cannot be empty in order to create a container" if request == CreateRequest() else "no image specified"
             )
         image = parts.images.get(request.image)
+        check_platform(image, platform, request.image, parts.defaults.arch)
         own = merge.own_config(request)
         config = merge.with_image(own, image_config(image))
         asked = request.host_config or HostConfig()
         container_id = ids.new_id()
         host = merge.host_defaults(asked, parts.defaults)
         warnings = list(checks.validate(host, config))
-        warnings += platform_warnings(image, platform, parts.defaults.arch)
+        if not platform:
+            warnings += platform_warnings(image, parts.defaults.arch)
         self._check_runtime(host)
         config = merge.hostname(config, host, container_id, host_platform.node())
         endpoints = merge.endpoints(host, config, request.networking_config.endpoints_config if request.networking_config else {})
@@ -230,21 +232,30 @@ _NOT_INHERITED = frozenset(
 )
 
 
-def platform_warnings(image: "Image", asked: str, own_arch: str) -> list[str]:
-    """Another architecture than the host's, or than the one asked for, is a warning and not an error."""
+def check_platform(image: "Image", asked: str, reference: str, own_arch: str) -> None:
+    """Raise NotFound when the image is of another platform than `asked`: the client then pulls the right one."""
+    wanted = asked.split("/")
+    arch, system, found = _platform(image, own_arch)
+    if asked and wanted[-1 if len(wanted) == 1 else 1] != arch and asked != system:
+        raise NotFound(
+            f"image with reference {reference} was found but does not match the specified platform: wanted {asked}, actual: {found}"
+        )
+
+
+def platform_warnings(image: "Image", own_arch: str) -> list[str]:
+    """An architecture that is not the host's is a warning and not an error: an emulator may be there."""
+    arch, _, found = _platform(image, own_arch)
+    if arch == own_arch:
+        return []
+    return [
+        f"The requested image's platform ({found}) does not match the detected host platform (linux/{own_arch}) "
+        "and no specific platform was requested"
+    ]
+
+
+def _platform(image: "Image", own_arch: str) -> tuple[str, str, str]:
+    """(architecture, system, both and the variant as text)."""
     arch = image.architecture or own_arch
     system = str(image.spec.get("os") or "linux")
     variant = str(image.spec.get("variant") or "")
-    found = "/".join(part for part in (system, arch, variant) if part)
-    if asked:
-        wanted = asked.split("/")
-        if wanted[-1 if len(wanted) == 1 else 1] != arch and asked != system:
-            return [f"The requested image's platform ({found}) does not match the specified platform ({asked})"]
-        return []
-    if arch != own_arch:
-        host = f"linux/{own_arch}"
-        return [
-            f"The requested image's platform ({found}) does not match the detected host platform ({host}) "
-            "and no specific platform was requested"
-        ]
-    return []
+    return arch, system, "/".join(part for part in (system, arch, variant) if part)

@@ -19,7 +19,7 @@ from scow.kernel import pidfd, spawn, syscalls, tty
 _COLLECT_STEP = 0.005
 _COLLECT_TRIES = 600  # 3 seconds
 _LINGER = 2.0  # how long an ended process's output may stay open by others
-_ALONE = 2.0
+_ALONE = 0.2  # a daemon that is back at once finds us still
 _FIRST_DAEMON = 30.0
 _GREETING = 10.0  # a runtime that takes longer than this is not waited for
 _MAX_QUEUE = 20_000
@@ -137,7 +137,7 @@ class Keeper:
             self.loop.after(_ALONE, self._leave_if_alone)
 
     def _leave_if_alone(self) -> None:
-        if self._daemon is None and not self._processes and not self._running:
+        if self._daemon is None and not self._running and all(process.told for process in self._processes.values()):
             self.loop.stopped = True
 
     def _tell(self, event: dict[str, Any]) -> None:
@@ -345,6 +345,7 @@ class Keeper:
         if process.told or self._processes.get(key) is not process:
             return
         process.told = True
+        self._leave_soon()
         if process.silent:
             self._drop(key, process)
         else:

@@ -109,7 +109,10 @@ def start_error(raw: str, args: Sequence[str], running: bool) -> StartFailed:
     program = args[0] if args else ""
     about_program = "executable file" in lower or "exec" in lower.split() or "open executable" in lower or f"`{program}`" in text
     code = 128
-    if about_program and ("no such file" in lower or "not found" in lower):
+    if args and not program:  # crun opens the directory itself
+        code = 127
+        text = 'exec: "": executable file not found in $PATH'
+    elif about_program and ("no such file" in lower or "not found" in lower):
         code = 127
         what = f"stat {program}: no such file or directory" if "/" in program else "executable file not found in $PATH"
         text = f'exec: "{program}": {what}'

@@ -20,3 +20,8 @@ def test_start_errors(text: str, program: str, code: int, words: str) -> None:
     assert error.exit_code == code
     assert words in error.message
     assert oci.start_error(text, [program], running=True).message.startswith("OCI runtime exec failed: exec failed:")
+
+
+def test_an_empty_program_is_not_found() -> None:
+    error = oci.start_error("open executable: Is a directory", [""], running=True)
+    assert (error.exit_code, 'exec: "": executable file not found in $PATH' in error.message) == (127, True)
