@@ -1,6 +1,7 @@
 """Errors to replies: the only place that knows HTTP statuses."""
 
 import asyncio
+import errno
 
 from scow import errors, log
 from scow.api.wire import dumps
@@ -46,12 +47,23 @@ def message_of(error: BaseException) -> str:
         return str(error)
     if isinstance(error, asyncio.TimeoutError):
         return "the engine took too long to answer"
+    if isinstance(error, OSError) and _is_full(error):
+        return f"no space left on device: cannot write {error.filename or 'to the data root'} (free bytes or inodes, or run `system prune`)"
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
 
 
 def _is_fault(error: Exception) -> bool:
     """Whether it is a fault of ours that belongs into the log; `foreign` errors are those of other servers."""
     return not isinstance(error, errors.Unavailable | errors.Unsupported) and not getattr(error, "foreign", False)
+
+
+def _is_full(error: BaseException | None) -> bool:
+    """Whether a full disk is behind the error: the host's fault, not ours."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        error = error.__cause__
+    return False
 
 
 def message(status: int, text: str) -> Response:
@@ -65,7 +77,7 @@ def reply(error: Exception, what: str) -> Response:
     if status == 304:
         return Response(304)
     if (status >= 500 and _is_fault(error)) or not isinstance(error, errors.ScowError | BadRequest | BodyBroken | BodyTooLarge):
-        logger.error("request failed: %s", what, exc_info=error)
+        logger.error("request failed: %s: %s", what, message_of(error), exc_info=None if _is_full(error) else error)
     return message(status, message_of(error))
 
 

@@ -1,3 +1,5 @@
+import errno
+
 import pytest
 
 from scow import errors as kinds
@@ -56,3 +58,9 @@ def test_in_a_stream(caplog):
     assert caplog.text == ""
     assert errors.in_stream(ValueError("y"), "POST /x") == "ValueError: y"
     assert "POST /x" in caplog.text
+
+
+def test_a_full_disk_is_a_sentence() -> None:
+    error = OSError(errno.ENOSPC, "No space left on device", "/var/lib/scow/containers/x")
+    assert errors.message_of(error).startswith("no space left on device: cannot write /var/lib/scow/containers/x")
+    assert errors.status_of(error) == 500
