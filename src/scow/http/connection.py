@@ -313,7 +313,9 @@ class Connection(asyncio.Protocol):
     def send_parts(self, parts: Sequence[bytes]) -> None:
         """`send` for several pieces, large ones without a copy."""
         if self._transport is not None:
-            self._transport.writelines(parts)
+            # the last by `write`: asyncio's own `writelines` never pauses the writer in Python 3.12.0-8 and 3.13.0-1 (CVE-2024-12254)
+            self._transport.writelines(parts[:-1])
+            self._transport.write(parts[-1])
 
     async def drain(self) -> None:
         """Wait until the client has taken enough. Raises ClientGone."""
