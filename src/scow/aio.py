@@ -46,6 +46,22 @@ async def behind(fn: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwarg
         _is_behind.reset(token)
 
 
+async def readable(fd: int) -> None:
+    """Wait until `fd` has something to read or has ended: data, the last writer's hang-up, a pidfd's process. One waiter a descriptor."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[None] = loop.create_future()
+
+    def ready() -> None:
+        if not future.done():
+            future.set_result(None)
+
+    loop.add_reader(fd, ready)
+    try:
+        await future
+    finally:
+        loop.remove_reader(fd)
+
+
 class Supervisor:
     """Keeps the tasks of one service: named, counted, their failures logged once, ended together."""
 

@@ -1,9 +1,10 @@
 """Tasks, locks and undo stacks."""
 
 import asyncio
+import os
 import threading
 
-from scow.aio import KeyedLock, Supervisor, Unwind, behind, in_pool
+from scow.aio import KeyedLock, Supervisor, Unwind, behind, in_pool, readable
 
 
 async def _cancellation() -> list[str]:
@@ -80,3 +81,20 @@ def test_behind_has_threads_of_its_own() -> None:
 
     late, usual = asyncio.run(main())
     assert late.startswith("scow-behind") and usual.startswith("scow-pool")
+
+
+def test_readable_waits_for_data_and_for_the_last_writers_end() -> None:
+    async def run() -> None:
+        tasks = Supervisor("test")
+        for act in (lambda fd: os.write(fd, b"x"), os.close):
+            read, write = os.pipe()
+            waiting = tasks.start(readable(read), "wait")
+            await asyncio.sleep(0)
+            assert not waiting.done()
+            act(write)
+            await asyncio.wait_for(waiting, 30)
+            os.close(read)
+            if act is not os.close:
+                os.close(write)
+
+    asyncio.run(run())

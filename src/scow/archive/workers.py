@@ -31,7 +31,7 @@ from typing import Any
 
 import scow
 from scow import log
-from scow.aio import Supervisor
+from scow.aio import Supervisor, readable
 from scow.errors import Forbidden, Internal, InvalidArgument, NotFound
 
 logger = log.get(__name__)
@@ -300,16 +300,6 @@ def pipe() -> tuple[int, int]:
     return read, write
 
 
-async def _readable(fd: int) -> None:
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[None] = loop.create_future()
-    loop.add_reader(fd, lambda: None if done.done() else done.set_result(None))
-    try:
-        await done
-    finally:
-        loop.remove_reader(fd)
-
-
 async def feed(chunks: AsyncIterable[bytes], sock: socket.socket) -> int:
     """Write an async byte stream to a socket, then close it. Returns the bytes taken; stops quietly when the reader goes."""
     loop = asyncio.get_running_loop()
@@ -341,7 +331,7 @@ async def drain(fd: int) -> AsyncIterator[bytes]:
             try:
                 data = os.read(fd, _READ)
             except BlockingIOError:
-                await _readable(fd)
+                await readable(fd)
                 continue
             if not data:
                 return

@@ -37,22 +37,6 @@ def command(runtime: Runtime, root: Path, log_file: Path | None, *words: str) ->
     return [runtime.path, *runtime.args, "--root", str(root), *logs, *words]
 
 
-async def ended(fd: int) -> None:
-    """Wait until the process of pidfd `fd` has ended."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[None] = loop.create_future()
-
-    def ready() -> None:
-        if not future.done():
-            future.set_result(None)
-
-    loop.add_reader(fd, ready)
-    try:
-        await future
-    finally:
-        loop.remove_reader(fd)
-
-
 async def run(argv: Sequence[str], timeout: float = _COMMAND_TIMEOUT) -> tuple[int, str, str]:
     """Run a short command to its end: exit code, output, error text. Internal when it cannot start or does not end in time."""
     out = os.memfd_create("out", os.MFD_CLOEXEC)
@@ -66,7 +50,7 @@ async def run(argv: Sequence[str], timeout: float = _COMMAND_TIMEOUT) -> tuple[i
         _commands.add(pid)
         try:
             async with asyncio.timeout(timeout):
-                await ended(process)
+                await aio.readable(process)
         except TimeoutError:
             raise Internal(f"{os.path.basename(argv[0])} did not answer in {timeout:.0f} s") from None
         finally:

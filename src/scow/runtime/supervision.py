@@ -131,7 +131,7 @@ class Supervision:
             except KeeperGone:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_LEASE):
-                        await _hung_up(lease)
+                        await aio.readable(lease)
                 orphan = self._aftermath(meta, pid_file, kit)
                 if orphan is not None:
                     await self._keeper()
@@ -372,19 +372,3 @@ class Supervision:
             with contextlib.suppress(KeeperGone):
                 # the keeper lets the clients see the end now, and records nothing any more
                 self._link.send({"op": "seen", "id": key[0], "exec": key[1], "pid": process.pid})
-
-
-async def _hung_up(fd: int) -> None:
-    """Wait until the last writer of the pipe has closed it."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[None] = loop.create_future()
-
-    def ready() -> None:
-        if not future.done():
-            future.set_result(None)
-
-    loop.add_reader(fd, ready)
-    try:
-        await future
-    finally:
-        loop.remove_reader(fd)
