@@ -157,7 +157,7 @@ class Starter:
             mode="none" if config.network_disabled else host.network_mode,
             endpoints=dict(container.networks),
             port_bindings=host.port_bindings,
-            exposed=list(config.exposed_ports),
+            exposed=[port if "/" in port else f"{port}/tcp" for port in config.exposed_ports],
             publish_all=host.publish_all_ports,
             extra_hosts=host.extra_hosts,
             dns=host.dns or list(defaults.dns),
