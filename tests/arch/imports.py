@@ -30,11 +30,13 @@ ALLOWED: dict[str, set[str]] = {
     "network": FOUNDATION | {"kernel", "aio", "events", "metadata"},
     "volumes": FOUNDATION | {"kernel", "aio", "events", "metadata"},
     "containers": FOUNDATION | {"kernel", "aio", "events", "metadata", "archive", "images", "runtime", "network", "volumes", "logdrivers"},
+    "build": FOUNDATION
+    | {"kernel", "aio", "events", "metadata", "archive", "content", "snapshots", "registry", "images", "runtime", "network", "http"},
     "system": FOUNDATION | {"kernel", "aio", "events", "containers", "images", "network", "volumes", "runtime", "logdrivers"},
     # doors
     "http": FOUNDATION | {"aio"},
     "api": FOUNDATION
-    | {"aio", "events", "http", "containers", "images", "registry", "network", "volumes", "system", "logdrivers", "runtime"},
+    | {"aio", "events", "http", "containers", "images", "registry", "network", "volumes", "system", "logdrivers", "runtime", "build"},
     "client": {"errors", "units", "reference", "model", "opts", "fastjson"},
     "cli": FOUNDATION | {"client", "fastjson"},
 }
