@@ -219,11 +219,11 @@ class ImageService:
         async for line in load.run(self, source, quiet, platforms or []):
             yield line
 
-    def recorded(self, data: bytes, spec: dict[str, Any], now: int) -> str:
-        """Record a loaded image whose layers are in place; its id."""
+    def recorded(self, data: bytes, spec: dict[str, Any], now: int, parent: str = "") -> str:
+        """Record an image whose layers are in place; its id. `parent` is the image it was built on."""
         id = self.content.put(data)
         layers = self.layers.chain(self.store_layers(spec))
-        self.store.add(id, spec, sum(layer.size for layer in layers), now)
+        self.store.add(id, spec, sum(layer.size for layer in layers), now, parent)
         return id
 
     @staticmethod
