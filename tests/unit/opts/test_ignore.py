@@ -1,6 +1,7 @@
 """`.dockerignore`: the documented rules, as a table."""
 
 import pytest
+
 from scow.errors import InvalidArgument
 from scow.opts.ignore import Ignore, lines
 
