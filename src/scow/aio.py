@@ -62,6 +62,22 @@ async def readable(fd: int) -> None:
         loop.remove_reader(fd)
 
 
+async def writable(fd: int) -> None:
+    """Wait until `fd` takes bytes again, or is broken. One waiter a descriptor."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[None] = loop.create_future()
+
+    def ready() -> None:
+        if not future.done():
+            future.set_result(None)
+
+    loop.add_writer(fd, ready)
+    try:
+        await future
+    finally:
+        loop.remove_writer(fd)
+
+
 class Supervisor:
     """Keeps the tasks of one service: named, counted, their failures logged once, ended together."""
 

@@ -34,6 +34,16 @@ class LengthFramer:
         self._left = length
         self.done = length == 0
 
+    @property
+    def left(self) -> int:
+        """Bytes that have not come yet."""
+        return self._left
+
+    def advance(self, count: int) -> None:
+        """So many of them were read past the framer."""
+        self._left -= count
+        self.done = self._left == 0
+
     def feed(self, data: bytes) -> tuple[list[bytes], bytes]:
         """(pieces of the body, bytes behind it)."""
         piece, rest = data[: self._left], data[self._left :]
@@ -126,6 +136,15 @@ class BodyReader:
         """Whether the last byte has come in from the client (not: has been read)."""
         return self._ended
 
+    def take_all(self) -> list[bytes]:
+        """What has come in and was not read yet. Raises what broke the body."""
+        if self._error is not None and not self._pieces:
+            raise self._error
+        pieces = list(self._pieces)
+        self._pieces.clear()
+        self._size = 0
+        return pieces
+
     def put(self, piece: bytes) -> None:
         """A piece came in from the connection."""
         if self._discard:
@@ -154,6 +173,12 @@ class BodyReader:
         self._pieces.clear()
         self._size = 0
         if self._paused:
+            self._paused = False
+            self._resume()
+
+    def relieve(self) -> None:
+        """What was taken at once is done with: read on."""
+        if self._paused and self._size < _LOW_WATER:
             self._paused = False
             self._resume()
 

@@ -5,12 +5,13 @@ A whole reply made without waiting never leaves `data_received`; everything else
 
 import asyncio
 import contextlib
+import os
 import socket
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
-from scow import log
+from scow import aio, log
 from scow.http import hijack as handover
 from scow.http.body import BodyBroken, BodyReader, ChunkFramer, LengthFramer
 from scow.http.head import MAX_HEAD, BadRequest, Head, Heads
@@ -21,6 +22,8 @@ logger = log.get(__name__)
 _MAX_PIPELINED = 64 << 10
 _DRAIN_AFTER_REPLY = 16 << 20  # of a request body nobody read: more than this closes the connection instead
 _LINGER_SECONDS = 2.0
+_HOLDS = {"body": 1, "pipeline": 2, "bulk": 4}
+_TLS_CHUNK = 256 << 10
 
 Reply = Response | None
 
@@ -74,10 +77,12 @@ _clock = _Clock()
 class Connection(asyncio.Protocol):
     """The protocol object of one client."""
 
-    def __init__(self, application: Application, heads: Heads, registry: "set[Connection]") -> None:
+    def __init__(self, application: Application, heads: Heads, registry: "set[Connection]", most: int = 0) -> None:
+        """`registry`: all connections of the server, of which there may be `most` (0: any number)."""
         self._app = application
         self._heads = heads
         self._registry = registry
+        self._most = most
         self._transport: Any = None
         self._buffer = b""
         self._framer: LengthFramer | ChunkFramer | None = None
@@ -96,6 +101,10 @@ class Connection(asyncio.Protocol):
     # --- the transport's calls
 
     def connection_made(self, transport: Any) -> None:
+        if self._most and len(self._registry) >= self._most:
+            self._closing = True
+            transport.abort()
+            return
         self._transport = transport
         self._registry.add(self)
         self.head_since = time.monotonic()
@@ -279,13 +288,13 @@ class Connection(asyncio.Protocol):
         self._release("body")
 
     def _hold(self, why: str) -> None:
-        self._holds |= 1 if why == "body" else 2
+        self._holds |= _HOLDS[why]
         if self._reading and self._transport is not None:
             self._reading = False
             self._transport.pause_reading()
 
     def _release(self, why: str) -> None:
-        self._holds &= ~(1 if why == "body" else 2)
+        self._holds &= ~_HOLDS[why]
         if not self._holds and not self._reading and self._transport is not None:
             self._reading = True
             self._transport.resume_reading()
@@ -340,7 +349,7 @@ class Connection(asyncio.Protocol):
         lines = [f"HTTP/1.{minor} {status} {REASONS.get(status, 'Status')}\r\n"]
         lines += [f"{name}: {value}\r\n" for name, value in response.headers]
         if status >= 200 and status not in (204, 304):
-            lines.append(f"Content-Length: {len(body)}\r\n")
+            lines.append(f"Content-Length: {len(body) if response.length is None else response.length}\r\n")
         else:
             body = b""
         if close:
@@ -367,6 +376,120 @@ class Connection(asyncio.Protocol):
         self.send("".join(lines).encode("utf-8", "replace") + self._app.extra_head + _clock.line() + b"\r\n")
         await self.drain()
         return StreamWriter(self, chunked, request.head.method == "HEAD")
+
+    # --- bulk
+
+    async def send_file(self, request: Request, status: int, headers: Any, fd: int, offset: int, count: int, seconds: float) -> None:
+        """See `Request.send_file`."""
+        from scow.http import bulk
+
+        owned = True
+        try:
+            whole = self._framer is None or self._framer.done
+            if not request.head.keep_alive or self._closing or not whole:
+                self._closing = True
+            head = self._start(request, status, headers, f"Content-Length: {count}\r\n")
+            transport = self._transport
+            if transport is None or transport.is_closing():
+                raise ClientGone
+            if request.head.method == "HEAD" or not count:
+                self.send(head)
+                await self.drain()
+                return
+            if hasattr(transport, "detach_stream"):
+                self.send(head)
+                await self._send_by_hand(fd, offset, count, seconds)
+                return
+            while transport.get_write_buffer_size():
+                await asyncio.sleep(0.001)
+                if self._transport is None:
+                    raise ClientGone
+            sock = handover.duplicate(transport)
+            sent = 0
+            with contextlib.suppress(BlockingIOError):
+                with contextlib.suppress(BrokenPipeError, ConnectionError):
+                    sent = sock.send(head, socket.MSG_MORE)
+            if sent < len(head):
+                sock.close()
+                raise ClientGone  # not even a head goes out
+            owned = False
+            await bulk.send(sock, fd, offset, count, seconds)
+            if self._transport is None:
+                raise ClientGone
+        finally:
+            if owned:
+                os.close(fd)
+
+    async def _send_by_hand(self, fd: int, offset: int, count: int, seconds: float) -> None:
+        while count:
+            # shielded: the descriptor is closed behind the read, not under it
+            data = await asyncio.shield(aio.in_pool(os.pread, fd, min(count, _TLS_CHUNK), offset))
+            if not data:
+                raise ClientGone
+            offset += len(data)
+            count -= len(data)
+            self.send(data)
+            try:
+                await asyncio.wait_for(self.drain(), seconds)
+            except TimeoutError:
+                raise ClientGone from None
+
+    async def receive(self, take: Any, seconds: float) -> None:
+        """See `Request.receive`."""
+        from scow.http import bulk
+
+        body, framer, transport = self._body, self._framer, self._transport
+        assert body is not None
+        if framer is None:
+            return
+        if transport is None or hasattr(transport, "detach_stream") or self._eof or framer.done:
+            await self._receive_by_hand(body, take, seconds)
+            return
+        self._hold("bulk")
+        try:
+            self._continue()
+            for piece in body.take_all():
+                await aio.in_pool(take, memoryview(piece))
+            if framer.done:
+                return
+            while transport.get_write_buffer_size():  # the "100 Continue"
+                await asyncio.sleep(0.001)
+                if self._transport is None:
+                    raise BodyBroken("the client closed the connection before the request body was complete")
+            intake = bulk.Intake(handover.duplicate(transport), framer, take)
+            try:
+                await intake.run(seconds)
+            except BaseException:
+                self._closing = True
+                raise
+            finally:
+                self._buffer += intake.rest
+            body.end()
+        finally:
+            self._release("body")  # the reader's own hold, if any: its pieces are taken
+            self._release("bulk")
+
+    async def _receive_by_hand(self, body: BodyReader, take: Any, seconds: float) -> None:
+        while True:
+            try:
+                piece = await asyncio.wait_for(body.read(), seconds)
+            except TimeoutError:
+                self._closing = True
+                raise BodyBroken(f"no byte of the request body came for {seconds:.0f} seconds") from None
+            if not piece:
+                return
+            await aio.in_pool(take, memoryview(b"".join((piece, *body.take_all()))))
+            body.relieve()
+
+    def _start(self, request: Request, status: int, headers: Any, more: str) -> bytes:
+        lines = [f"HTTP/1.{request.head.minor} {status} {REASONS.get(status, 'Status')}\r\n"]
+        lines += [f"{name}: {value}\r\n" for name, value in headers]
+        lines.append(more)
+        if self._closing:
+            lines.append("Connection: close\r\n")
+        elif request.head.minor == 0:
+            lines.append("Connection: keep-alive\r\n")
+        return "".join(lines).encode("utf-8", "replace") + self._app.extra_head + _clock.line() + b"\r\n"
 
     # --- handing over
 

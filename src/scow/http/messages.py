@@ -9,16 +9,19 @@ from scow.http.body import BodyReader
 from scow.http.head import Head
 
 if TYPE_CHECKING:
+    from scow.http.bulk import Take
     from scow.http.connection import Connection
 
 Headers = Iterable[tuple[str, str]]
 _LARGE = 16 << 10
 
 REASONS = {
-    100: "Continue", 101: "UPGRADED", 200: "OK", 201: "Created", 204: "No Content", 301: "Moved Permanently", 304: "Not Modified",
+    100: "Continue", 101: "UPGRADED", 200: "OK", 201: "Created", 202: "Accepted", 204: "No Content", 206: "Partial Content",
+    301: "Moved Permanently", 304: "Not Modified",
     400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed", 409: "Conflict",
-    413: "Request Entity Too Large", 431: "Request Header Fields Too Large", 500: "Internal Server Error", 501: "Not Implemented",
-    503: "Service Unavailable",
+    413: "Request Entity Too Large", 415: "Unsupported Media Type", 416: "Requested Range Not Satisfiable",
+    429: "Too Many Requests", 431: "Request Header Fields Too Large", 500: "Internal Server Error", 501: "Not Implemented",
+    502: "Bad Gateway", 503: "Service Unavailable",
 }  # fmt: skip
 
 
@@ -29,9 +32,13 @@ class ClientGone(Exception):
 class Response:
     """A reply that is whole: status, headers, body. `wire` is kept by the connection for replies that are sent again and again."""
 
-    __slots__ = ("body", "headers", "status", "wire")
+    __slots__ = ("body", "headers", "length", "status", "wire")
 
-    def __init__(self, status: int = 200, body: bytes = b"", headers: Headers = (), content_type: str | None = None) -> None:
+    def __init__(
+        self, status: int = 200, body: bytes = b"", headers: Headers = (), content_type: str | None = None, length: int | None = None
+    ) -> None:
+        """`length` is told in place of the body's: the reply to a HEAD has none."""
+        self.length = length
         self.status = status
         self.body = body
         self.wire: bytes | None = None
@@ -90,6 +97,21 @@ class Request:
         """Send the head of a reply at once and return the writer for what follows. Raises ClientGone."""
         self.replied = True
         return await self._connection.start_stream(self, status, [*headers, ("Content-Type", content_type)])
+
+    async def send_file(self, status: int, headers: Headers, fd: int, offset: int, count: int, seconds: float) -> None:
+        """Reply with bytes of a file, by sendfile where the connection allows it; closes `fd`. Raises ClientGone.
+
+        A client that takes nothing for `seconds` is gone.
+        """
+        self.replied = True
+        await self._connection.send_file(self, status, headers, fd, offset, count, seconds)
+
+    async def receive(self, take: "Take", seconds: float) -> None:
+        """Read the whole body: `take` gets it in large pieces, in a pool thread, and keeps none of them.
+
+        Raises BodyBroken (also when nothing comes for `seconds`), BadRequest, and what `take` raises.
+        """
+        await self._connection.receive(take, seconds)
 
     async def hijack(self, status: int, headers: Headers, reason: str = "") -> tuple[socket.socket, bytes]:
         """Send a head and hand over the connection: (socket, bytes already read behind the request). The caller closes the socket.

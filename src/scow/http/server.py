@@ -5,20 +5,30 @@ import contextlib
 import socket
 import ssl
 import time
+from dataclasses import dataclass
 
 from scow.aio import Supervisor
 from scow.http.connection import Application, Connection
 from scow.http.head import Heads
 
 _SWEEP_SECONDS = 20.0
-_HEAD_SECONDS = 300.0
 _BACKLOG = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What a client may take its time for: seconds for a request head, of silence between requests (0: any), and connections (0: any)."""
+
+    head_seconds: float = 300.0
+    idle_seconds: float = 0.0
+    connections: int = 0
 
 
 class Server:
     """Serves one application on any number of listening sockets."""
 
-    def __init__(self, application: Application, tasks: Supervisor) -> None:
+    def __init__(self, application: Application, tasks: Supervisor, limits: Limits | None = None) -> None:
+        self._limits = limits or Limits()
         self._app = application
         self._tasks = tasks
         self._heads = Heads()
@@ -28,7 +38,7 @@ class Server:
 
     def connection(self) -> Connection:
         """A protocol object for a fresh connection."""
-        return Connection(self._app, self._heads, self._connections)
+        return Connection(self._app, self._heads, self._connections, self._limits.connections)
 
     async def listen(self, sock: socket.socket, tls: ssl.SSLContext | None = None) -> None:
         """Accept connections from a bound socket (unix or tcp) until `close`."""
@@ -55,12 +65,16 @@ class Server:
             self._tasks.start(self._sweep(), "sweep")
 
     async def _sweep(self) -> None:
-        """End connections whose request head is not complete after minutes. A connection that has sent nothing may stay."""
+        """End connections whose request head does not get complete, and those that say nothing, where the limits forbid that."""
         while True:
-            await asyncio.sleep(_SWEEP_SECONDS)
-            limit = time.monotonic() - _HEAD_SECONDS
+            limits = self._limits
+            await asyncio.sleep(min(_SWEEP_SECONDS, limits.head_seconds / 2))
+            now = time.monotonic()
             for connection in tuple(self._connections):
-                if connection.idle and connection.started_head and connection.head_since < limit:
+                if not connection.idle:
+                    continue
+                seconds = limits.head_seconds if connection.started_head else limits.idle_seconds
+                if seconds and connection.head_since < now - seconds:
                     connection.close(abort=True)
 
     def stop_listening(self) -> None:

@@ -165,9 +165,9 @@ def test_heads_beyond_bounds(tmp_path, data, status):
 
 def test_half_a_head_is_not_waited_for_for_ever_but_silence_is(tmp_path, monkeypatch):
     monkeypatch.setattr(servers, "_SWEEP_SECONDS", 0.001)
-    monkeypatch.setattr(servers, "_HEAD_SECONDS", 0.0)
 
     async def body(handlers: Handlers, server, path: str) -> None:
+        server._limits = servers.Limits(head_seconds=1e-6)
         _, idle = await asyncio.open_unix_connection(path)
         slow, sent = await asyncio.open_unix_connection(path)
         await settled(lambda: len(server._connections) == 2)
