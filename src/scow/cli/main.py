@@ -247,7 +247,7 @@ def _near(exc: flaglib.UsageError, known: tuple[Flag, ...]) -> str:
     lead = "unknown flag: --"
     if not exc.message.startswith(lead):
         return ""
-    from scow.cli.suggest import nearest, text
+    from scow.opts.suggest import nearest, text
 
     return text(nearest(exc.message[len(lead) :], [flag[0] for flag in known if flag[4]]), "--")
 
@@ -284,7 +284,7 @@ def _no_command(words: list[str]) -> int:
         if rest[0].startswith("-"):
             sys.stderr.write(f"unknown flag: {rest[0]}\n\nUsage:  scow {group} COMMAND\n\nRun 'scow {group} --help' for more information\n")
             return 125
-        from scow.cli.suggest import nearest, text
+        from scow.opts.suggest import nearest, text
 
         inner = [words.split(" ")[1] for words in (*COMMANDS, *ALIASES, *NOT_YET) if words.startswith(group + " ")]
         near = text(nearest(rest[0], inner), f"scow {group} ")
@@ -293,7 +293,7 @@ def _no_command(words: list[str]) -> int:
             f"Run 'scow {group} --help' for more information\n"
         )
         return 1
-    from scow.cli.suggest import nearest, text
+    from scow.opts.suggest import nearest, text
 
     known = {words for words in (*COMMANDS, *ALIASES, *GROUPS, *NOT_YET) if " " not in words}
     sys.stderr.write(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scow.cli.suggest import distance, nearest, text
+from scow.opts.suggest import distance, nearest, text
 
 
 @pytest.mark.parametrize(

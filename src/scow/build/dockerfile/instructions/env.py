@@ -1,0 +1,21 @@
+"""`ENV k=v …`, and the old form `ENV k v`."""
+
+from dataclasses import dataclass, replace
+
+from scow.build.dockerfile.instructions.base import Expander, Instruction, is_legacy_pair, pairs, place
+from scow.build.dockerfile.parser import Node
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Env(Instruction):
+    """Environment variables in order; `legacy`: written without `=`."""
+
+    pairs: tuple[tuple[str, str], ...]
+    legacy: bool = False
+
+    def expanded(self, to: Expander) -> "Env":
+        return replace(self, pairs=tuple((to.word(key), to.word(value)) for key, value in self.pairs))
+
+
+def parse(node: Node) -> Env:
+    return Env(pairs=pairs(node), legacy=is_legacy_pair(node), **place(node))
