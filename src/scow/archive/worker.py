@@ -7,6 +7,7 @@ descriptors attached; the answer one JSON object. It dies with the daemon's main
 import contextlib
 import ctypes
 import errno
+import importlib
 import itertools
 import json
 import os
@@ -16,7 +17,7 @@ import stat
 import struct
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 from scow.archive import streams, tar
 from scow.archive.pack import Packer, changes, stat_path, usage
@@ -33,6 +34,7 @@ _PDEATHSIG = 1
 _MAX_FILES = 20_000
 _MAX_NAMES = 16 << 20
 _TRIES = 5
+_MAX_FDS = 128
 _LIBC = syscalls.libc
 
 
@@ -419,10 +421,18 @@ JOBS: dict[str, Callable[[Job, list[int]], Job]] = {
 }
 
 
+def _job(name: str) -> Callable[[Job, list[int]], Job]:
+    """A job of this module, or `package.module:function` of a package above (the builder's copies and digests of trees)."""
+    module, colon, function = name.partition(":")
+    if not colon:
+        return JOBS[name]
+    return cast(Callable[[Job, list[int]], Job], getattr(importlib.import_module(module), function))
+
+
 def run(job: Job, fds: list[int]) -> Job:
     """Do one job; what goes wrong becomes part of the answer."""
     try:
-        return JOBS[job["job"]](job, fds)
+        return _job(job["job"])(job, fds)
     except Malformed as error:
         return {"error": "malformed", "message": str(error), "once": True}
     except OSError as error:
@@ -439,7 +449,7 @@ def run(job: Job, fds: list[int]) -> Job:
 def receive(sock: socket.socket) -> tuple[Job, list[int]] | None:
     """The next job, or None when the daemon has gone."""
     try:
-        head, fds, _, _ = socket.recv_fds(sock, 4, 8)
+        head, fds, _, _ = socket.recv_fds(sock, 4, _MAX_FDS)
         if len(head) < 4:
             return None
         data = b""
