@@ -38,6 +38,7 @@ ALLOWED: dict[str, set[str]] = {
     "api": FOUNDATION
     | {"aio", "events", "http", "containers", "images", "registry", "network", "volumes", "system", "logdrivers", "runtime", "build"},
     "client": {"errors", "units", "reference", "model", "opts", "fastjson"},
-    "cli": FOUNDATION | {"client", "fastjson"},
+    "bootstrap": {"errors"},
+    "cli": FOUNDATION | {"client", "fastjson", "bootstrap"},
 }
 ALLOWED["daemon"] = set(ALLOWED)  # wiring sees everything

@@ -185,6 +185,8 @@ def _arguments(cli: Cli, name: str, args: list[str], typed: str) -> tuple[Words,
         if args and verb in ("exec", "top", "commit"):
             return [], FILES if verb == "exec" else NO_FILES
         return [(one, "") for one in _containers(cli, verb in _ANY) if one not in args], NO_FILES
+    if name == "image bootstrap":
+        return [] if args else [("busybox", "a shell and its tools"), ("debian", "a minimal Debian of this machine's release")], NO_FILES
     if name in ("image load", "image import"):
         return [], FILES
     if group == "image" and verb in ("history", "inspect", "rm", "save", "tag", "push"):

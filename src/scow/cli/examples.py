@@ -44,6 +44,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "context update": ("context update far --description 'the one in the cellar'",),
     "context use": ("context use far",),
     "image build": ("build -t example/web:2 .",),
+    "image bootstrap": ("image bootstrap busybox", "image bootstrap debian:trixie", "image bootstrap -t example/base:1 debian"),
     "image history": ("history --no-trunc nginx",),
     "image import": ("import rootfs.tar example/base:1", "import -c 'CMD sh' - example/base:1 < rootfs.tar"),
     "image inspect": ("image inspect -f '{{.Config.Env}}' nginx",),

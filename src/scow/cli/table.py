@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "container unpause": (C + "container.lifecycle", "UNPAUSE", "Thaw all processes of containers"),
     "container update": (C + "container.update", "UPDATE", "Change limits of containers"),
     "container wait": (C + "container.lifecycle", "WAIT", "Wait until containers stop, then print their exit codes"),
+    "image bootstrap": (C + "image.bootstrap", "BOOTSTRAP", "Make a base image from the distribution's packages"),
     "image history": (C + "image.ls", "HISTORY_COMMAND", "Show how an image was made"),
     "image import": (C + "image.archive", "IMPORT", "Make an image of a file system archive"),
     "image inspect": (C + "system.inspect", "IMAGE", "Show everything about images"),

@@ -53,8 +53,8 @@ def addresses(options: Options) -> list[str]:
     return hosts
 
 
-def open_all(options: Options) -> list[Opened]:
-    """Bind every address. All or none. Raises ScowError."""
+def open_all(options: Options, sockets: int = 0) -> list[Opened]:
+    """Bind every address; `sockets` is how many the service manager gave, from descriptor 3 on. All or none. Raises ScowError."""
     opened: list[Opened] = []
     secure = options.tls or options.tlsverify
     tls: ssl.SSLContext | None = None
@@ -66,7 +66,7 @@ def open_all(options: Options) -> list[Opened]:
                 opened.append(Opened(sock, None, rest, os.lstat(rest).st_ino))
                 continue
             if kind == "fd":
-                found = _inherited()
+                found = _inherited(sockets)
             else:
                 tls = tls or (context(options) if secure else None)
                 found = _tcp(rest, secure)
@@ -164,15 +164,23 @@ def _tcp(rest: str, tls: bool) -> list[socket.socket]:
     return out
 
 
-def _inherited() -> list[socket.socket]:
-    if os.environ.get("LISTEN_PID") != str(os.getpid()) or not os.environ.get("LISTEN_FDS", "").isdigit():
+def _inherited(count: int) -> list[socket.socket]:
+    if not count:
         raise Unavailable("no sockets found via socket activation: make sure the service was started by systemd")
-    out = []
-    for fd in range(_FIRST_FD, _FIRST_FD + int(os.environ["LISTEN_FDS"])):
-        sock = socket.socket(fileno=fd)
-        sock.set_inheritable(False)
-        sock.setblocking(False)
-        out.append(sock)
+    out: list[socket.socket] = []
+    fd = _FIRST_FD
+    try:
+        for fd in range(_FIRST_FD, _FIRST_FD + count):
+            sock = socket.socket(fileno=fd)
+            out.append(sock)
+            sock.set_inheritable(False)
+            sock.setblocking(False)
+            if sock.type != socket.SOCK_STREAM or not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                raise OSError("it does not listen for streams")
+    except OSError as exc:
+        for sock in out:
+            sock.close()
+        raise Unavailable(f"socket activation: descriptor {fd} can't be used: {exc.strerror or exc}") from exc
     return out
 
 

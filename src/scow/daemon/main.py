@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from scow.errors import ScowError
 
 if TYPE_CHECKING:
+    from scow.daemon.notify import Manager
     from scow.daemon.options import Options
 
 _SWITCH_INTERVAL = 0.001
@@ -51,8 +52,9 @@ def _serve(options: "Options", flags: dict[str, Any]) -> int:
     from pathlib import Path
 
     from scow import log
-    from scow.daemon import config, pidfile
+    from scow.daemon import config, notify, pidfile
 
+    manager = notify.take(os.environ)
     log.setup(options.level, options.log_format == "json")
     logger = log.get(__name__)
     if os.geteuid() != 0:
@@ -72,7 +74,7 @@ def _serve(options: "Options", flags: dict[str, Any]) -> int:
 
         # one thread runs nearly everything; hand-overs to pool threads should not wait for Python's 5 ms
         sys.setswitchinterval(_SWITCH_INTERVAL)
-        return int(uvloop.run(_main(options, flags)))
+        return int(uvloop.run(_main(options, flags, manager)))
     finally:
         pidfile.remove(pid_path)
         for lock in locks:
@@ -91,7 +93,7 @@ def _prepare_process() -> None:
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
 
 
-async def _main(options: "Options", flags: dict[str, Any]) -> int:
+async def _main(options: "Options", flags: dict[str, Any], manager: "Manager") -> int:
     import asyncio
     import importlib
 
@@ -116,7 +118,7 @@ async def _main(options: "Options", flags: dict[str, Any]) -> int:
     opened: list[listeners.Opened] = []
 
     async def listen() -> None:
-        opened.extend(listeners.open_all(options))
+        opened.extend(listeners.open_all(options, manager.sockets))
         for entry in opened:
             await server.listen(entry.sock, entry.tls)
 
@@ -137,12 +139,16 @@ async def _main(options: "Options", flags: dict[str, Any]) -> int:
         gc.enable()
         app.opened()
         logger.info("Daemon has completed initialization")
+        manager.tell(READY=1, STATUS="containers are served")
+        tasks.start(manager.keep_alive(), "watchdog")
         await stop.wait()
+        manager.tell(STOPPING=1, STATUS="stopping")
         logger.info("stopping: containers %s", "live on" if reloader.options.live_restore else "are stopped")
         server.stop_listening()
         await engine.shutdown(reloader.options)
     except ScowError as error:
         logger.error("cannot start: %s", error.message)
+        manager.tell(STATUS=f"cannot start: {error.message}".replace("\n", " "))
         status = 1
     except Exception:
         logger.exception("cannot start")

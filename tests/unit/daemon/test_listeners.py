@@ -111,15 +111,13 @@ def test_tls_files(tmp_path):
 
 
 def test_sockets_of_a_service_manager(monkeypatch, tmp_path):
-    monkeypatch.setenv("LISTEN_PID", "1")
-    monkeypatch.setenv("LISTEN_FDS", "1")
     with pytest.raises(Unavailable, match="no sockets found via socket activation"):
         listeners.open_all(Options(hosts=("fd://",)))
     tcp, unix = socket.create_server(("127.0.0.1", 0)), socket.socket(socket.AF_UNIX)
     unix.bind(str(tmp_path / "s"))
     try:
         for given, insecure, fine in ((unix, False, True), (tcp, False, False), (tcp, True, True)):
-            monkeypatch.setattr(listeners, "_inherited", lambda given=given: [given.dup()])
+            monkeypatch.setattr(listeners, "_inherited", lambda _count, given=given: [given.dup()])
             if fine:
                 opened = listeners.open_all(Options(hosts=("fd://",), insecure_tcp=insecure))
                 close(opened)
