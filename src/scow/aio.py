@@ -4,9 +4,11 @@ Nothing else in the daemon starts tasks or threads.
 """
 
 import asyncio
+import contextlib
 import contextvars
 import functools
 import inspect
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -44,6 +46,29 @@ async def behind(fn: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwarg
         return await fn(*args, **kwargs)
     finally:
         _is_behind.reset(token)
+
+
+async def in_thread(fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run `fn` in a thread of its own: for calls that may hang for minutes (a mount whose server is away) and must not fill the pool."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def settle(result: T | None, error: BaseException | None) -> None:
+        if not future.done():
+            future.set_exception(error) if error is not None else future.set_result(result)  # type: ignore[arg-type]
+
+    def run() -> None:
+        result: T | None = None
+        failed: BaseException | None = None
+        try:
+            result = fn(*args, **kwargs)
+        except BaseException as error:
+            failed = error
+        with contextlib.suppress(RuntimeError):  # the loop has gone meanwhile
+            loop.call_soon_threadsafe(settle, result, failed)
+
+    threading.Thread(target=run, name=f"scow-{getattr(fn, '__name__', 'call')}", daemon=True).start()
+    return await future
 
 
 async def readable(fd: int) -> None:

@@ -28,7 +28,8 @@ ALLOWED: dict[str, set[str]] = {
     "images": FOUNDATION | {"kernel", "aio", "events", "metadata", "archive", "content", "snapshots", "registry"},
     "runtime": FOUNDATION | {"kernel", "aio", "events", "keeper", "logdrivers"},
     "network": FOUNDATION | {"kernel", "aio", "events", "metadata"},
-    "volumes": FOUNDATION | {"kernel", "aio", "events", "metadata"},
+    "plugins": FOUNDATION | {"aio"},
+    "volumes": FOUNDATION | {"kernel", "aio", "events", "metadata", "archive", "plugins"},
     "containers": FOUNDATION | {"kernel", "aio", "events", "metadata", "archive", "images", "runtime", "network", "volumes", "logdrivers"},
     "build": FOUNDATION
     | {"kernel", "aio", "events", "metadata", "archive", "content", "snapshots", "registry", "images", "runtime", "network", "http"},

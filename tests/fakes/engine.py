@@ -12,6 +12,7 @@ from scow.errors import NotFound, ScowError
 from scow.events import EventBus
 from scow.metadata import Database, References
 from scow.network.endpoint import NetworkView, Sandbox
+from scow.plugins.registry import Plugins
 from scow.runtime.types import Exit, NoTask, Started, Task, TaskSpec
 from scow.volumes.service import VolumeService
 
@@ -80,7 +81,7 @@ class FakeImages:
     prepared: set[str] = field(default_factory=set)
     mounted: set[str] = field(default_factory=set)
 
-    def get(self, ref: str) -> FakeImage:
+    def get(self, ref: str, platform: str = "") -> FakeImage:
         if ref not in self.images:
             raise NotFound(f"No such image: {ref}:latest")
         return self.images[ref]
@@ -144,7 +145,7 @@ def make_parts(root: Path, **defaults: Any) -> Parts:
     parts: Any = {
         "store": Containers(db.table("containers"), bus, root / "containers", root / "bundles"),
         "images": images,
-        "volumes": VolumeService(root / "volumes", db, refs, bus),
+        "volumes": VolumeService(root / "volumes", db, refs, bus, Plugins(root / "plugins", ())),
         "network": FakeNetwork(),
         "tasks": FakeTasks(),
         "refs": refs,

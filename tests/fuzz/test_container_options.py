@@ -1,5 +1,6 @@
 """Strings in container requests: whatever comes, an answer or InvalidArgument, soon."""
 
+import asyncio
 import json
 
 import pytest
@@ -88,7 +89,7 @@ def test_seccomp_profiles(document):
 
 
 class Volumes:
-    def ensure(self, name="", driver="", options=None, labels=None):
+    async def ensure(self, name="", driver="", options=None, labels=None):
         return Volume(name or "a" * 64, driver or "local", "/v")
 
 
@@ -103,7 +104,7 @@ def test_mounts(texts, source, target, subpath, kind):
     options = VolumeOptions(subpath=subpath) if kind == "volume" else None
     host = HostConfig(binds=texts[:2], tmpfs=dict.fromkeys(texts[2:], ""), mounts=[Mount(kind, source, target, volume_options=options)])
     try:
-        found = mounts.resolve(Volumes(), ContainerConfig(volumes={target: {}}), host, lambda name: [])
+        found = asyncio.run(mounts.resolve(Volumes(), ContainerConfig(volumes={target: {}}), host, lambda name: []))
     except InvalidArgument:
         return
     for point in found:

@@ -4,7 +4,6 @@ Order: check everything, then record, then make; a failure undoes what was made.
 crash half-way is seen at boot (`recover.py`).
 """
 
-import contextlib
 import platform as host_platform
 import time
 from collections.abc import Callable, Mapping
@@ -53,7 +52,7 @@ class Creator:
             raise InvalidArgument(
                 "Config cannot be empty in order to create a container" if request == CreateRequest() else "no image specified"
             )
-        image = parts.images.get(request.image)
+        image = parts.images.get(request.image, platform)
         check_platform(image, platform, request.image, parts.defaults.arch)
         own = merge.own_config(request)
         config = merge.with_image(own, image_config(image))
@@ -145,7 +144,7 @@ class Creator:
         undo.push(parts.images.remove_rootfs, container.id)
         made: list[str] = []
         undo.push(self._drop_volumes, container, made)
-        points = mounts.resolve(_Made(parts.volumes, made), config, container.host, self._mounts_of, self._use(container))
+        points = await mounts.resolve(_Made(parts.volumes, made), config, container.host, self._mounts_of, self._use(container))
         container.mounts = tuple(self._pinned(container, point) for point in points)
         await self._copy_up(container)
         container.hold = ""
@@ -203,17 +202,12 @@ class _Made:
         self._volumes = volumes
         self._made = made
 
-    def ensure(
+    async def ensure(
         self, name: str = "", driver: str = "", options: Mapping[str, str] | None = None, labels: Mapping[str, str] | None = None
     ) -> "Volume":
         """`VolumeService.ensure`."""
-        known = False
-        if name:
-            with contextlib.suppress(NotFound):
-                self._volumes.get(name)
-                known = True
-        volume = self._volumes.ensure(name, driver, options, labels)
-        if not known:
+        volume = await self._volumes.ensure(name, driver, options, labels)
+        if volume.new:
             self._made.append(volume.name)
         return volume
 

@@ -171,7 +171,9 @@ class Starter:
     async def _mount_volumes(self, container: Container) -> list[SpecMount]:
         scratch = container.dir / "mounts"
         images = self.parts.images
-        return await mounts.activate(self.parts.volumes, container.id, container.mounts, container.host, scratch, images.mount_image)
+        ready = await mounts.activate(self.parts.volumes, container.id, container.mounts, container.host, scratch, images.mount_image)
+        container.mounts = mounts.placed(container.mounts, self.parts.volumes)
+        return ready
 
     async def release_volumes(self, container: Container) -> None:
         """Unmount what the container's mounts hold; nothing mounted is fine."""

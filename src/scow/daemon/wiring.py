@@ -199,6 +199,7 @@ async def build(options: Options, app: App, reloader: Reloader, lifecycle: Lifec
     from scow.kernel import cgroups
     from scow.metadata import Database, References
     from scow.network.service import NetworkService
+    from scow.plugins.registry import Plugins
     from scow.runtime.task import TaskManager
     from scow.volumes.service import VolumeService
 
@@ -219,7 +220,10 @@ async def build(options: Options, app: App, reloader: Reloader, lifecycle: Lifec
     images = ImageService(paths.data, db, refs, bus, Workers())
     images.registries(registry_settings(options))
     await lifecycle.start(Step("images", stop=images.close))
-    volumes = VolumeService(paths.data / "volumes", db, refs, bus)
+    plugins = Plugins()
+    await lifecycle.start(Step("plugins", stop=plugins.close))
+    volumes = VolumeService(paths.data / "volumes", db, refs, bus, plugins)
+    await lifecycle.start(Step("volumes", stop=volumes.close))
     network = NetworkService(db, bus, paths.run / "netns", network_options(options))
     await lifecycle.start(Step("network", stop=network.close))
     tasks = TaskManager(paths.run, known, options.default_runtime)
@@ -272,6 +276,7 @@ def _routes(
     from scow.containers.view import View
     from scow.kernel import cgroups
     from scow.system.df import Usage
+    from scow.volumes.travel import VolumeTravel
 
     paths, router = options.paths, app.router
     bundles = paths.run / "bundles"
@@ -310,7 +315,7 @@ def _routes(
     )
     execution.register(router, service, execs)
     images.register(router, parts.images, running)
-    volumes.register(router, parts.volumes)
+    volumes.register(router, parts.volumes, VolumeTravel(parts.volumes, parts.images.workers))
     networks.register(router, parts.network, service)
 
 

@@ -16,21 +16,18 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from scow import aio
-from scow.errors import Internal, InvalidArgument, NotFound, Unsupported
+from scow.errors import InvalidArgument, NotFound, Unsupported
 from scow.kernel import inroot
 from scow.kernel import mounts as kernel
 from scow.model.container import ContainerConfig, HostConfig, Mount
 from scow.model.oci import SpecMount
 from scow.opts import binds, tmpfs
+from scow.volumes.driver import MountFailed
 from scow.volumes.service import Volume, VolumeService
 
-__all__ = ["MountFailed", "MountPoint", "activate", "deactivate", "engine_file", "resolve", "tmpfs_mounts", "view"]
+__all__ = ["MountFailed", "MountPoint", "activate", "deactivate", "engine_file", "placed", "resolve", "tmpfs_mounts", "view"]
 
 _MAX_MOUNTS = 1000
-
-
-class MountFailed(Internal):
-    """A mount could not be made ready at start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +49,17 @@ class MountPoint:
 
 
 class _Volumes(Protocol):
-    def ensure(
+    async def ensure(
         self, name: str = "", driver: str = "", options: Mapping[str, str] | None = None, labels: Mapping[str, str] | None = None
     ) -> Volume: ...
+
+
+def placed(points: Iterable[MountPoint], volumes: VolumeService) -> tuple[MountPoint, ...]:
+    """The mount points with the places where plugins have mounted their volumes."""
+    return tuple(
+        replace(point, source=volumes.get(point.name).mountpoint) if point.type == "volume" and point.driver != "local" else point
+        for point in points
+    )
 
 
 def view(mount: MountPoint) -> dict[str, Any]:
@@ -71,7 +76,7 @@ def view(mount: MountPoint) -> dict[str, Any]:
 # ------------------------------------------------------------------ at create
 
 
-def resolve(
+async def resolve(
     volumes: _Volumes,
     config: ContainerConfig,
     host: HostConfig,
@@ -118,22 +123,22 @@ def resolve(
         if clean not in taken and clean not in points and clean not in anonymous:
             anonymous.append(clean)
     for destination, (point, spec) in wanted.items():
-        points[destination] = _with_volume(point, spec, volumes, use)
+        points[destination] = await _with_volume(point, spec, volumes, use)
     for destination in anonymous:
         point = MountPoint("volume", destination=destination, driver=host.volume_driver, copy=True)
-        points[destination] = _with_volume(point, None, volumes, use)
+        points[destination] = await _with_volume(point, None, volumes, use)
     for point in points.values():
         if point.type == "volume":
             use(point.name)
     return [points[key] for key in sorted(points)]
 
 
-def _with_volume(point: MountPoint, asked: Mount | None, volumes: _Volumes, use: Callable[[str], None]) -> MountPoint:
+async def _with_volume(point: MountPoint, asked: Mount | None, volumes: _Volumes, use: Callable[[str], None]) -> MountPoint:
     if point.type != "volume":
         return point
     given = asked.volume_options if asked else None
     driver = given.driver_config if given else None
-    volume = volumes.ensure(point.name, point.driver, dict(driver.options) if driver else None, dict(given.labels) if given else None)
+    volume = await volumes.ensure(point.name, point.driver, dict(driver.options) if driver else None, dict(given.labels) if given else None)
     use(volume.name)
     return replace(point, name=volume.name, source=volume.mountpoint, driver=volume.driver)
 

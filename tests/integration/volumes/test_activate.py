@@ -9,8 +9,9 @@ from scow.events import EventBus
 from scow.kernel import mounts as kernel
 from scow.metadata import Database, References
 from scow.model.container import HostConfig
+from scow.plugins.registry import Plugins
 from scow.volumes import mounts
-from scow.volumes.local import MountFailed
+from scow.volumes.driver import MountFailed
 from scow.volumes.mounts import MountPoint
 from scow.volumes.service import VolumeService
 from tests.support.images import needs_root
@@ -21,7 +22,7 @@ pytestmark = needs_root
 @pytest.fixture
 def service(tmp_path):
     db = Database(tmp_path / "meta.db")
-    yield VolumeService(tmp_path / "volumes", db, References(db), EventBus())
+    yield VolumeService(tmp_path / "volumes", db, References(db), EventBus(), Plugins(tmp_path / "plugins", ()))
     db.close()
     for target in kernel.below(tmp_path):
         kernel.unmount_any(target)
@@ -33,7 +34,7 @@ def point(volume, destination="/v", **more):
 
 def test_a_tmpfs_volume_is_mounted_from_first_to_last_use(service, tmp_path):
     async def go():
-        volume = service.ensure("fast", options={"type": "tmpfs", "device": "tmpfs", "o": "size=1m,mode=0700,uid=1000"})
+        volume = await service.ensure("fast", options={"type": "tmpfs", "device": "tmpfs", "o": "size=1m,mode=0700,uid=1000"})
         for user in ("a", "b"):
             await mounts.activate(service, user, [point(volume)], HostConfig(), tmp_path / user)
         assert kernel.below(volume.mountpoint) == [volume.mountpoint]
@@ -53,7 +54,7 @@ def test_removing_a_bind_volume_leaves_the_folder_of_the_host(service, tmp_path)
     (folder / "f").write_text("mine")
 
     async def go():
-        volume = service.ensure("bound", options={"type": "none", "device": str(folder), "o": "bind"})
+        volume = await service.ensure("bound", options={"type": "none", "device": str(folder), "o": "bind"})
         path = await service.mount("bound", "c")
         assert (path / "f").read_text() == "mine"
         # A restarted engine that knows of no user: the mount is still there when the volume goes.
@@ -67,8 +68,8 @@ def test_removing_a_bind_volume_leaves_the_folder_of_the_host(service, tmp_path)
 
 def test_what_cannot_be_mounted_says_why_and_leaves_nothing(service, tmp_path):
     async def go():
-        good = service.ensure("good")
-        bad = service.ensure("bad", options={"type": "nosuchfs", "device": "thing"})
+        good = await service.ensure("good")
+        bad = await service.ensure("bad", options={"type": "nosuchfs", "device": "thing"})
         with pytest.raises(MountFailed, match=r"bad.*no such device"):
             await mounts.activate(service, "c", [point(good), point(bad, "/w")], HostConfig(), tmp_path / "scratch")
         await service.remove("good")
@@ -83,7 +84,7 @@ def test_a_sub_path_stays_what_it_was_and_never_leads_out(service, tmp_path):
     scratch = tmp_path / "scratch"
 
     async def go():
-        volume = service.ensure("data")
+        volume = await service.ensure("data")
         inside = os.path.join(volume.mountpoint, "sub")
         os.mkdir(inside)
         open(inside + "/right", "w").close()
@@ -95,7 +96,7 @@ def test_a_sub_path_stays_what_it_was_and_never_leads_out(service, tmp_path):
         assert os.listdir(source) == ["right"]
         await mounts.deactivate(service, "c", wanted, scratch)
         assert os.listdir(scratch) == []
-        with pytest.raises(mounts.MountFailed, match="sub"):
+        with pytest.raises(MountFailed, match="sub"):
             await mounts.activate(service, "c", wanted, HostConfig(), scratch)
         await service.remove("data")
 

@@ -16,19 +16,21 @@ class Volumes:
     def __init__(self):
         self.made = []
 
-    def ensure(self, name="", driver="", options=None, labels=None):
+    async def ensure(self, name="", driver="", options=None, labels=None):
         name = name or "a" * 64
         self.made.append((name, driver, options, labels))
         return Volume(name, driver or "local", f"/vol/{name}/_data")
 
 
 def resolve(host=None, config=None, others=None, volumes=None, used=None):
-    found = mounts.resolve(
-        volumes or Volumes(),
-        config or ContainerConfig(),
-        host or HostConfig(),
-        lambda name: (others or {})[name],
-        (used if used is not None else []).append,
+    found = asyncio.run(
+        mounts.resolve(
+            volumes or Volumes(),
+            config or ContainerConfig(),
+            host or HostConfig(),
+            lambda name: (others or {})[name],
+            (used if used is not None else []).append,
+        )
     )
     return {point.destination: point for point in found}
 
