@@ -1,0 +1,203 @@
+"""The sessions of clients: connections on which the daemon is the caller (files, secrets, ssh agent, credentials). In memory only.
+
+`POST /session` and `Control.Session` register; builds ask by id. A build may name a session that has not arrived yet: asking waits.
+"""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import AsyncIterator
+from typing import Any
+
+from scow import log
+from scow.build.session import messages, rpc
+from scow.build.session.http2 import ConnectionLost
+from scow.errors import Conflict, InvalidArgument, NotFound
+
+logger = log.get(__name__)
+
+ARRIVAL_SECONDS = 15.0
+_ANSWER_SECONDS = 60.0
+_MAX_SESSIONS = 2000
+_MAX_METHODS = 1000
+_MAX_ID = 256
+MAX_SECRET = 500 << 10
+"""BuildKit's limit of a secret."""
+
+
+class Session:
+    """One client's services. `methods` are the gRPC paths it said it serves."""
+
+    def __init__(self, id: str, name: str, shared_key: str, methods: frozenset[str], channel: rpc.Channel) -> None:
+        self.id, self.name, self.shared_key, self.methods, self.channel = id, name, shared_key, methods, channel
+
+    def supports(self, path: str) -> bool:
+        """Whether the client serves a method; names are compared without case, as Go clients do it."""
+        return path.lower() in self.methods
+
+    def begin(self, path: str, metadata: dict[str, str | list[str]] | None = None) -> rpc.Call:
+        """Start a call of the client's method."""
+        if not self.supports(path):
+            raise NotFound(f"the client does not offer {path.strip('/').rsplit('.', 1)[-1]}")
+        return self.channel.begin(path, metadata)
+
+    async def secret(self, id: str) -> bytes | None:
+        """A secret of the client; None when it has none of that name."""
+        path = "/moby.buildkit.secrets.v1.Secrets/GetSecret"
+        if not self.supports(path):
+            return None
+        try:
+            reply = await self.channel.unary(
+                path, messages.SECRETS.GetSecretRequest(ID=id), messages.SECRETS.GetSecretResponse, _ANSWER_SECONDS
+            )
+        except rpc.RpcError as error:
+            if error.code in (rpc.NOT_FOUND, rpc.UNIMPLEMENTED) or "not found" in error.message:
+                return None
+            raise
+        data: bytes = reply.data
+        if len(data) > MAX_SECRET:
+            raise InvalidArgument(f"secret {id!r} is bigger than {MAX_SECRET} bytes")
+        return data
+
+    async def has_agent(self, id: str) -> bool:
+        """Whether the client forwards an ssh agent of that name ("" = default)."""
+        path = "/moby.sshforward.v1.SSH/CheckAgent"
+        if not self.supports(path):
+            return False
+        try:
+            await self.channel.unary(
+                path, messages.SSH.CheckAgentRequest(ID=id or "default"), messages.SSH.CheckAgentResponse, _ANSWER_SECONDS
+            )
+        except rpc.RpcError:
+            return False
+        return True
+
+    async def forward_agent(self, id: str, sock: socket.socket) -> None:
+        """Join a connection that a step made to its agent socket with the client's agent, until either ends. `sock` is closed."""
+        loop = asyncio.get_running_loop()
+        call: rpc.Call | None = None
+        try:
+            call = self.begin("/moby.sshforward.v1.SSH/ForwardAgent", {"buildkit.ssh.id": id or "default"})
+
+            async def out(call: rpc.Call) -> None:
+                while data := await loop.sock_recv(sock, 32 << 10):
+                    await call.send(messages.SSH.BytesMessage(data=data))
+                await call.finish()
+
+            async def back(call: rpc.Call) -> None:
+                while (message := await call.read()) is not None:
+                    await loop.sock_sendall(sock, messages.SSH.BytesMessage.FromString(message).data)
+                with contextlib.suppress(OSError):
+                    sock.shutdown(socket.SHUT_WR)
+
+            async with asyncio.TaskGroup() as group:
+                group.create_task(out(call))
+                group.create_task(back(call))
+        except* (OSError, rpc.RpcError, ConnectionLost, NotFound):
+            pass
+        finally:
+            if call is not None:
+                call.reset()
+            sock.close()
+
+    async def credentials(self, host: str) -> tuple[str, str]:
+        """User name and password of a registry ("", "" = nobody; an empty name with a password is an identity token)."""
+        path = "/moby.filesync.v1.Auth/Credentials"
+        if not self.supports(path):
+            return "", ""
+        try:
+            reply = await self.channel.unary(
+                path, messages.FILES.CredentialsRequest(Host=host), messages.FILES.CredentialsResponse, _ANSWER_SECONDS
+            )
+        except rpc.RpcError:
+            return "", ""
+        return reply.Username, reply.Secret
+
+    async def upload(self, url: str) -> AsyncIterator[bytes]:
+        """What the client uploads under a URL of `http://buildkit-session/` (a Dockerfile or a context from its standard input)."""
+        call = self.begin("/moby.upload.v1.Upload/Pull", {"urlpath": url})
+        try:
+            await call.finish()
+            while (message := await call.read()) is not None:
+                yield messages.UPLOAD.BytesMessage.FromString(message).data
+            call.check()
+        finally:
+            call.reset()
+
+
+class Sessions:
+    """All sessions of the daemon."""
+
+    def __init__(self) -> None:
+        self._sessions: dict[str, Session] = {}
+        self._arrivals: dict[str, list[asyncio.Future[None]]] = {}
+
+    async def get(self, id: str, wait: float = ARRIVAL_SECONDS) -> Session:
+        """The session `id`, which may arrive up to `wait` seconds later."""
+        id = id.rpartition(":")[2]  # a prefix tells vertices of several contexts apart
+        if not id:
+            raise NotFound("this build has no session: the client offers no files, secrets or credentials")
+        if (found := self._sessions.get(id)) is not None:
+            return found
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiting = self._arrivals.setdefault(id, [])
+        waiting.append(future)
+        try:
+            async with asyncio.timeout(wait):
+                await future
+        except TimeoutError:
+            raise NotFound(f"no active session for {id[:_MAX_ID]}: the client has not opened it, or has left") from None
+        finally:
+            waiting.remove(future)
+            if not waiting:
+                self._arrivals.pop(id, None)
+        return await self.get(id, 0.1)
+
+    def find(self, id: str) -> Session | None:
+        """The session `id` if it is there."""
+        return self._sessions.get(id)
+
+    async def serve(self, sock: socket.socket, early: bytes, headers: dict[str, Any]) -> None:
+        """Register the session of a connection and keep it until the client leaves. `headers`: lower-case names; the methods as a list."""
+        id, name, shared, methods = facts(headers)
+        if id in self._sessions:
+            sock.close()
+            raise Conflict(f"session {id} exists already")
+        if len(self._sessions) >= _MAX_SESSIONS:
+            sock.close()
+            raise Conflict("too many sessions: clients have to close some")
+        channel = rpc.Channel.on(sock, early)
+        session = Session(id, name, shared, methods, channel)
+        try:
+            await channel.open()
+            self._sessions[id] = session
+            for future in self._arrivals.get(id, []):
+                if not future.done():
+                    future.set_result(None)
+            await channel.closed.wait()
+        except ConnectionLost:
+            pass
+        finally:
+            if self._sessions.get(id) is session:
+                del self._sessions[id]
+            channel.close()
+
+    def close(self) -> None:
+        """End all sessions."""
+        for session in list(self._sessions.values()):
+            session.channel.close()
+
+
+def facts(headers: dict[str, Any]) -> tuple[str, str, str, frozenset[str]]:
+    """What a client says of its session: id, name, shared key, methods. `InvalidArgument` without an id."""
+
+    def one(name: str) -> str:
+        value = headers.get(f"x-docker-expose-session-{name}", "")
+        return str(value[0] if isinstance(value, list) and value else value or "")
+
+    id = one("uuid")
+    if not id or len(id) > _MAX_ID:
+        raise InvalidArgument("a session needs the header X-Docker-Expose-Session-Uuid")
+    methods = headers.get("x-docker-expose-session-grpc-method", [])
+    listed = [methods] if isinstance(methods, str) else list(methods)[:_MAX_METHODS]
+    return id, one("name"), one("sharedkey"), frozenset(str(method).lower() for method in listed)
