@@ -51,6 +51,7 @@ class Images(Protocol):
     """The part of ImageService used here. `get` raises NotFound."""
 
     def get(self, ref: str, /) -> Image: ...
+    def leads_to(self, ref: str, id: str) -> bool: ...
 
 
 class Store(Protocol):
@@ -101,7 +102,7 @@ class Listing:
         if found is None:
             found = container.image_id
             try:
-                if container.image_ref and self._images.get(container.image_ref).id == container.image_id:
+                if container.image_ref and self._images.leads_to(container.image_ref, container.image_id):
                     found = container.image_ref
             except (NotFound, InvalidArgument):
                 pass

@@ -101,8 +101,10 @@ class ContentStore:
         file.chmod(0o644)
         file.rename(self.path(digest))
 
-    def put(self, data: bytes) -> str:
-        """Store bytes, durable when this returns; their digest. Raises Internal when the disk is full."""
+    def put(self, data: bytes, durable: bool = True) -> str:
+        """Store bytes; their digest. Raises Internal when the disk is full.
+
+        `durable`: they survive a crash of the host when this returns."""
         digest = digest_of(data)
         if self.has(digest):
             return digest
@@ -110,8 +112,9 @@ class ContentStore:
         try:
             with file.open("xb") as out:
                 out.write(data)
-                out.flush()
-                os.fsync(out.fileno())
+                if durable:
+                    out.flush()
+                    os.fsync(out.fileno())
             self.commit(file, digest)
         except OSError as error:
             with contextlib.suppress(OSError):

@@ -1,15 +1,22 @@
-"""Removing images: Docker's rules about names, containers and children. A row goes first, then blobs and trees."""
+"""Removing images: Docker's rules about names, containers and children. A row goes first, then blobs and trees.
+
+With the last name of an index go the images of its other platforms, unless a container or a name of their own keeps them.
+"""
 
 from collections.abc import Callable, Sequence
 
 from scow import ids, log, units
 from scow.content import ContentStore
-from scow.errors import Conflict, InvalidArgument
+from scow.errors import Conflict, InvalidArgument, NotFound
 from scow.filters import Filters
 from scow.images.layers import Layers
+from scow.images.manifest import fits
+from scow.images.platforms import Platform
 from scow.images.store import Image, ImageStore
+from scow.images.targets import Targets
 from scow.metadata import References
 from scow.reference import Reference
+from scow.registry.media import Descriptor
 
 logger = log.get(__name__)
 
@@ -20,16 +27,88 @@ class Remover:
     """Removes and prunes."""
 
     def __init__(
-        self, store: ImageStore, content: ContentStore, layers: Layers, refs: References, publish: Callable[[str, str, str], None]
+        self,
+        store: ImageStore,
+        content: ContentStore,
+        layers: Layers,
+        targets: Targets,
+        refs: References,
+        publish: Callable[[str, str, str], None],
     ) -> None:
         self._store = store
         self._content = content
         self._layers = layers
+        self._targets = targets
         self._refs = refs
         self._publish = publish
 
+    def needed(self) -> set[str]:
+        """The blobs of every image and every layer."""
+        return {image.id for image in self._store.all()} | self._layers.blobs() | self._store.rows()
+
     async def remove(self, ref: str, force: bool, noprune: bool, running: set[str]) -> Deleted:
         """Untag `ref`, or delete its image when no name is left. Raises NotFound, Conflict."""
+        before = dict(self._store.targets())
+        siblings = self._siblings(self._store.find(ref))
+        try:
+            done = await self._remove(ref, force, noprune, running, siblings)
+            for sibling in siblings:
+                await self._drop_sibling(sibling, done)
+        finally:
+            self._release(before)
+        return done
+
+    def _siblings(self, image: Image) -> list[Image]:
+        """The nameless images of other platforms that share an index with an image."""
+        found: dict[str, Image] = {}
+        for name in self._store.names(image.id):
+            for variant in self._targets.variants(self._store.target(name)):
+                other = variant.image
+                if other is not None and other.id != image.id and not self._store.names(other.id):
+                    found[other.id] = other
+        return list(found.values())
+
+    async def _drop_sibling(self, image: Image, done: Deleted) -> int:
+        if self._store.by_id(image.id) is None or image.id in self._targets.belonging() or self._store.names(image.id):
+            return 0
+        return await self._delete(image, True, done)
+
+    def _release(self, before: dict[str, Descriptor]) -> None:
+        now = self._store.targets()
+        gone = {target.digest: target for name, target in before.items() if now.get(name) != target}
+        if gone:
+            self._targets.release(gone.values(), self.needed())
+
+    async def remove_platforms(
+        self, ref: str, target: Descriptor | None, platforms: list[Platform], force: bool, noprune: bool, running: set[str]
+    ) -> Deleted:
+        """Remove the images of some platforms of `ref`; a name goes on to another platform, with the last one it goes.
+
+        Raises NotFound, Conflict."""
+        image = self._store.find(ref)
+        here = {one.image.id: one.image for one in self._targets.variants(target) if one.image is not None} or {image.id: image}
+        chosen: list[Image] = []
+        for want in platforms:
+            fitting = [one for one in here.values() if fits(Platform(one.os, one.architecture, one.variant), want) == 100]
+            if not fitting:
+                raise NotFound(f"image with reference {ref} was found but does not match the specified platform: wanted {want}")
+            chosen += [one for one in fitting if one not in chosen]
+        left = [one for one in here.values() if one not in chosen]
+        if not left:
+            return await self.remove(ref, force, noprune, running)
+        done: Deleted = []
+        for one in chosen:
+            users = sorted(self._refs.users("image", one.id))
+            self._check(one, ids.short(one.id), users, [user for user in users if user in running], force)
+        for one in chosen:
+            for name in self._store.names(one.id):
+                if (came_as := self._store.target(name)) is not None and self._targets.several(came_as):
+                    self._store.name(left[0].id, name, 0, came_as)
+            if not self._store.names(one.id):
+                await self._delete(one, True, done, sorted(self._refs.users("image", one.id)) if force else ())
+        return done
+
+    async def _remove(self, ref: str, force: bool, noprune: bool, running: set[str], siblings: list[Image]) -> Deleted:
         image = self._store.find(ref)
         done: Deleted = []
         users = sorted(self._refs.users("image", image.id))
@@ -42,6 +121,7 @@ class Remover:
                     f"conflict: unable to delete {ids.short(image.id)} (must be forced) - image is referenced in multiple repositories"
                 )
             self._check(image, ids.short(image.id), users, live, force)
+            self._check_siblings(siblings, running, force)
             for name in names:
                 self._untag(image.id, name, done)
         else:
@@ -63,6 +143,7 @@ class Remover:
                     f'conflict: unable to remove repository reference "{ref}" (must force)'
                     f" - container {user} is using its referenced image {ids.short(image.id)}"
                 )
+            self._check_siblings(siblings, running, force)
             self._untag(image.id, target, done)
             for name in others:
                 self._untag(image.id, name, done)
@@ -76,6 +157,11 @@ class Remover:
         return image.id.removeprefix("sha256:").startswith(ref.removeprefix("sha256:")) and not any(
             tag == ref or tag.rpartition(":")[0] == ref for tag in image.tags
         )
+
+    def _check_siblings(self, siblings: list[Image], running: set[str], force: bool) -> None:
+        for image in siblings if not force else ():
+            users = sorted(self._refs.users("image", image.id))
+            self._check(image, ids.short(image.id), users, [user for user in users if user in running], force)
 
     def _check(self, image: Image, shown: str, users: list[str], live: list[str], force: bool) -> None:
         if live:
@@ -130,10 +216,16 @@ class Remover:
         done: Deleted = []
         freed = 0
         used = self._refs.used("image")
+        before = dict(self._store.targets())
+        belonging = self._targets.belonging()
         for image in sorted(self._store.all(), key=lambda image: -image.created_ns):
             if self._store.by_id(image.id) is None or image.id in used or self._store.children(image.id):
                 continue
-            if dangling and (image.tags or image.digests):
+            named = bool(image.tags or image.digests)
+            if (dangling and named) or (not named and image.id in belonging):
+                continue
+            siblings = self._siblings(image)
+            if any(one.id in used for one in siblings):
                 continue
             if until and not image.created_ns < until[0]:
                 continue
@@ -144,6 +236,9 @@ class Remover:
             for name in self._store.names(image.id):
                 self._untag(image.id, name, done)
             freed += await self._delete(image, False, done)
+            for sibling in siblings:
+                freed += await self._drop_sibling(sibling, done)
+        self._release(before)
         return done, freed
 
     async def sweep(self) -> None:
@@ -152,7 +247,7 @@ class Remover:
             return  # a config is damaged: which layers it names is not known
         kept = {name for image in self._store.all() for name in image.layers}
         removed = await self._layers.sweep(kept)
-        needed = {image.id for image in self._store.all()} | self._layers.blobs() | self._store.rows()
+        needed = self.needed() | self._targets.blobs(self._store.targets().values())
         for digest in self._content.digests():
             if digest not in needed:
                 self._content.delete(digest)

@@ -1,4 +1,4 @@
-"""`load`: a docker-archive (Docker 1.10 or newer) or an OCI layout.
+"""`load`: a docker-archive (Docker 1.10 or newer) or an OCI layout, indexes of several platforms and attestations included.
 
 The archive is split into files in an ingest directory, everything is checked before anything is recorded, layers are verified while they
 are unpacked, and an image is recorded once all of it is in place: a bad archive leaves nothing.
@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 from scow.content import Ingest
 from scow.content.store import check, digest_of
 from scow.errors import InvalidArgument
-from scow.images.platforms import Platform, host_platform, parse_platform
+from scow.images.manifest import blobs, fits
+from scow.images.platforms import Platform, host_platform, normal, parse_platform
 from scow.images.store import chain_ids, parse_spec
 from scow.reference import Reference
+from scow.registry.media import OCI_INDEX, OCI_MANIFEST, Descriptor
 
 if TYPE_CHECKING:
     from scow.images.service import ImageService
@@ -72,7 +74,30 @@ class _Wanted:
     config: bytes
     spec: dict[str, Any]
     layers: list[tuple[Path, int, str]]
-    names: list[Reference] = field(default_factory=list)
+
+    @property
+    def id(self) -> str:
+        """Its id."""
+        return digest_of(self.config)
+
+
+@dataclass(slots=True)
+class _Top:
+    """What some names lead to: images (ids), and the manifest or index over them where that is to be kept."""
+
+    names: list[Reference]
+    images: list[str] = field(default_factory=list)
+    target: Descriptor | None = None
+
+
+@dataclass(slots=True)
+class _Contents:
+    """What an archive holds: images by id, names, manifests and indexes to keep, and what attestations hold (digest → file)."""
+
+    images: dict[str, _Wanted] = field(default_factory=dict)
+    tops: list[_Top] = field(default_factory=list)
+    papers: dict[str, bytes] = field(default_factory=dict)
+    statements: dict[str, Path] = field(default_factory=dict)
 
 
 async def run(service: "ImageService", source: AsyncIterable[bytes], quiet: bool, platforms: list[str]) -> AsyncIterator[dict[str, Any]]:
@@ -80,33 +105,54 @@ async def run(service: "ImageService", source: AsyncIterable[bytes], quiet: bool
     wanted_platforms = [parse_platform(text) for text in platforms]
     with service.content.ingest() as ingest:
         archive = await _split(service, source, ingest)
-        wanted = _docker(archive)
-        if wanted is None:
-            wanted = _oci(archive, wanted_platforms)
-        if wanted is None:
+        found = _oci(archive) if _is_layout(archive) else _docker(archive) or _oci(archive)
+        if found is None:
             raise InvalidArgument("invalid archive: it holds no image (neither manifest.json nor index.json)")
         if wanted_platforms:
-            wanted = [image for image in wanted if any(_is(image.spec, platform) for platform in wanted_platforms)]
-            if not wanted:
+            found.images = {id: one for id, one in found.images.items() if any(_is(one.spec, want) for want in wanted_platforms)}
+            if not found.images:
                 raise InvalidArgument(f"the archive holds no image for platform {', '.join(map(str, wanted_platforms))}")
+        wanted = list(found.images.values())
         chains = list(dict.fromkeys(name for image in wanted for name in chain_ids(_diff_ids(image.spec))))
         with service.layers.lease(chains):
             try:
                 for image in wanted:
                     async for line in _unpack(service, image, quiet):
                         yield line
+                _papers(service, found)
             except BaseException:
                 await asyncio.shield(_forget(service, chains))
                 raise
             now = time.time_ns()
             for image in wanted:
-                id = service.recorded(image.config, image.spec, now)
-                for name in image.names:
-                    service.name(id, name, 0)  # as in Docker, a load counts as no tagging
+                service.recorded(image.config, image.spec, now)
+            for top in found.tops:
+                ids = [id for id in top.images if id in found.images]
+                best = _best(found, ids)
+                for name in top.names if best else ():
+                    service.name(best, name, 0, top.target)  # as in Docker, a load counts as no tagging
                     yield {"stream": f"Loaded image: {name.familiar()}\n"}
-                if not image.names:
+                for id in ids if not top.names else ():
                     yield {"stream": f"Loaded image ID: {id}\n"}
-                service.loaded(id, image.names[0].familiar() if image.names else "")
+                for id in ids:
+                    service.loaded(id, top.names[0].familiar() if top.names else "")
+
+
+def _best(found: _Contents, ids: list[str]) -> str:
+    """The image that a name shall lead to: this machine's, else the first; "" when there is none."""
+    here = host_platform()
+    return max(ids, key=lambda id: (fits(_platform(found.images[id].spec), here), -ids.index(id)), default="")
+
+
+def _papers(service: "ImageService", found: _Contents) -> None:
+    """Keep the manifests of what has a name, and what attestations hold."""
+    if not any(top.names and top.target for top in found.tops):
+        return
+    for digest, file in found.statements.items():
+        if not service.content.has(digest) and file.exists():
+            service.content.commit(file, digest)
+    for data in found.papers.values():
+        service.content.put(data, durable=False)
 
 
 async def _forget(service: "ImageService", chains: list[str]) -> None:
@@ -140,9 +186,14 @@ def _diff_ids(spec: dict[str, Any]) -> list[str]:
     return (spec.get("rootfs") or {}).get("diff_ids") or []
 
 
+def _platform(spec: dict[str, Any]) -> Platform:
+    return Platform(spec.get("os") or "linux", spec.get("architecture") or "", spec.get("variant") or "")
+
+
 def _is(spec: dict[str, Any], platform: Platform) -> bool:
-    same = spec.get("architecture") == platform.architecture and (spec.get("os") or "linux") == platform.os
-    return same and (not platform.variant or platform.variant == (spec.get("variant") or ""))
+    have = normal(_platform(spec))
+    same = (have.os, have.architecture) == (platform.os, platform.architecture)
+    return same and (not platform.variant or normal(platform).variant == have.variant)
 
 
 def _strings(value: Any, what: str) -> list[str]:
@@ -160,7 +211,7 @@ def _clean(name: str) -> str:
     return "/".join(parts)
 
 
-def _make(archive: _Archive, config: bytes, layers: list[str], names: list[Reference]) -> _Wanted:
+def _make(archive: _Archive, config: bytes, layers: list[str]) -> _Wanted:
     spec = parse_spec(config)
     diff_ids = _diff_ids(spec)
     if len(layers) != len(diff_ids):
@@ -171,10 +222,10 @@ def _make(archive: _Archive, config: bytes, layers: list[str], names: list[Refer
         if file is None:
             raise InvalidArgument(f"invalid archive: layer {layer[:200]!r} is missing")
         found.append(file)
-    return _Wanted(config, spec, found, names)
+    return _Wanted(config, spec, found)
 
 
-def _docker(archive: _Archive) -> list[_Wanted] | None:
+def _docker(archive: _Archive) -> _Contents | None:
     manifest = archive.json("manifest.json")
     if manifest is None:
         if archive.find("repositories") and not archive.find("index.json"):
@@ -182,7 +233,7 @@ def _docker(archive: _Archive) -> list[_Wanted] | None:
         return None
     if not isinstance(manifest, list) or len(manifest) > _IMAGES_MAX or not all(isinstance(item, dict) for item in manifest):
         raise InvalidArgument("invalid archive: manifest.json is no list of images")
-    wanted: list[_Wanted] = []
+    contents = _Contents()
     for item in manifest:
         if not isinstance(item.get("Config"), str):
             raise InvalidArgument("invalid archive: manifest.json names no config")
@@ -191,8 +242,10 @@ def _docker(archive: _Archive) -> list[_Wanted] | None:
             raise InvalidArgument(f"invalid archive: config {item['Config'][:200]!r} is missing")
         names = [Reference.parse(tag).tagged() for tag in _strings(item.get("RepoTags"), "RepoTags")]
         layers = [_clean(layer) for layer in _strings(item.get("Layers"), "Layers")]
-        wanted.append(_make(archive, config, layers, names))
-    return wanted
+        image = _make(archive, config, layers)
+        contents.images[image.id] = image
+        contents.tops.append(_Top(names, [image.id]))
+    return contents
 
 
 def _blob(archive: _Archive, descriptor: Any) -> tuple[str, bytes]:
@@ -218,15 +271,43 @@ def _document(data: bytes) -> dict[str, Any]:
     return found
 
 
-def _oci(archive: _Archive, platforms: list[Platform]) -> list[_Wanted] | None:
+def _is_layout(archive: _Archive) -> bool:
+    """Whether index.json says more than manifest.json: it lists indexes, or manifests over compressed layers, whose digests are to stay."""
+    if archive.find("manifest.json") is None or archive.find("index.json") is None:
+        return False
+    try:
+        rows = archive.json("index.json")["manifests"]
+        documents = [_document(_blob(archive, row)[1]) for row in rows[:_IMAGES_MAX]]
+        return any("manifests" in one or _compressed(one) for one in documents) and any(_names(row, []) for row in rows)
+    except (InvalidArgument, KeyError, TypeError, AttributeError):
+        return False
+
+
+def _compressed(document: dict[str, Any]) -> bool:
+    """Whether a manifest has layers, all of them compressed."""
+    layers = document.get("layers")
+    kinds = [str(layer.get("mediaType") or "") if isinstance(layer, dict) else "" for layer in layers] if isinstance(layers, list) else []
+    return bool(kinds) and all(kind.endswith(("gzip", "zstd")) for kind in kinds)
+
+
+def _oci(archive: _Archive) -> _Contents | None:
     index = archive.json("index.json")
     if index is None:
         return None
-    by_id: dict[str, _Wanted] = {}
-    _index(archive, index, [], platforms, by_id, 0)
-    if not by_id:
-        raise InvalidArgument("invalid archive: it holds no image for this platform")
-    return list(by_id.values())
+    contents = _Contents()
+    for row in _rows(index, 0):
+        top = _Top(_names(row, []))
+        document = _row(archive, row, top, contents, 0)
+        if document is None or not top.images:
+            continue
+        if "manifests" in document or _compressed(document):
+            data = contents.papers[check(row.get("digest") or "")]
+            kind = str(document.get("mediaType") or row.get("mediaType") or (OCI_INDEX if "manifests" in document else OCI_MANIFEST))
+            top.target = Descriptor(digest_of(data), len(data), kind)
+        contents.tops.append(top)
+    if not contents.images:
+        raise InvalidArgument("invalid archive: it holds no image")
+    return contents
 
 
 def _names(descriptor: dict[str, Any], inherited: list[Reference]) -> list[Reference]:
@@ -241,45 +322,55 @@ def _names(descriptor: dict[str, Any], inherited: list[Reference]) -> list[Refer
     return inherited
 
 
-def _index(archive: _Archive, index: Any, names: list[Reference], platforms: list[Platform], found: dict[str, _Wanted], depth: int) -> None:
+def _rows(index: Any, depth: int) -> list[dict[str, Any]]:
     rows = index.get("manifests") if isinstance(index, dict) else None
     if not isinstance(rows, list) or len(rows) > _IMAGES_MAX or depth > _DEPTH_MAX:
         raise InvalidArgument("invalid archive: index.json is no index of images")
-    several = depth > 0
-    for row in rows:
-        if not isinstance(row, dict):
-            raise InvalidArgument("invalid archive: a descriptor is no object")
-        kind = row.get("mediaType")
-        where = row.get("platform")
-        if several and isinstance(where, dict) and not platforms:
-            here = host_platform()
-            if (where.get("os"), where.get("architecture")) != (here.os, here.architecture):
-                continue
-        if several and isinstance(where, dict) and where.get("os") == "unknown":
-            continue
-        own = _names(row, names)
-        name, data = _blob(archive, row)
-        document = _document(data)
-        if "manifests" in document or (isinstance(kind, str) and ("index" in kind or "manifest.list" in kind)):
-            _index(archive, document, own, platforms, found, depth + 1)
-            continue
-        _, config = _blob(archive, document.get("config"))
-        layers = document.get("layers")
-        if not isinstance(layers, list):
-            raise InvalidArgument(f"invalid archive: {name} has no layers")
-        paths: list[str] = []
-        for layer in layers:
-            digest = check((layer.get("digest") if isinstance(layer, dict) else None) or "")
-            path = "blobs/" + digest.replace(":", "/")
-            file = archive.find(path)
-            if file is not None and file[2] != digest:
-                raise InvalidArgument(f"invalid archive: blob {digest} holds something else")
-            paths.append(path)
-        id = digest_of(config)
-        if id in found:
-            found[id].names += [one for one in own if one not in found[id].names]
-        else:
-            found[id] = _make(archive, config, paths, list(own))
+    if not all(isinstance(row, dict) for row in rows):
+        raise InvalidArgument("invalid archive: a descriptor is no object")
+    return rows
+
+
+def _row(archive: _Archive, row: dict[str, Any], top: _Top, contents: _Contents, depth: int) -> dict[str, Any] | None:
+    """Take up a row of an index and what is below it; its document, None for a row of a nested index that is not in the archive."""
+    if depth and archive.find("blobs/" + check(row.get("digest") or "").replace(":", "/")) is None:
+        return None
+    name, data = _blob(archive, row)
+    document = _document(data)
+    contents.papers[digest_of(data)] = data
+    if len(contents.papers) > _IMAGES_MAX * 2:
+        raise InvalidArgument("invalid archive: it holds too many manifests")
+    kind, where = row.get("mediaType"), row.get("platform")
+    if "manifests" in document or (isinstance(kind, str) and ("index" in kind or "manifest.list" in kind)):
+        for inner in _rows(document, depth + 1):
+            if not top.names:
+                top.names += _names(inner, [])
+            _row(archive, inner, top, contents, depth + 1)
+        return document
+    if depth and isinstance(where, dict) and where.get("os") == "unknown":
+        for blob in blobs(data):
+            file = archive.find("blobs/" + blob.digest.replace(":", "/"))
+            if file is not None and file[2] == blob.digest:
+                contents.statements[blob.digest] = file[0]
+        return document
+    _, config = _blob(archive, document.get("config"))
+    layers = document.get("layers")
+    if not isinstance(layers, list):
+        raise InvalidArgument(f"invalid archive: {name} has no layers")
+    paths: list[str] = []
+    for layer in layers:
+        digest = check((layer.get("digest") if isinstance(layer, dict) else None) or "")
+        path = "blobs/" + digest.replace(":", "/")
+        file = archive.find(path)
+        if file is not None and file[2] != digest:
+            raise InvalidArgument(f"invalid archive: blob {digest} holds something else")
+        paths.append(path)
+    id = digest_of(config)
+    if id not in contents.images:
+        contents.images[id] = _make(archive, config, paths)
+    if id not in top.images:
+        top.images.append(id)
+    return document
 
 
 async def _unpack(service: "ImageService", image: _Wanted, quiet: bool) -> AsyncIterator[dict[str, Any]]:

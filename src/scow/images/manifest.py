@@ -1,13 +1,13 @@
 """Manifests and indexes as registries give them, checked before anything in them is believed. Pure."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from scow.content.store import check
 from scow.errors import InvalidArgument, NotFound
-from scow.images.platforms import Platform, host_platform, normal_architecture
-from scow.registry.fetcher import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, SCHEMA_1, Descriptor, Manifest
+from scow.images.platforms import Platform, host_platform, normal, normal_architecture
+from scow.registry.media import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST, SCHEMA_1, Descriptor, Manifest
 
 DOCKER_CONFIG = "application/vnd.docker.container.image.v1+json"
 OCI_CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -20,6 +20,8 @@ _LAYERS = (
     OCI_LAYER,
     "application/vnd.oci.image.layer.nondistributable.v1.tar",
 )
+_KIND = "vnd.docker.reference.type"
+_ATTESTATION = "attestation-manifest"
 _SUFFIXES = ("", ".gzip", "+gzip", ".zstd", "+zstd")
 _LAYERS_MAX = 500
 _ROWS_MAX = 1000
@@ -28,21 +30,29 @@ _SIZE_MAX = 1 << 44
 
 @dataclass(frozen=True, slots=True)
 class ImageManifest:
-    """One image: its config, its layers from the lowest up."""
+    """One image: its config, its layers from the lowest up. `subject`: the digest of the manifest it refers to, mostly ""."""
 
     digest: str
     media_type: str
     size: int
     config: Descriptor
     layers: tuple[Descriptor, ...]
+    subject: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A line of an index."""
+    """A line of an index; `document` is the line as it stands there. `attests`: the manifest that an attestation is about."""
 
     descriptor: Descriptor
     platform: Platform | None
+    attests: str = ""
+    document: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def real(self) -> bool:
+        """Whether it may be an image: attestations and the like say that their platform is unknown."""
+        return not self.attests and (self.platform is None or self.platform.os != "unknown")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +119,9 @@ def _index(manifest: Manifest, document: dict[str, Any], kind: str) -> Index:
             parts = [where.get(key) or "" for key in ("os", "architecture", "variant")]
             if all(isinstance(part, str) for part in parts):
                 platform = Platform(parts[0].lower(), normal_architecture(parts[1]), parts[2].lower())
-        rows.append(Row(descriptor, platform))
+        notes = value.get("annotations")
+        attests = notes.get("vnd.docker.reference.digest") if isinstance(notes, dict) and notes.get(_KIND) == _ATTESTATION else ""
+        rows.append(Row(descriptor, platform, attests if isinstance(attests, str) else "", value))
     return Index(manifest.digest, kind, len(manifest.data), tuple(rows))
 
 
@@ -124,23 +136,35 @@ def _image(manifest: Manifest, document: dict[str, Any], kind: str) -> ImageMani
     for layer in layers:
         if not any(layer.media_type == base + suffix for base in _LAYERS for suffix in _SUFFIXES):
             raise InvalidArgument(f"unsupported layer media type {layer.media_type[:200]}")
-    return ImageManifest(manifest.digest, kind, len(manifest.data), config, layers)
+    subject = document.get("subject")
+    about = check(subject.get("digest") or "") if isinstance(subject, dict) else ""
+    return ImageManifest(manifest.digest, kind, len(manifest.data), config, layers, about)
 
 
-def _normal(platform: Platform) -> Platform:
-    variant = platform.variant
-    if platform.architecture == "arm64" and variant in ("8", "v8"):
-        variant = ""
-    elif platform.architecture == "arm":
-        variant = "v" + (variant.removeprefix("v") or "7")
-    elif platform.architecture == "amd64" and variant == "v1":
-        variant = ""
-    return Platform(platform.os, platform.architecture, variant)
+def blobs(data: bytes) -> list[Descriptor]:
+    """The config and layers that any image manifest names, whatever they hold: for attestations and artifacts. Raises InvalidArgument."""
+    try:
+        document: Any = json.loads(data)
+    except (ValueError, RecursionError):
+        raise InvalidArgument("invalid manifest: it is no JSON") from None
+    values = document.get("layers") if isinstance(document, dict) else None
+    if not isinstance(values, list) or len(values) > _LAYERS_MAX:
+        raise InvalidArgument("invalid manifest: it has no list of layers")
+    return [_descriptor(value) for value in [document.get("config"), *values]]
+
+
+def subject_of(data: bytes) -> str:
+    """The digest of the manifest that this one refers to, "" mostly."""
+    try:
+        found = json.loads(data).get("subject")
+        return check(found["digest"]) if found else ""
+    except (ValueError, RecursionError, AttributeError, TypeError, KeyError, InvalidArgument):
+        return ""
 
 
 def fits(have: Platform, want: Platform) -> int:
     """How well an image of platform `have` does on `want`: 0 not at all, more is better."""
-    have, want = _normal(have), _normal(want)
+    have, want = normal(have), normal(want)
     if (have.os, have.architecture) != (want.os, want.architecture):
         return 0
     if have.variant == want.variant:
@@ -160,7 +184,7 @@ def _number(platform: Platform) -> int:
 def choose(index: Index, platform: Platform | None) -> Descriptor:
     """The manifest of an index for a platform (None: this machine). Raises NotFound."""
     want = platform or host_platform()
-    scored = [(fits(row.platform, want), -number, row) for number, row in enumerate(index.rows) if row.platform is not None]
+    scored = [(fits(row.platform, want), -number, row) for number, row in enumerate(index.rows) if row.platform is not None and row.real]
     best = max(scored, key=lambda one: one[:2], default=None)
     if best is None or not best[0]:
         if len(index.rows) == 1 and index.rows[0].platform is None:

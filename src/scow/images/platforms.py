@@ -37,6 +37,18 @@ def host_platform() -> Platform:
     return Platform("linux", normal_architecture(host.machine()))
 
 
+def normal(platform: Platform) -> Platform:
+    """A platform without the variants that say nothing (arm64/v8, amd64/v1) and with the one that arm means."""
+    variant = platform.variant
+    if platform.architecture == "arm64" and variant in ("8", "v8"):
+        variant = ""
+    elif platform.architecture == "arm":
+        variant = "v" + (variant.removeprefix("v") or "7")
+    elif platform.architecture == "amd64" and variant == "v1":
+        variant = ""
+    return Platform(platform.os, platform.architecture, variant)
+
+
 def parse_platform(text: str) -> Platform:
     """`linux/arm64/v8`, `arm64`, `linux`, or the JSON form of the API. Raises InvalidArgument."""
     if text.startswith("{"):

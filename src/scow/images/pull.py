@@ -13,7 +13,7 @@ from scow.aio import Supervisor
 from scow.errors import InvalidArgument, ScowError
 from scow.images import manifest as manifests
 from scow.images import progress
-from scow.images.manifest import ImageManifest, Index
+from scow.images.manifest import ImageManifest, Index, Row
 from scow.images.platforms import Platform, parse_platform
 from scow.images.progress import Board, Line
 from scow.images.store import Image, chain_ids, parse_spec
@@ -24,7 +24,7 @@ from scow.registry import fetcher
 from scow.registry.client import Registry, Repository
 from scow.registry.credentials import Credentials
 from scow.registry.errors import RegistryError, translated
-from scow.registry.fetcher import Descriptor
+from scow.registry.media import Descriptor, Manifest
 
 if TYPE_CHECKING:
     from scow.images.service import ImageService
@@ -33,6 +33,8 @@ logger = log.get(__name__)
 
 CONFIG_MAX = 8 << 20
 _INDEX_DEPTH = 3
+_ATTESTATIONS_MAX = 4
+_ATTESTATION_BYTES = 8 << 20
 
 
 class Puller:
@@ -82,7 +84,9 @@ class Puller:
                 board.put({"status": f"Digest: {digest}"})
                 return False
         top = await fetcher.manifest(repository, reference.digest or reference.tag)
-        image = await self._choose(repository, manifests.parse(top), want)
+        parsed = manifests.parse(top)
+        papers = [top]
+        image, attesting = await self._choose(repository, parsed, want, papers)
         self._head(board, reference)
         config = await self._config(repository, image)
         spec = parse_spec(config)
@@ -93,10 +97,17 @@ class Puller:
             raise InvalidArgument(f"invalid image: its manifest has {len(image.layers)} layers and its config {len(diff_ids)}")
         names = chain_ids(diff_ids)
         with self._service.layers.lease(names):
-            if store.by_id(image.config.digest) is None or any(self._service.layers.gone(name) for name in names):
-                await _Layers(self, board, repository, names, diff_ids, image.layers).bring()
+            beside = self._tasks.start(self._attestations(repository, attesting), "attestations")
+            try:
+                if store.by_id(image.config.digest) is None or any(self._service.layers.gone(name) for name in names):
+                    await _Layers(self, board, repository, names, diff_ids, image.layers).bring()
+                statements = await beside
+            finally:
+                beside.cancel()
+            for data in [*(paper.data for paper in papers), *statements]:
+                self._service.content.put(data, durable=False)
             id = self._service.recorded(config, spec, time.time_ns())
-            self._name(id, reference, top.digest)
+            self._name(id, reference, Descriptor(top.digest, len(top.data), parsed.media_type))
         self._whereabouts.note([image.config.digest, *(layer.digest for layer in image.layers)], reference.name)
         board.put({"status": f"Digest: {top.digest}"})
         pulled = self._service.get(id)
@@ -124,21 +135,55 @@ class Puller:
         except RegistryError:
             return ""
 
-    def _name(self, id: str, reference: Reference, digest: str) -> None:
-        store, now = self._service.store, time.time_ns()
+    def _name(self, id: str, reference: Reference, target: Descriptor) -> None:
+        now = time.time_ns()
         if reference.tag:
-            store.name(id, reference, now)
-        store.name(id, Reference(reference.domain, reference.path, "", digest), now if not reference.tag else 0)
+            self._service.rename(id, reference, now, target)
+        own = Reference(reference.domain, reference.path, "", target.digest)
+        self._service.rename(id, own, now if not reference.tag else 0, target)
 
-    async def _choose(self, repository: Repository, found: ImageManifest | Index, want: Platform | None) -> ImageManifest:
+    async def _choose(
+        self, repository: Repository, found: ImageManifest | Index, want: Platform | None, papers: list[Manifest]
+    ) -> tuple[ImageManifest, list[Row]]:
+        """The image for a platform and the attestations about it; `papers` takes the manifests on the way."""
+        rows: list[Row] = []
         for _ in range(_INDEX_DEPTH):
             if isinstance(found, ImageManifest):
-                return found
-            row = manifests.choose(found, want)
-            found = manifests.parse(await fetcher.manifest(repository, row.digest))
+                break
+            chosen = manifests.choose(found, want)
+            rows += found.rows
+            paper = await self._paper(repository, chosen)
+            papers.append(paper)
+            found = manifests.parse(paper)
         if isinstance(found, ImageManifest):
-            return found
+            return found, [row for row in rows if row.attests == found.digest][:_ATTESTATIONS_MAX]
         raise InvalidArgument("invalid manifest: indexes lead to indexes without end")
+
+    async def _paper(self, repository: Repository, wanted: Descriptor) -> Manifest:
+        """A manifest by its digest, from here if it is here."""
+        content = self._service.content
+        if content.has(wanted.digest):
+            try:
+                return Manifest(wanted.digest, wanted.media_type, content.read(wanted.digest))
+            except ScowError as error:
+                logger.info("manifest %s is fetched again: %s", wanted.digest, error.message)
+        return await fetcher.manifest(repository, wanted.digest)
+
+    async def _attestations(self, repository: Repository, rows: list[Row]) -> list[bytes]:
+        """The attestations about an image, as far as they are small and there: an image is as good without."""
+        found: list[bytes] = []
+        for row in rows:
+            try:
+                paper = await self._paper(repository, row.descriptor)
+                blobs = manifests.blobs(paper.data)
+                if sum(blob.size for blob in blobs) > _ATTESTATION_BYTES:
+                    continue
+                statements = [await fetcher.small_blob(repository, blob, _ATTESTATION_BYTES) for blob in blobs]
+            except ScowError as error:
+                logger.info("an attestation about %s was left out: %s", row.attests, error.message)
+                continue
+            found += [paper.data, *statements]
+        return found
 
     async def _config(self, repository: Repository, image: ImageManifest) -> bytes:
         content = self._service.content

@@ -1,4 +1,8 @@
-"""`save`: the members of a docker-archive that is an OCI layout too, as Docker 25 and newer write it. Nothing is read here but rows."""
+"""`save`: the members of a docker-archive that is an OCI layout too, as Docker 25 and newer write it. Nothing is read here but rows.
+
+An image of one platform is written with plain layers and a manifest over them. A name that leads to an index is written with the index and
+everything of it that is here as it came, so that all digests are the same after a load.
+"""
 
 import json
 from dataclasses import dataclass, field
@@ -8,16 +12,17 @@ import orjson
 
 from scow.content.store import digest_of
 from scow.errors import DataLoss, NotFound
+from scow.images.manifest import OCI_CONFIG, OCI_LAYER
+from scow.images.platforms import parse_platform
 from scow.images.store import Image
+from scow.images.targets import Variant
+from scow.images.view import check_platform, is_platform
 from scow.reference import Reference
+from scow.registry.media import OCI_INDEX, OCI_MANIFEST, Descriptor
 
 if TYPE_CHECKING:
     from scow.images.service import ImageService
 
-_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-_CONFIG = "application/vnd.oci.image.config.v1+json"
-_LAYER = "application/vnd.oci.image.layer.v1.tar"
-_INDEX = "application/vnd.oci.image.index.v1+json"
 Member = list[Any]
 
 
@@ -70,52 +75,124 @@ def _text(name: str, data: bytes) -> Member:
     return [name, len(data), 0, {"data": data.decode("utf-8", "surrogateescape")}]
 
 
-def plan(service: "ImageService", refs: list[str], platforms: list[str]) -> Plan:
-    """Everything to write. Raises NotFound, DataLoss."""
-    from scow.images.view import check_platform
+class _Writer:
+    """Puts a plan together."""
 
-    result = Plan()
-    written: set[str] = set()
-    items: list[dict[str, Any]] = []
-    index: list[dict[str, Any]] = []
-    repositories: dict[str, dict[str, str]] = {}
-    members = result.members
-    for folder in ("blobs", "blobs/sha256"):
-        members.append([folder, 0, 0, {"dir": True}])
-    for id, names in _wanted(service, refs).items():
-        image = service.get(id)
-        for platform in platforms[:1]:
-            check_platform(image, refs[0], platform)
-        result.ids.append(id)
-        result.layers += image.layers
-        manifest, layer_names = _image(service, image, members, written)
+    def __init__(self, service: "ImageService") -> None:
+        self.service = service
+        self.plan = Plan()
+        self.items: list[dict[str, Any]] = []
+        self.index: list[dict[str, Any]] = []
+        self.repositories: dict[str, dict[str, str]] = {}
+        self._written: set[str] = set()
+        for folder in ("blobs", "blobs/sha256"):
+            self.plan.members.append([folder, 0, 0, {"dir": True}])
+
+    def blob(self, digest: str, size: int, content: dict[str, Any]) -> None:
+        """Write a blob once."""
+        if digest not in self._written:
+            self._written.add(digest)
+            self.plan.members.append([_blob(digest), size, 0, content])
+
+    def stored(self, digest: str) -> None:
+        """Write a blob of the content store as it is."""
+        content = self.service.content
+        self.blob(digest, content.size(digest), {"file": str(content.path(digest))})
+
+    def single(self, image: Image, names: list[Reference]) -> None:
+        """Write an image of one platform."""
+        self.plan.ids.append(image.id)
+        self.plan.layers += image.layers
+        manifest, layers = _image(self, image)
         digest = digest_of(manifest)
-        if digest not in written:
-            written.add(digest)
-            members.append(_text(_blob(digest), manifest))
-        row: dict[str, Any] = {"mediaType": _MANIFEST, "digest": digest, "size": len(manifest)}
+        self.blob(digest, len(manifest), {"data": manifest.decode("utf-8", "surrogateescape")})
+        row: dict[str, Any] = {"mediaType": OCI_MANIFEST, "digest": digest, "size": len(manifest)}
         row["platform"] = {"architecture": image.architecture, "os": image.os, **({"variant": image.variant} if image.variant else {})}
+        self._name(row, image, names)
+        self.items.append({"Config": _blob(image.id), "RepoTags": [name.familiar() for name in names] or None, "Layers": layers})
+
+    def whole(self, target: Descriptor, selected: Image, names: list[Reference], variants: list[Variant]) -> None:
+        """Write an index with the images in `variants`, and the attestations of it that are here."""
+        for digest in sorted(self.service.targets.blobs([target])):
+            self.stored(digest)
+        for variant in sorted(variants, key=lambda one: one.image is not selected):
+            image, manifest = variant.image, variant.manifest
+            if image is None or manifest is None:
+                continue
+            self.plan.ids.append(image.id)
+            self.plan.layers += image.layers
+            for blob in (manifest.config, *manifest.layers):
+                self.stored(blob.digest)
+            tags = [name.familiar() for name in names] if image is selected else None
+            layers = [_blob(one.digest) for one in manifest.layers]
+            self.items.append({"Config": _blob(image.id), "RepoTags": tags or None, "Layers": layers})
+        self._name({"mediaType": target.media_type, "digest": target.digest, "size": target.size}, selected, names)
+
+    def _name(self, row: dict[str, Any], image: Image, names: list[Reference]) -> None:
         labels: list[Reference | None] = [*names] or [None]
         for name in labels:
             notes = {"io.containerd.image.name": name.full(), "org.opencontainers.image.ref.name": name.tag} if name else {}
-            index.append({**row, **({"annotations": notes} if notes else {})})
+            self.index.append({**row, **({"annotations": notes} if notes else {})})
             if name:
-                repositories.setdefault(name.familiar_name, {})[name.tag] = image.diff_ids[-1][7:] if image.diff_ids else ""
-        items.append({"Config": _blob(id), "RepoTags": [name.familiar() for name in names] or None, "Layers": layer_names})
-    top = {"schemaVersion": 2, "mediaType": _INDEX, "manifests": index}
-    members.append(_text("index.json", orjson.dumps(top)))
-    members.append(_text("manifest.json", orjson.dumps(items)))
-    members.append(_text("oci-layout", b'{"imageLayoutVersion":"1.0.0"}'))
-    if repositories:
-        members.append(_text("repositories", json.dumps(repositories).encode()))
-    return result
+                self.repositories.setdefault(name.familiar_name, {})[name.tag] = image.diff_ids[-1][7:] if image.diff_ids else ""
+
+    def end(self) -> Plan:
+        """Write what lists the rest."""
+        top = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": self.index}
+        texts = [("index.json", orjson.dumps(top)), ("manifest.json", orjson.dumps(self.items))]
+        texts.append(("oci-layout", b'{"imageLayoutVersion":"1.0.0"}'))
+        if self.repositories:
+            texts.append(("repositories", json.dumps(self.repositories).encode()))
+        self.plan.members += [_text(name, data) for name, data in texts]
+        return self.plan
 
 
-def _image(service: "ImageService", image: Image, members: list[Member], written: set[str]) -> tuple[bytes, list[str]]:
+def plan(service: "ImageService", refs: list[str], platforms: list[str]) -> Plan:
+    """Everything to write; `platforms`: only these, each has to be there. Raises NotFound, DataLoss."""
+    writer = _Writer(service)
+    for id, names in _wanted(service, refs).items():
+        selected = service.get(id)
+        targets: dict[str, Descriptor] = {}
+        groups: dict[str, list[Reference]] = {}
+        for name in names:
+            target = service.store.target(name)
+            if target is not None and service.targets.several(target):
+                targets[target.digest] = target
+            groups.setdefault(target.digest if target is not None and target.digest in targets else "", []).append(name)
+        for digest, some in (groups or {"": []}).items():
+            _group(writer, selected, targets.get(digest), some, platforms, refs[0])
+    return writer.end()
+
+
+def _group(writer: _Writer, selected: Image, target: Descriptor | None, names: list[Reference], platforms: list[str], ref: str) -> None:
+    """Write an image, or the platforms of it that are wanted, under some of its names."""
+    content = writer.service.content
+    here = [one for one in writer.service.targets.variants(target) if one.image is not None and one.manifest is not None]
+    images = [one.image for one in here if one.image is not None]
+    chosen = images or [selected]
+    if platforms:
+        chosen = []
+        for platform in platforms:
+            want = parse_platform(platform)
+            found = next((one for one in (selected, *images) if is_platform(one, want)), None)
+            if found is None:
+                check_platform(selected, ref, platform)
+            elif found not in chosen:
+                chosen.append(found)
+    rows = [one for one in here if one.image in chosen]
+    complete = all(content.has(blob.digest) for row in rows if row.manifest is not None for blob in row.manifest.layers)
+    if target is not None and rows and complete and (len(chosen) > 1 or not platforms):
+        writer.whole(target, selected if selected in chosen else chosen[0], names, rows)
+        return
+    for number, image in enumerate(chosen):
+        writer.single(image, names if number == 0 else [])
+
+
+def _image(writer: _Writer, image: Image) -> tuple[bytes, list[str]]:
+    """The manifest of an image over its plain layers, which are written, and the names of those files."""
+    service = writer.service
     config = service.content.read(image.id)
-    if image.id not in written:
-        written.add(image.id)
-        members.append([_blob(image.id), len(config), 0, {"file": str(service.content.path(image.id))}])
+    writer.stored(image.id)
     layers: list[dict[str, Any]] = []
     names: list[str] = []
     for name in image.layers:
@@ -123,17 +200,15 @@ def _image(service: "ImageService", image: Image, members: list[Member], written
         if layer is None or not service.content.has(layer.blob):
             raise DataLoss(f"layer {name} of image {image.id} is missing on disk; load or pull the image again")
         names.append(_blob(layer.diff_id))
-        layers.append({"mediaType": _LAYER, "digest": layer.diff_id, "size": layer.tar_size})
-        if layer.diff_id not in written:
-            written.add(layer.diff_id)
-            content: dict[str, Any] = {"file": str(service.content.path(layer.blob))}
-            if layer.compression:
-                content["compression"] = layer.compression
-            members.append([_blob(layer.diff_id), layer.tar_size, 0, content])
+        layers.append({"mediaType": OCI_LAYER, "digest": layer.diff_id, "size": layer.tar_size})
+        content: dict[str, Any] = {"file": str(service.content.path(layer.blob))}
+        if layer.compression:
+            content["compression"] = layer.compression
+        writer.blob(layer.diff_id, layer.tar_size, content)
     manifest = {
         "schemaVersion": 2,
-        "mediaType": _MANIFEST,
-        "config": {"mediaType": _CONFIG, "digest": image.id, "size": len(config)},
+        "mediaType": OCI_MANIFEST,
+        "config": {"mediaType": OCI_CONFIG, "digest": image.id, "size": len(config)},
         "layers": layers,
     }
     return orjson.dumps(manifest), names

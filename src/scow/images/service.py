@@ -7,7 +7,7 @@ objects Docker streams; its first item raises what is wrong with the request.
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,13 +20,15 @@ from scow.content import ContentStore
 from scow.errors import Conflict, InvalidArgument, NotFound
 from scow.events import EventBus
 from scow.filters import Filters
-from scow.images import changes, load, save, view
+from scow.images import adopt, changes, load, save, view
 from scow.images.delete import Deleted, Remover
 from scow.images.layers import Layers
 from scow.images.platforms import Platform, host_platform, parse_platform
 from scow.images.store import Image, ImageStore, parse_spec
+from scow.images.targets import Targets
 from scow.metadata import Database, References
 from scow.reference import Reference
+from scow.registry.media import Descriptor
 from scow.registry.settings import Settings
 from scow.snapshots.overlay import Overlay
 from scow.snapshots.snapshotter import Change
@@ -82,7 +84,8 @@ class ImageService:
         self.layers = Layers(self.content, self.snapshots, self.workers)
         self.store = ImageStore(db, self.content)
         self._db = db
-        self._remover = Remover(self.store, self.content, self.layers, refs, self._publish)
+        self.targets = Targets(self.store, self.content)
+        self._remover = Remover(self.store, self.content, self.layers, self.targets, refs, self._publish)
         self._pruning = False
         self._travel: Travel | None = None
         self._registries = Settings()
@@ -112,39 +115,85 @@ class ImageService:
 
     # --- looking ---------------------------------------------------------------------------------------------------
 
-    def get(self, ref: str) -> Image:
-        """The image of a name or id. Raises NotFound (`No such image: x:tag`), InvalidArgument."""
-        return self.store.find(ref)
+    def get(self, ref: str, platform: str = "") -> Image:
+        """The image of a name or id; of several platforms the one that fits `platform`, if one does.
+
+        Raises NotFound (`No such image: x:tag`), InvalidArgument."""
+        image = self.store.find(ref)
+        if platform:
+            want = parse_platform(platform)
+            if not view.is_platform(image, want):
+                return self.targets.pick(self.target(ref, image), want) or image
+        return image
+
+    def target(self, ref: str, image: Image) -> Descriptor | None:
+        """What the name `ref` of an image leads to; what any of its names does when `ref` is an id."""
+        try:
+            reference = Reference.parse(ref)
+        except InvalidArgument:
+            return self.store.target_of(image.id)
+        key = Reference(reference.domain, reference.path, "", reference.digest) if reference.digest else reference.tagged()
+        return self.store.target(key) if self.store.named(key) is image else self.store.target_of(image.id)
+
+    def leads_to(self, ref: str, id: str) -> bool:
+        """Whether a name or id leads to this image, be it as another platform of it. Raises NotFound, InvalidArgument."""
+        image = self.store.find(ref)
+        return image.id == id or any(
+            variant.image is not None and variant.image.id == id for variant in self.targets.variants(self.target(ref, image))
+        )
+
+    def _variant(self, ref: str, platform: str) -> Image:
+        image = self.get(ref, platform)
+        view.check_platform(image, ref, platform)
+        return image
 
     def inspect(self, ref: str, manifests: bool = False, platform: str = "") -> dict[str, Any]:
-        """Docker's inspect reply. Raises NotFound."""
-        image = self.get(ref)
-        view.check_platform(image, ref, platform)
-        return view.inspect(image, self.layers.chain(image.layers), self.snapshots)
+        """Docker's inspect reply. `manifests`: with every platform. Raises NotFound."""
+        named = self.get(ref)
+        image = self._variant(ref, platform)
+        reply = view.inspect(image, self.layers.chain(image.layers), self.snapshots)
+        if image is not named:
+            reply |= {"RepoTags": list(named.tags), "RepoDigests": list(named.digests)}
+        target = self.target(ref, named)
+        if target is not None:
+            reply["Descriptor"] = view.descriptor(target)
+        if manifests:
+            reply["Manifests"] = self._manifests(named, target)
+        return reply
+
+    def _manifests(self, image: Image, target: Descriptor | None) -> Rows:
+        return view.manifests(image, self.targets.variants(target), self.layers, self.content, self._refs.used("image"))
 
     def history(self, ref: str, platform: str = "") -> Rows:
         """The history rows, newest first. Raises NotFound."""
-        image = self.get(ref)
-        view.check_platform(image, ref, platform)
+        image = self._variant(ref, platform)
         return view.history(image, self.layers.chain(image.layers))
 
     async def list(self, all: bool, filters: Filters, shared_size: bool = False, digests: bool = False, manifests: bool = False) -> Rows:
         """The rows of `images`, newest first. Raises InvalidArgument, NotFound (before/since)."""
-        rows = view.listed(self.store, filters, all)
+        rows = view.listed(self.store, filters, all, self.targets.belonging())
         shared = view.shared_sizes(self.store.all(), self.layers) if shared_size else {}
         used = self._refs.used("image") if shared_size else {}
-        return [
-            view.summary(image, tags, digests_, shared.get(image.id, -1), len(used.get(image.id, ())) if shared_size else -1)
-            for image, tags, digests_ in rows
-        ]
+        found = []
+        for image, tags, digests_ in rows:
+            row = view.summary(image, tags, digests_, shared.get(image.id, -1), len(used.get(image.id, ())) if shared_size else -1)
+            target = self.store.target_of(image.id)
+            if target is not None:
+                row["Descriptor"] = view.descriptor(target)
+            if manifests:
+                row["Manifests"] = self._manifests(image, target)
+            found.append(row)
+        return found
 
     async def disk_usage(self) -> dict[str, Any]:
         """What `system/df` says of images: {"Images": [...], "LayersSize": bytes}."""
+        belonging = self.targets.belonging()
         used = self._refs.used("image")
         shared = view.shared_sizes(self.store.all(), self.layers)
         images = [
             view.summary(image, list(image.tags), list(image.digests), shared[image.id], len(used.get(image.id, ())))
             for image in sorted(self.store.all(), key=lambda image: -image.created_ns)
+            if image.tags or image.digests or image.id not in belonging
         ]
         return {"Images": images, "LayersSize": sum(layer.size for layer in self.snapshots.layers())}
 
@@ -156,15 +205,33 @@ class ImageService:
         image = self.get(ref)
         if target is None:
             raise InvalidArgument("invalid reference format: the repository name is empty")
-        self.name(image.id, target)
+        self.name(image.id, target, came_as=self.target(ref, image))
 
-    def name(self, id: str, target: Reference, now: int | None = None) -> None:
-        """Name an image, taking the name from whatever had it; tells everybody. `now` 0 leaves the time of the last tagging as it was."""
-        self.store.name(id, target, time.time_ns() if now is None else now)
+    def name(self, id: str, target: Reference, now: int | None = None, came_as: Descriptor | None = None) -> None:
+        """Name an image, taking the name from whatever had it; tells everybody. `now` 0 leaves the time of the last tagging as it was.
+
+        `came_as`: the manifest or index it came as, whose bytes are in the content store."""
+        self.rename(id, target, time.time_ns() if now is None else now, came_as)
         self._publish("tag", id, target.familiar())
 
-    async def remove(self, ref: str, force: bool = False, noprune: bool = False, running: "set[str] | None" = None) -> Deleted:
-        """Untag or delete: [{"Untagged": …}, {"Deleted": …}]. `running`: ids of the containers that run. Raises NotFound, Conflict."""
+    def rename(self, id: str, target: Reference, now: int, came_as: Descriptor | None) -> None:
+        """Name an image without a word; what the name came as before goes when no other name leads there."""
+        before = self.store.target(target)
+        self.store.name(id, target, now, came_as)
+        if before is not None and before != came_as:
+            self.targets.release([before], self._remover.needed())
+
+    async def remove(
+        self, ref: str, force: bool = False, noprune: bool = False, running: "set[str] | None" = None, platforms: Texts | None = None
+    ) -> Deleted:
+        """Untag or delete: [{"Untagged": …}, {"Deleted": …}]. `running`: ids of the containers that run. Raises NotFound, Conflict.
+
+        `platforms`: only these platforms of the image go; its names go with the last one."""
+        if platforms:
+            image = self.get(ref)
+            return await self._remover.remove_platforms(
+                ref, self.target(ref, image), [parse_platform(text) for text in platforms], force, noprune, running or set()
+            )
         return await self._remover.remove(ref, force, noprune, running or set())
 
     async def prune(self, filters: Filters) -> dict[str, Any]:
@@ -218,6 +285,12 @@ class ImageService:
         """Load a docker-archive or an OCI layout: lines `Loaded image: x:tag`. Raises InvalidArgument for what is none."""
         async for line in load.run(self, source, quiet, platforms or []):
             yield line
+
+    async def adopt(self, target: Descriptor, names: Sequence[Reference] = (), platform: str = "") -> str:
+        """Make images of a manifest or index whose blobs lie in the content store; the id of the one its names lead to. For builders.
+
+        See adopt.py. Raises InvalidArgument, DataLoss, NotFound (no image of `platform` in it)."""
+        return await adopt.adopt(self, target, names, platform)
 
     def recorded(self, data: bytes, spec: dict[str, Any], now: int, parent: str = "") -> str:
         """Record an image whose layers are in place; its id. `parent` is the image it was built on."""

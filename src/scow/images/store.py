@@ -1,5 +1,8 @@
 """Which images there are and what they are called: the table `images`, held in memory with the parsed configs.
 
+An image is one platform: its id is the digest of its config. A name leads to the image of the platform it was last pulled or built for, and
+may have a target: the manifest or index it came as, which lists the image's other platforms (see targets.py).
+
 A row is written after the config blob and every layer are in place, so an image is there whole or not at all.
 """
 
@@ -14,6 +17,7 @@ from scow.content import ContentStore
 from scow.errors import InvalidArgument, NotFound, ScowError
 from scow.metadata import Database
 from scow.reference import Reference
+from scow.registry.media import Descriptor
 
 logger = log.get(__name__)
 
@@ -161,6 +165,7 @@ class ImageStore:
         self._content = content
         self._images: dict[str, Image] = {}
         self._names: dict[str, str] = {}  # full name with tag or digest → id
+        self._targets: dict[str, Descriptor] = {}  # full name → what it came as
         for id, doc in self._table.all().items():
             try:
                 self._remember(id, parse_spec(content.read(id)), doc)
@@ -185,9 +190,26 @@ class ImageStore:
             spec.get("config") or {},
         )
         self._images[id] = image
+        targets = doc.get("targets") or {}
         for name in doc["names"]:
             self._names[name] = id
+            if name in targets:
+                self._targets[name] = Descriptor(*targets[name])
+            else:
+                self._targets.pop(name, None)
         return image
+
+    def targets(self) -> dict[str, Descriptor]:
+        """What each full name leads to, where that is known."""
+        return self._targets
+
+    def target(self, reference: Reference) -> Descriptor | None:
+        """What a name leads to."""
+        return self._targets.get(reference.full())
+
+    def target_of(self, id: str) -> Descriptor | None:
+        """What the first name of an image that has a target leads to."""
+        return next((found for name in self.names(id) if (found := self._targets.get(name.full()))), None)
 
     def all(self) -> list[Image]:
         """Every image."""
@@ -253,14 +275,22 @@ class ImageStore:
         self._table.put(id, doc)
         return self._remember(id, spec, doc)
 
-    def name(self, id: str, reference: Reference, now_ns: int) -> str:
-        """Give a name to an image, taking it from another one; the id of that other one, or ""."""
+    def name(self, id: str, reference: Reference, now_ns: int, target: Descriptor | None = None) -> str:
+        """Give a name to an image, taking it from another one; the id of that other one, or "". `target`: what the image came as."""
         full = reference.full()
         old = self._names.get(full, "")
         with self._db.update():
             if old and old != id:
-                self._write_names(old, lambda names: [name for name in names if name != full], 0)
-            self._write_names(id, lambda names: names if full in names else [*names, full], now_ns)
+                self._drop_name(old, full)
+            doc = self._table.get(id)
+            if doc is not None:
+                if full not in doc["names"]:
+                    doc["names"] = [*doc["names"], full]
+                targets = {name: value for name, value in (doc.get("targets") or {}).items() if name != full}
+                doc["targets"] = targets if target is None else {**targets, full: [target.digest, target.size, target.media_type]}
+                if now_ns:
+                    doc["tagged_ns"] = now_ns
+                self._table.put(id, doc)
         self._names[full] = id
         for changed in {old, id} - {""}:
             self._refresh(changed)
@@ -271,18 +301,17 @@ class ImageStore:
         full = reference.full()
         id = self._names.get(full)
         if id:
-            self._write_names(id, lambda names: [name for name in names if name != full], 0)
+            self._drop_name(id, full)
             del self._names[full]
+            self._targets.pop(full, None)
             self._refresh(id)
 
-    def _write_names(self, id: str, change: Any, now_ns: int) -> None:
+    def _drop_name(self, id: str, full: str) -> None:
         doc = self._table.get(id)
-        if doc is None:
-            return
-        doc["names"] = change(doc["names"])
-        if now_ns:
-            doc["tagged_ns"] = now_ns
-        self._table.put(id, doc)
+        if doc is not None:
+            doc["names"] = [name for name in doc["names"] if name != full]
+            doc["targets"] = {name: value for name, value in (doc.get("targets") or {}).items() if name != full}
+            self._table.put(id, doc)
 
     def _refresh(self, id: str) -> None:
         doc = self._table.get(id)
@@ -296,6 +325,7 @@ class ImageStore:
         self._images.pop(id, None)
         for name in [name for name, target in self._names.items() if target == id]:
             del self._names[name]
+            self._targets.pop(name, None)
 
     def children(self, id: str) -> list[Image]:
         """Images that were committed on top of this one."""

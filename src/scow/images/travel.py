@@ -57,9 +57,9 @@ class Travel:
             parse_platform(platform)
         return self._puller.pull(reference, platform, creds.from_header(auth))
 
-    def push(self, reference: Reference, auth: str) -> AsyncIterator[Line]:
+    def push(self, reference: Reference, auth: str, platform: str = "") -> AsyncIterator[Line]:
         """See Pusher.push."""
-        return self._pusher.push(reference, creds.from_header(auth))
+        return self._pusher.push(reference, creds.from_header(auth), platform)
 
     async def login(self, document: Any) -> dict[str, str]:
         """The reply of /auth to Docker's AuthConfig. Raises ScowError."""

@@ -2,7 +2,8 @@
 
 The bytes go from the connection into an archive helper, which hashes them, writes them to `content/partial/<digest>` and unpacks what is in
 them. A download that breaks off goes on from those bytes at the next try, also after a restart of the daemon. A layer is committed
-once the one below it is.
+once the one below it is. Everybody who waits for a layer is a source of it: when the registry, or the credentials, of one fail, the next
+one's are used from the byte that was reached.
 """
 
 import asyncio
@@ -18,8 +19,8 @@ from scow.content import ContentStore
 from scow.errors import DataLoss, InvalidArgument, ScowError
 from scow.ids import new_id
 from scow.images.layers import Layers
-from scow.registry.errors import Broken
-from scow.registry.fetcher import Descriptor
+from scow.registry.errors import Broken, RegistryError, Unreachable
+from scow.registry.media import Descriptor
 from scow.snapshots.overlay import Overlay
 
 logger = log.get(__name__)
@@ -30,20 +31,32 @@ Open = Callable[[Descriptor, int, Moved, Moved], AsyncGenerator[bytes, None]]  #
 Watcher = Callable[[str, int], None]  # state, number
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a layer can be had: as which blob, and how."""
+
+    blob: Descriptor
+    open: Open
+
+
 @dataclass(slots=True)
 class Arrival:
-    """One layer on its way."""
+    """One layer on its way. `sources`: those of everybody who waits, the one in use first."""
 
     name: str
     parent: str
     diff_id: str
-    blob: Descriptor
-    open: Open
+    sources: list[Source]
     below: "Arrival | None"
     users: int = 0
     state: tuple[str, int] = ("waiting", 0)
     watchers: list[Watcher] = field(default_factory=list)
     task: "asyncio.Task[ScowError | None] | None" = None
+
+    @property
+    def blob(self) -> Descriptor:
+        """What is fetched at the moment."""
+        return self.sources[0].blob
 
     def tell(self, state: str, number: int = 0) -> None:
         """Tell everybody how it goes."""
@@ -77,8 +90,10 @@ class Arrivals:
     def join(self, name: str, parent: str, diff_id: str, blob: Descriptor, open: Open, watcher: Watcher) -> Arrival:
         """Wait along for the layer `name` on `parent` ("" for none), which has to be there or on its way; everybody calls `leave` once."""
         found = self._all.get(name)
-        if found is None:
-            found = self._all[name] = Arrival(name, parent, diff_id, blob, open, self._all.get(parent))
+        if found is not None:
+            found.sources.append(Source(blob, open))
+        else:
+            found = self._all[name] = Arrival(name, parent, diff_id, [Source(blob, open)], self._all.get(parent))
             found.task = self._tasks.start(self._run(found), "layer")
         found.users += 1
         found.watchers.append(watcher)
@@ -113,20 +128,25 @@ class Arrivals:
         return self._gate
 
     async def _run(self, arrival: Arrival) -> ScowError | None:
-        digest = arrival.blob.digest
         try:
-            try:
-                with self._layers.hold(digest):
-                    await self._bring(arrival)
-            except BaseException:
-                self._layers.demote(digest)
-                raise
-        except ScowError as error:
-            return error
+            while True:
+                digest = arrival.blob.digest
+                try:
+                    try:
+                        with self._layers.hold(digest):
+                            await self._bring(arrival)
+                    except BaseException:
+                        self._layers.demote(digest)
+                        raise
+                    return None
+                except ScowError as error:
+                    if len(arrival.sources) < 2 or not isinstance(error, (RegistryError, Unreachable, Broken)):
+                        return error
+                    logger.info("layer %s goes on from another source: %s", arrival.name, error.message)
+                    del arrival.sources[0]
         finally:
             if self._all.get(arrival.name) is arrival:
                 del self._all[arrival.name]
-        return None
 
     async def _bring(self, arrival: Arrival) -> None:
         digest = arrival.blob.digest
@@ -182,7 +202,8 @@ class Arrivals:
         blob = arrival.blob
         arrival.tell("downloading", have)
         job = self._layers.job(root, not arrival.parent, blob.digest != arrival.diff_id)  # type: ignore[arg-type]
-        chunks = arrival.open(blob, have, lambda at: arrival.tell("downloading", at), lambda seconds: arrival.tell("retrying", seconds))
+        open = arrival.sources[0].open
+        chunks = open(blob, have, lambda at: arrival.tell("downloading", at), lambda seconds: arrival.tell("retrying", seconds))
         try:
             return await self._workers.run_from({**job, "keep": True, "have": have}, chunks, [fd])
         finally:

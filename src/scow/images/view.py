@@ -3,15 +3,19 @@
 import fnmatch
 import re
 from collections import Counter
+from collections.abc import Container
 from typing import Any
 
 from scow import units
+from scow.content import ContentStore
 from scow.errors import InvalidArgument, NotFound
 from scow.filters import Filters
 from scow.images.layers import Layers
-from scow.images.platforms import parse_platform
+from scow.images.platforms import Platform, normal, parse_platform
 from scow.images.store import Image, ImageStore, created_ns
+from scow.images.targets import Variant
 from scow.reference import Reference
+from scow.registry.media import OCI_MANIFEST, Descriptor
 from scow.snapshots.overlay import Overlay
 from scow.snapshots.snapshotter import Committed
 
@@ -23,8 +27,68 @@ def check_platform(image: Image, ref: str, platform: str) -> None:
     """Raises NotFound when the image is not of the platform asked for."""
     if platform:
         want = parse_platform(platform)
-        if want.architecture != image.architecture or want.os != image.os or (want.variant and want.variant != image.variant):
+        if not is_platform(image, want):
             raise NotFound(f"image with reference {ref} was found but its platform ({image.os}/{image.architecture}) does not match {want}")
+
+
+def is_platform(image: Image, want: Platform) -> bool:
+    """Whether an image is of a platform; one that was asked for without a variant takes any."""
+    have = normal(Platform(image.os, image.architecture, image.variant))
+    return (have.os, have.architecture) == (want.os, want.architecture) and (not want.variant or have.variant == normal(want).variant)
+
+
+def descriptor(target: Descriptor) -> dict[str, Any]:
+    """A descriptor as the API shows it."""
+    return {"mediaType": target.media_type, "digest": target.digest, "size": target.size}
+
+
+def manifests(
+    image: Image, variants: list[Variant], layers: Layers, content: ContentStore, used: dict[str, set[str]]
+) -> list[dict[str, Any]]:
+    """The rows of `Manifests`: what an image's target lists; the image itself where it has none (its id stands for the manifest's then)."""
+    found: list[dict[str, Any]] = []
+    for variant in variants:
+        where = variant.row.descriptor
+        own = variant.row.document or descriptor(where)
+        sizes = [where, *((variant.manifest.config, *variant.manifest.layers) if variant.manifest is not None else ())]
+        here = sum(content.size(digest) for digest in {one.digest for one in sizes} if content.has(digest))
+        row: dict[str, Any] = {
+            "ID": where.digest,
+            "Descriptor": own,
+            "Available": content.has(where.digest),
+            "Size": {"Content": here, "Total": here},
+        }
+        if variant.row.attests:
+            row |= {"Kind": "attestation", "AttestationData": {"For": variant.row.attests}}
+        elif not variant.row.real:
+            row |= {"Kind": "unknown"}
+        else:
+            row["Available"] = variant.image is not None
+            row |= {"Kind": "image", "ImageData": _image_data(variant.platform, variant.image, used)}
+            row["Size"]["Total"] += row["ImageData"]["Size"]["Unpacked"]
+        found.append(row)
+    if not found:
+        size = content.size(image.id) if content.has(image.id) else 0
+        size += sum(content.size(digest) for digest in {layer.blob for layer in layers.chain(image.layers)} if content.has(digest))
+        data = _image_data(Platform(image.os, image.architecture, image.variant), image, used)
+        found.append({
+            "ID": image.id,
+            "Descriptor": {"mediaType": OCI_MANIFEST, "digest": image.id, "size": 0},
+            "Available": True,
+            "Size": {"Content": size, "Total": size + data["Size"]["Unpacked"]},
+            "Kind": "image",
+            "ImageData": data,
+        })  # fmt: skip
+    return found
+
+
+def _image_data(platform: Platform, image: Image | None, used: dict[str, set[str]]) -> dict[str, Any]:
+    where = {"architecture": platform.architecture, "os": platform.os, **({"variant": platform.variant} if platform.variant else {})}
+    return {
+        "Platform": where,
+        "Containers": sorted(used.get(image.id, ())) if image is not None else [],
+        "Size": {"Unpacked": image.size if image is not None else 0},
+    }
 
 
 def _digests(image: Image) -> list[str]:
@@ -131,8 +195,8 @@ def _matches(pattern: str, text: str) -> bool:
     )
 
 
-def listed(store: ImageStore, filters: Filters, all: bool) -> list[tuple[Image, list[str], list[str]]]:
-    """The images that pass, newest first, each with the tags and digests to show."""
+def listed(store: ImageStore, filters: Filters, all: bool, belonging: Container[str] = ()) -> list[tuple[Image, list[str], list[str]]]:
+    """The images that pass, newest first, each with the tags and digests to show. `belonging`: ids of further platforms of an image."""
     before = [store.find(ref).created_ns for ref in filters.values("before")]
     since = [store.find(ref).created_ns for ref in filters.values("since")]
     until = [units.parse_timestamp(text) for text in filters.values("until")]
@@ -147,6 +211,8 @@ def listed(store: ImageStore, filters: Filters, all: bool) -> list[tuple[Image, 
     rows: list[tuple[Image, list[str], list[str]]] = []
     for image in sorted(store.all(), key=lambda image: (-image.created_ns, -image.loaded_ns)):
         named = bool(image.tags or image.digests)
+        if not named and image.id in belonging:
+            continue
         hidden = not named and image.id in parents
         if (before and not image.created_ns < min(before)) or (since and not image.created_ns > max(since)):
             continue

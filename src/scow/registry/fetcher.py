@@ -5,7 +5,6 @@ import contextlib
 import hashlib
 import time
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
 from urllib.parse import urljoin, urlsplit
 
 import orjson
@@ -15,6 +14,7 @@ from scow.content.store import check
 from scow.errors import InvalidArgument, ScowError
 from scow.registry.client import Repository
 from scow.registry.errors import Broken, RegistryError, Unreachable
+from scow.registry.media import ACCEPT, Descriptor, Manifest
 from scow.registry.resolver import Endpoint
 from scow.registry.transport import REPLY_SECONDS, read, unreachable
 
@@ -27,31 +27,6 @@ _MOVED = 256 << 10  # so much progress makes a try count as none
 _DRIP = 16 << 10  # so much must come within REPLY_SECONDS
 _WAIT_FIRST = 0.3
 _WAIT_MAX = 10.0
-
-DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
-DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
-OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-OCI_INDEX = "application/vnd.oci.image.index.v1+json"
-SCHEMA_1 = "application/vnd.docker.distribution.manifest.v1+prettyjws"
-ACCEPT = ", ".join((DOCKER_MANIFEST, DOCKER_LIST, OCI_MANIFEST, OCI_INDEX, f"{SCHEMA_1};q=0.1"))
-
-
-@dataclass(frozen=True, slots=True)
-class Manifest:
-    """A manifest as it came: its digest is that of `data`."""
-
-    digest: str
-    media_type: str
-    data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Descriptor:
-    """A blob that is wanted."""
-
-    digest: str
-    size: int
-    media_type: str = ""
 
 
 def _type(text: str) -> str:

@@ -7,10 +7,12 @@ from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
 from scow import log
-from scow.content.store import check
+from scow.content.store import check, digest_of
 from scow.errors import InvalidArgument
+from scow.registry import referrers
 from scow.registry.client import Repository
 from scow.registry.errors import Broken, RegistryError, Unreachable
+from scow.registry.media import OCI_INDEX
 from scow.registry.resolver import Endpoint
 from scow.registry.transport import REPLY_SECONDS, read
 
@@ -133,21 +135,31 @@ async def _watched(source: Source, start: int, size: int, limit: asyncio.Timeout
 
 
 async def put_manifest(repository: Repository, ref: str, media_type: str, data: bytes) -> str:
-    """Store a manifest under a tag or digest; the digest the server tells ("" when it does not). Raises ScowError."""
+    """Store a manifest under a tag or digest; the digest the server tells ("" when it does not). Raises ScowError.
+
+    One with a subject is announced under the fallback tag where the registry does not keep referrers itself."""
+    known = True
 
     async def do(endpoint: Endpoint) -> str:
+        nonlocal known
         url = repository.url(endpoint, f"manifests/{ref}")
         headers = {"Content-Type": media_type, "Content-Length": str(len(data))}
         async with _open(repository, endpoint, "PUT", url, headers, lambda: data) as response:
             await read(response, _ANSWER_MAX, "Put", cut=True)
             told: str = response.headers.get("Docker-Content-Digest", "")
+            known = "OCI-Subject" in response.headers
         try:
             check(told)
         except InvalidArgument:
             return ""
         return told
 
-    return await repository.run(do)
+    told = await repository.run(do)
+    if not known and b'"subject"' in data:
+        announcement = await referrers.announce(repository, media_type, data, digest_of(data))
+        if announcement is not None:
+            await put_manifest(repository, announcement[0], OCI_INDEX, announcement[1])
+    return told
 
 
 def _open(

@@ -47,6 +47,9 @@ class ImageStore:
                 return image
         raise NotFound(f"No such image: {ref}")
 
+    def leads_to(self, ref: str, id: str) -> bool:
+        return self.get(ref).id == id
+
 
 @pytest.fixture
 def listing() -> Listing:

@@ -6,7 +6,7 @@ import pytest
 from scow.errors import InvalidArgument, NotFound
 from scow.images.manifest import ImageManifest, Index, choose, fits, parse
 from scow.images.platforms import parse_platform
-from scow.registry.fetcher import OCI_INDEX, OCI_MANIFEST, Manifest
+from scow.registry.media import OCI_INDEX, OCI_MANIFEST, Manifest
 from tests.fakes.registry import DOCKER, LIST, index, manifest, sha256
 
 GOOD = json.loads(manifest(b"{}", [b"layer"]))

@@ -11,7 +11,8 @@ from scow.registry import fetcher
 from scow.registry.client import Registry, Repository
 from scow.registry.credentials import Credentials
 from scow.registry.errors import Broken, RegistryError, Unreachable
-from scow.registry.fetcher import MANIFEST_MAX, Descriptor
+from scow.registry.fetcher import MANIFEST_MAX
+from scow.registry.media import Descriptor
 from scow.registry.settings import Settings
 from tests.fakes.registry import DOCKER, FakeRegistry, sha256
 from tests.support.asynchronous import on_loop

@@ -8,6 +8,7 @@ from scow.api.router import Router
 from scow.errors import InvalidArgument
 from scow.http.messages import Response
 from scow.images.service import ImageService
+from scow.model import codec
 from scow.reference import Reference, valid_digest
 
 _SEARCH = {"is-automated", "is-official", "stars"}
@@ -28,6 +29,20 @@ def _named(name: str, tag: str) -> Reference:
     return reference.with_tag(tag)
 
 
+def platform_parameter(text: str) -> str:
+    """A platform parameter (JSON of the OCI specification) as os/architecture/variant. Raises InvalidArgument."""
+    if not text:
+        return ""
+    try:
+        value: Any = codec.parse(text)
+    except InvalidArgument as exc:
+        raise InvalidArgument(f"failed to parse platform: {exc.message}") from exc
+    parts = [value.get(key, "") for key in ("os", "architecture", "variant")] if isinstance(value, dict) else [None]
+    if not all(isinstance(part, str) for part in parts) or not parts[0] or not parts[1]:
+        raise InvalidArgument("failed to parse platform: os and architecture must be provided")
+    return "/".join(part for part in parts if part)
+
+
 class Routes:
     """Handlers; made once by `register`."""
 
@@ -44,7 +59,8 @@ class Routes:
     async def push(self, call: Call) -> None:
         """POST /images/{name}/push."""
         reference = _named(call.path["name"], call.query.text("tag"))
-        await streams.progress(call, self._images.travel().push(reference, _auth(call)))
+        platform = platform_parameter(call.query.text("platform")) if call.version >= 46 else ""
+        await streams.progress(call, self._images.travel().push(reference, _auth(call), platform))
 
     async def login(self, call: Call) -> Response:
         """POST /auth."""

@@ -1,16 +1,15 @@
 """/images, local; what needs a registry is in distribution.py."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from scow.api import streams
 from scow.api.app import Call
 from scow.api.router import Router
 from scow.api.routes import distribution
+from scow.api.routes.distribution import platform_parameter
 from scow.errors import InvalidArgument
 from scow.http.messages import Response
 from scow.images.service import ImageService
-from scow.model import codec
 
 _LIST = {"before", "since", "dangling", "label", "label!", "reference", "until"}
 _PRUNE = {"dangling", "until", "label", "label!"}
@@ -39,14 +38,14 @@ class Routes:
     def inspect(self, call: Call) -> Response:
         """GET /images/{name}/json."""
         manifests = call.query.boolean("manifests") and call.version >= 48
-        platform = _platform(call.query.text("platform")) if call.version >= 49 else ""
+        platform = platform_parameter(call.query.text("platform")) if call.version >= 49 else ""
         if manifests and platform:
             raise InvalidArgument("conflicting options: manifests and platform options cannot both be set")
         return call.json(self._images.inspect(call.path["name"], manifests, platform), kind="image.inspect")
 
     def history(self, call: Call) -> Response:
         """GET /images/{name}/history."""
-        platform = _platform(call.query.text("platform")) if call.version >= 48 else ""
+        platform = platform_parameter(call.query.text("platform")) if call.version >= 48 else ""
         return call.json(self._images.history(call.path["name"], platform))
 
     def tag(self, call: Call) -> Response:
@@ -57,9 +56,9 @@ class Routes:
     async def remove(self, call: Call) -> Response:
         """DELETE /images/{name}."""
         query = call.query
-        return call.json(
-            await self._images.remove(call.path["name"], query.boolean("force"), query.boolean("noprune"), running=self._running())
-        )
+        platforms = [platform_parameter(text) for text in query.all("platforms") if text] if call.version >= 50 else []
+        force, noprune = query.boolean("force"), query.boolean("noprune")
+        return call.json(await self._images.remove(call.path["name"], force, noprune, running=self._running(), platforms=platforms))
 
     async def prune(self, call: Call) -> Response:
         """POST /images/prune."""
@@ -86,7 +85,7 @@ class Routes:
 
     async def load(self, call: Call) -> None:
         """POST /images/load."""
-        platforms = [_platform(text) for text in call.query.all("platform")] if call.version >= 48 else []
+        platforms = [platform_parameter(text) for text in call.query.all("platform")] if call.version >= 48 else []
         await streams.progress(call, self._images.load(call.request.body, call.query.boolean("quiet", True), platforms))
 
     async def save_one(self, call: Call) -> None:
@@ -101,22 +100,8 @@ class Routes:
         await self._save(call, names)
 
     async def _save(self, call: Call, names: Sequence[str]) -> None:
-        platforms = [_platform(text) for text in call.query.all("platform")] if call.version >= 48 else []
+        platforms = [platform_parameter(text) for text in call.query.all("platform")] if call.version >= 48 else []
         await streams.send_checked(call, self._images.save(list(names), platforms), streams.TAR)
-
-
-def _platform(text: str) -> str:
-    """A platform parameter (JSON of the OCI specification) as os/architecture/variant. Raises InvalidArgument."""
-    if not text:
-        return ""
-    try:
-        value: Any = codec.parse(text)
-    except InvalidArgument as exc:
-        raise InvalidArgument(f"failed to parse platform: {exc.message}") from exc
-    parts = [value.get(key, "") for key in ("os", "architecture", "variant")] if isinstance(value, dict) else [None]
-    if not all(isinstance(part, str) for part in parts) or not parts[0] or not parts[1]:
-        raise InvalidArgument("failed to parse platform: os and architecture must be provided")
-    return "/".join(part for part in parts if part)
 
 
 def register(router: Router, images: ImageService, running: Callable[[], set[str]]) -> None:

@@ -32,7 +32,7 @@ def test_list_inspect_history_tag_remove_prune():
     assert ask(app, "POST /images/x/tag?repo=r&tag=t").status == 201
     assert service.calls[-1][1] == ("x", "r", "t")
     assert ask(app, "DELETE /images/x?force=1").json == [{"Untagged": "x"}]
-    assert service.calls[-1][1:] == (("x", True, False), {"running": {"running"}})
+    assert service.calls[-1][1:] == (("x", True, False), {"running": {"running"}, "platforms": []})
     assert ask(app, "POST /images/prune").json == {}
 
 
