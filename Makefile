@@ -4,9 +4,9 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 PYTEST := $(PY) -m pytest -q
 
-.PHONY: help run stop setup check unit contract integration compat conformance security fuzz crash test slow bench lock
+.PHONY: help run stop setup check unit contract integration compat conformance security fuzz crash test slow bench lock install uninstall wheel deb
 help:
-	@sed -n '1,2s/^# //p' Makefile; echo "also: setup check unit contract integration compat conformance security fuzz crash bench lock"
+	@sed -n '1,2s/^# //p' Makefile; echo "also: setup check unit contract integration compat conformance security fuzz crash bench lock install uninstall wheel deb"
 
 run:
 	@tools/run
@@ -36,3 +36,14 @@ bench: setup
 
 lock: setup
 	@tools/lock
+
+# PREFIX=/usr/local DESTDIR=
+export PREFIX DESTDIR
+install:
+	@tools/install
+uninstall:
+	@tools/install uninstall
+wheel:
+	@tools/wheel
+deb:
+	@tools/deb
