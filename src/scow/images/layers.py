@@ -33,6 +33,8 @@ class Layers:
         self._tasks = Supervisor("layers")
         self._leased: Counter[str] = Counter()
         self._held: Counter[str] = Counter()
+        self.pinned: set[str] = set()
+        """Layers that the build cache keeps, whatever becomes of their images."""
 
     @contextlib.contextmanager
     def hold(self, digest: str) -> Iterator[None]:
@@ -241,7 +243,7 @@ class Layers:
         parents = self._snapshots.parents()
         for name in reversed(names):
             layer = self._snapshots.layer(name)
-            if layer is None or name in kept or name in parents or self._leased[name]:
+            if layer is None or name in kept or name in parents or self._leased[name] or name in self.pinned:
                 break
             freed += await self._drop_one(name)
             parents = self._snapshots.parents()
@@ -252,7 +254,7 @@ class Layers:
 
         `demote` keeps the verified blobs for another try."""
         for name in reversed(list(dict.fromkeys(names))):
-            if self._leased[name] <= 1 and name not in kept and name not in self._snapshots.parents():
+            if self._leased[name] <= 1 and name not in kept | self.pinned and name not in self._snapshots.parents():
                 await self._drop_one(name, demote)
 
     async def _drop_one(self, name: str, demote: bool = False) -> int:
@@ -279,7 +281,8 @@ class Layers:
         removed = 0
         while True:
             parents = self._snapshots.parents()
-            loose = [layer.name for layer in self._snapshots.layers() if layer.name not in kept | parents and not self._leased[layer.name]]
+            held = kept | parents | self.pinned
+            loose = [layer.name for layer in self._snapshots.layers() if layer.name not in held and not self._leased[layer.name]]
             if not loose:
                 return removed
             for name in loose:

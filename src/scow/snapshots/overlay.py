@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,25 @@ _PARAMETERS = Path("/sys/module/overlay/parameters")
 _INIT_DIRS = ("dev", "dev/pts", "dev/shm", "proc", "sys", "etc")
 _INIT_FILES = ("dev/console", ".dockerenv", "etc/hosts", "etc/hostname", "etc/resolv.conf")
 _OFF = ("index", "metacopy", "redirect_dir")
+_VOLATILE = tuple(int(part) for part in re.findall(r"\d+", os.uname().release)[:2]) >= (5, 10)
 
 
 def options() -> list[str]:
     """Mount options that keep a layer's directory complete in itself, as far as this kernel knows them."""
     return [f"{name}=off" for name in _OFF if (_PARAMETERS / name).exists()]
+
+
+def _row(number: int, layer: Committed) -> dict[str, Any]:
+    return {
+        "n": number,
+        "kind": "committed",
+        "parent": layer.parent,
+        "diff_id": layer.diff_id,
+        "size": layer.size,
+        "tar_size": layer.tar_size,
+        "blob": layer.blob,
+        "compression": layer.compression,
+    }
 
 
 class Overlay:
@@ -100,7 +115,8 @@ class Overlay:
 
     async def prepare(self, key: str, parent: str, unpack: bool = False) -> Path:
         """See Snapshotter."""
-        if parent and self.layer(parent) is None:
+        below = self._table.get(parent) if parent else None
+        if parent and (below is None or below["kind"] not in ("committed", "built")):
             raise NotFound(f"snapshot {parent} not found")
         number = self._next
         self._next += 1
@@ -128,19 +144,40 @@ class Overlay:
             raise NotFound(f"snapshot {key} not found")
         with self._db.update():
             self._table.delete(key)
-            self._table.put(
-                layer.name,
-                {
-                    "n": doc["n"],
-                    "kind": "committed",
-                    "parent": layer.parent,
-                    "diff_id": layer.diff_id,
-                    "size": layer.size,
-                    "tar_size": layer.tar_size,
-                    "blob": layer.blob,
-                    "compression": layer.compression,
-                },
-            )
+            self._table.put(layer.name, _row(int(doc["n"]), layer))
+
+    async def seal(self, key: str, name: str) -> None:
+        """Make an active snapshot that nobody writes to any more the tree `name` of the build cache; it is no layer yet."""
+        doc = self._table.get(key)
+        if doc is None:
+            raise NotFound(f"snapshot {key} not found")
+        with self._db.update():
+            self._table.delete(key)
+            self._table.put(name, {"n": doc["n"], "kind": "built", "parent": doc["parent"]})
+        self._tasks.start(self._clear([self._root / str(doc["n"]) / "work"]), "seal")
+
+    def adopt(self, name: str, layer: Committed) -> None:
+        """The tree `name` of the build cache becomes the committed layer `layer.name`; what stands on it follows."""
+        doc = self._table.get(name)
+        if doc is None:
+            raise NotFound(f"snapshot {name} not found")
+        with self._db.update():
+            self._table.delete(name)
+            self._table.put(layer.name, _row(int(doc["n"]), layer))
+            for key, other in self._table.all().items():
+                if other["parent"] == name:
+                    self._table.put(key, {**other, "parent": layer.name})
+
+    def built(self) -> list[str]:
+        """The trees of the build cache that are no layers."""
+        return [name for name, doc in self._table.all().items() if doc["kind"] == "built"]
+
+    def parent(self, name: str) -> str:
+        """What a snapshot stands on, "" for nothing. Raises NotFound."""
+        doc = self._table.get(name)
+        if doc is None:
+            raise NotFound(f"snapshot {name} not found")
+        return str(doc["parent"])
 
     def replace_blob(self, names: list[str], blob: str, compression: str) -> None:
         """These layers' bytes are in another blob now."""
@@ -155,7 +192,7 @@ class Overlay:
         doc = self._table.get(key)
         if doc is None:
             return
-        if doc["kind"] == "committed" and any(other["parent"] == key for other in self._table.all().values()):
+        if doc["kind"] in ("committed", "built") and any(other["parent"] == key for other in self._table.all().values()):
             raise Conflict(f"snapshot {key} has dependents")
         self._table.delete(key)
         self._tasks.start(self._clear([self._root / str(doc["n"])]), "remove")
@@ -194,16 +231,17 @@ class Overlay:
     def _lowers(self, key: str) -> list[str]:
         return [*(str(tree.relative_to(self._root)) for tree in self.trees(key)[1:]), "init/fs"]
 
-    async def mount(self, key: str, target: Path) -> None:
-        """See Snapshotter."""
+    async def mount(self, key: str, target: Path, volatile: bool = False) -> None:
+        """See Snapshotter. `volatile`: once only, and its end waits for no disk (a step of a build)."""
         upper = str(self.path(key).relative_to(self._root))
         lowers = self._lowers(key)
         async with self._locks(key):
             others = self._places.get(key, set()) - {target}
-            await aio.in_pool(self._mount, lowers, upper, upper.removesuffix("fs") + "work", target, others)
+            extra = ["volatile"] if volatile and _VOLATILE else []
+            await aio.in_pool(self._mount, lowers, upper, upper.removesuffix("fs") + "work", target, others, extra)
             self._places.setdefault(key, set()).add(target)
 
-    def _mount(self, lowers: list[str], upper: str, work: str, target: Path, places: set[Path]) -> None:
+    def _mount(self, lowers: list[str], upper: str, work: str, target: Path, places: set[Path], extra: list[str]) -> None:
         target.mkdir(parents=True, exist_ok=True)
         if os.path.ismount(target):
             return
@@ -214,7 +252,7 @@ class Overlay:
                     mounts.bind(place, target)
                     return
         try:
-            mounts.overlay(self._root, lowers, upper, work, target, self._options)
+            mounts.overlay(self._root, lowers, upper, work, target, self._options + extra)
         except OSError as error:
             if error.errno not in (errno.EINVAL, errno.ESTALE, errno.EIO):
                 raise Internal(f"cannot mount the container's root: {(error.strerror or str(error)).lower()}") from error

@@ -34,9 +34,10 @@ class Sessions(Protocol):
         ...
 
     async def sync(self, session: str, request: LocalRequest, tree: Path, progress: Callable[[int], None]) -> bool:
-        """Make the directory `tree` (which holds what an earlier call left, or nothing) like the client's: owners 0:0, modes and times kept,
-        links as they are, nothing outside `tree` touched, files replaced and never written into. `progress(bytes so far)`. Whether anything
-        changed. Cancelled or failed: the tree may be half-way, the next call goes on from there."""
+        """Make the directory `tree` (which holds what an earlier call left, or nothing) like the client's. Whether anything changed.
+
+        Owners become 0:0, modes and times are kept, links stay as they are; nothing outside `tree` is touched, files are replaced and never
+        written into. `progress(bytes so far)`. Cancelled or failed: the tree may be half-way, the next call goes on from there."""
         ...
 
     async def secret(self, session: str, id: str) -> bytes:
@@ -44,7 +45,7 @@ class Sessions(Protocol):
         ...
 
     def ssh(self, session: str, id: str) -> AbstractAsyncContextManager[Path]:
-        """A unix socket on this host that leads to the client's agent `id` ("" = default), as long as the context is open. Raises NotFound."""
+        """A unix socket on this host that leads to the client's agent `id` ("" = default) while the context is open. Raises NotFound."""
         ...
 
     async def credentials(self, session: str, registry: str) -> str:
