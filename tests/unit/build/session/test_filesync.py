@@ -33,7 +33,7 @@ def test_a_tree_arrives_with_everything_about_it(tmp_path: Path) -> None:
     sender = Sender(
         [
             folder("d", 0o700),
-            file("d/big", big, 0o4755, 1_500_000_000_000_000_123),
+            file("d/big", big, 0o755 | 1 << 23, 1_500_000_000_000_000_123),
             link("d/l", "/etc/passwd"),
             file("e", b""),
             file("f", b"x"),
