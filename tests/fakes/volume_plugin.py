@@ -3,7 +3,9 @@
 `FakePlugin(socket path, directory)` serves until `close()`; `replies["VolumeDriver.Mount"] = b"raw body"` (or `(status, body)`, or a float:
 seconds to hang) takes the place of an answer; `calls` holds what was asked."""
 
+import contextlib
 import json
+import socket
 import socketserver
 import threading
 from http.server import BaseHTTPRequestHandler
@@ -33,6 +35,15 @@ class _Handler(BaseHTTPRequestHandler):
 
 class _Server(socketserver.ThreadingUnixStreamServer):
     daemon_threads = True
+    connections: "set[socket.socket]"
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self.connections.add(request)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self.connections.discard(request)
+        super().shutdown_request(request)
 
     def handle_error(self, *_: Any) -> None:
         """A client that left."""
@@ -52,15 +63,23 @@ class FakePlugin:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.unlink(missing_ok=True)
         self._server = _Server(str(path), _Handler)
+        self._server.connections = set()
         self._server.plugin = self  # type: ignore[attr-defined]
         self._path = path
         threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
 
-    def close(self) -> None:
-        """Stop, and remove the socket."""
+    def die(self) -> None:
+        """Stop; the socket's file stays."""
         self._over.set()
         self._server.shutdown()
         self._server.server_close()
+        for connection in list(self._server.connections):
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """Stop, and remove the socket."""
+        self.die()
         self._path.unlink(missing_ok=True)
 
     def answer(self, method: str, body: bytes) -> tuple[int, bytes]:

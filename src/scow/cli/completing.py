@@ -195,6 +195,8 @@ def _arguments(cli: Cli, name: str, args: list[str], typed: str) -> tuple[Words,
         if args and verb in ("connect", "disconnect"):
             return [(one, "") for one in _containers(cli, True)], NO_FILES
         return [(one, "") for one in _networks(cli) if one not in args], NO_FILES
+    if group == "volume" and verb in ("export", "import"):
+        return ([(one, "") for one in _volumes(cli)], NO_FILES) if not args else ([], FILES if verb == "import" else NO_FILES)
     if group == "volume" and verb in ("inspect", "rm", "update"):
         return [(one, "") for one in _volumes(cli) if one not in args], NO_FILES
     if group == "context" and verb in ("use", "inspect", "rm", "export", "update"):

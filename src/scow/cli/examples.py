@@ -73,6 +73,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "system prune": ("system prune --volumes",),
     "version": ("version -f '{{.Server.Version}}'",),
     "volume create": ("volume create site", "volume create -o type=tmpfs -o device=tmpfs -o o=size=64m fast"),
+    "volume export": ("volume export -o site.tar site", "volume export site | gzip > site.tar.gz"),
+    "volume import": ("volume import site site.tar", "volume import -q site - <site.tar.gz"),
     "volume inspect": ("volume inspect site",),
     "volume ls": ("volume ls --filter dangling=true",),
     "volume prune": ("volume prune -a",),

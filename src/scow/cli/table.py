@@ -59,6 +59,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "network repair": (C + "network.exposed", "REPAIR", "Make the kernel's networks equal to what the engine has stored"),
     "network rm": (C + "network.ls", "RM", "Remove networks"),
     "volume create": (C + "volume.volume", "CREATE", "Create a volume"),
+    "volume export": (C + "volume.travel", "EXPORT", "Write the files of a volume to a tar archive"),
+    "volume import": (C + "volume.travel", "IMPORT", "Put the files of a tar archive into a volume"),
     "volume inspect": (C + "system.inspect", "VOLUME", "Show everything about volumes"),
     "volume ls": (C + "volume.volume", "LS", "List volumes"),
     "volume prune": (C + "system.prune", "VOLUME", "Remove unused local volumes"),

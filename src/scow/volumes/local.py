@@ -167,26 +167,6 @@ class LocalDriver:
                 if entry.name.startswith(_TRASH) and not mounts.below(entry.path):
                     _remove_tree(Path(entry.path))
 
-    def size(self, name: str) -> int:
-        """Bytes of the volume's files, each inode once; -1 when it cannot be read."""
-        total, seen = 0, set()
-        pending = [str(self.path(name))]
-        while pending:
-            try:
-                with os.scandir(pending.pop()) as entries:
-                    for entry in entries:
-                        info = entry.stat(follow_symlinks=False)
-                        if entry.is_dir(follow_symlinks=False):
-                            pending.append(entry.path)
-                        if info.st_nlink > 1 and not entry.is_dir(follow_symlinks=False):
-                            if info.st_ino in seen:
-                                continue
-                            seen.add(info.st_ino)
-                        total += info.st_size if not entry.is_dir(follow_symlinks=False) else 0
-            except OSError:
-                continue
-        return total
-
 
 def _mount(device: str, target: Path, kind: str, flags: int, data: str, spread: int) -> None:
     mounts.mount(device, target, "" if flags & mounts.MS_BIND else kind, flags, data)
@@ -237,6 +217,28 @@ def _lookup(host: str) -> str:
     except (OSError, UnicodeError) as error:
         raise LookupFailed(f"lookup {host}: {getattr(error, 'strerror', None) or error}") from None
     return str(min(found, key=lambda one: one[0] != socket.AF_INET)[4][0])
+
+
+def tree_size(path: Path) -> int:
+    """Bytes of the files below a directory, each inode once; what cannot be read is not counted."""
+    total, seen = 0, set()
+    pending = [str(path)]
+    while pending:
+        try:
+            with os.scandir(pending.pop()) as entries:
+                for entry in entries:
+                    info = entry.stat(follow_symlinks=False)
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(entry.path)
+                        continue
+                    if info.st_nlink > 1:
+                        if info.st_ino in seen:
+                            continue
+                        seen.add(info.st_ino)
+                    total += info.st_size
+        except OSError:
+            continue
+    return total
 
 
 def _remove_tree(path: Path) -> None:

@@ -22,7 +22,7 @@ from scow.plugins.registry import Plugins
 from scow.units import rfc3339nano
 from scow.volumes import copyup
 from scow.volumes.driver import Found, VolumeDriver
-from scow.volumes.local import LocalDriver
+from scow.volumes.local import LocalDriver, tree_size
 from scow.volumes.remote import CAPABILITY, PluginDriver, PluginFailed
 
 logger = log.get(__name__)
@@ -304,7 +304,7 @@ class VolumeService:
                     continue
                 if self._refs.users("volume", volume.name) or self._mounted_by(volume.name):
                     continue
-                size = await aio.in_pool(self._local.size, volume.name)
+                size = await aio.in_pool(tree_size, self._local.path(volume.name))
                 try:
                     await self.remove(volume.name)
                 except (Conflict, NotFound):
@@ -427,7 +427,7 @@ class VolumeService:
         used = self._refs.used("volume")
         rows = []
         for volume in filter(_here, self.all()):
-            size = await aio.in_pool(self._local.size, volume.name)
+            size = await aio.in_pool(tree_size, self._local.path(volume.name))
             rows.append(self.view(volume) | {"UsageData": {"RefCount": len(used.get(volume.name, ())), "Size": size}})
         return rows
 

@@ -5,8 +5,9 @@ an archive leads out of the volume. Nothing is stored. Called by the API.
 from collections.abc import AsyncGenerator, AsyncIterable
 from typing import Any
 
-from scow import ids
+from scow import aio, ids
 from scow.archive.workers import Root, Workers
+from scow.volumes.local import tree_size
 from scow.volumes.service import VolumeService
 
 
@@ -17,6 +18,15 @@ class VolumeTravel:
         self._volumes = volumes
         self._workers = workers
 
+    async def size(self, name: str) -> int:
+        """About how many bytes `export` will give. Raises NotFound, MountFailed."""
+        user = ids.new_id()
+        place = await self._volumes.mount(name, user)
+        try:
+            return await aio.in_pool(tree_size, place)
+        finally:
+            await self._volumes.unmount(name, user)
+
     async def export(self, name: str) -> AsyncGenerator[bytes, None]:
         """The files of a volume, owners, modes, times, links and attributes included, as tar; in use or not. The top is `.`.
 
@@ -25,7 +35,7 @@ class VolumeTravel:
         user = ids.new_id()
         place = await self._volumes.mount(name, user)
         try:
-            pieces = self._workers.pack(Root(place), "/", rebase="")
+            pieces = self._workers.pack(Root(place), "/", rebase=".")
             try:
                 async for piece in pieces:
                     yield piece

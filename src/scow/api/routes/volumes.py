@@ -40,6 +40,10 @@ def register(router: Router, volumes: VolumeService, travel: VolumeTravel) -> No
     async def import_(call: Call) -> Response:
         return call.json(await travel.import_(call.path["name"], call.request.body))
 
+    async def size(call: Call) -> Response:
+        return call.json({"Size": await travel.size(call.path["name"])})
+
+    router.add("GET", "/scow/volumes/{name}/size", size)
     router.add("GET", "/scow/volumes/{name}/export", export, cancel=True)
     router.add("POST", "/scow/volumes/{name}/import", import_, cancel=True)
     router.add("GET", "/volumes", show)

@@ -24,7 +24,8 @@ def _read(fd: int) -> Any:
         yield data
 
 
-def _open(path: str) -> int:
+def open_file(path: str) -> int:
+    """A file of the user's for reading. Raises ScowError."""
     import posix
 
     try:
@@ -33,7 +34,8 @@ def _open(path: str) -> int:
         raise ScowError(f"open {path}: {(exc.strerror or str(exc)).lower()}") from None
 
 
-def _metered(label: str, fd: int, quiet: bool = False) -> Any:
+def metered(label: str, fd: int, quiet: bool = False) -> Any:
+    """The bytes of a descriptor, with a bar where a terminal is."""
     import posix
 
     if quiet:
@@ -44,10 +46,10 @@ def _metered(label: str, fd: int, quiet: bool = False) -> Any:
         yield from meter.watch(_read(fd))
 
 
-def _platforms(options: Options) -> str | None:
-    from scow.cli.commands.image.ls import platform_json
+def _platforms(options: Options) -> list[str] | None:
+    from scow.cli.commands.image.ls import platforms_json
 
-    return platform_json(options.text("platform"))
+    return platforms_json(options.text("platform"))
 
 
 def save(cli: Cli, options: Options, args: list[str]) -> int:
@@ -67,9 +69,9 @@ def load(cli: Cli, options: Options, args: list[str]) -> int:
     path = options.text("input")
     if not path and is_terminal(0):
         raise ScowError("requested load from stdin, but stdin is empty")
-    source = _open(path) if path else 0
+    source = open_file(path) if path else 0
     params = {"quiet": True, "platform": _platforms(options)}
-    for line in cli.client.stream("POST", "/images/load", params, _metered("Loading", source, options.flag("quiet"))):
+    for line in cli.client.stream("POST", "/images/load", params, metered("Loading", source, options.flag("quiet"))):
         if line.get("error"):
             raise ScowError(line["error"])
         cli.out(line.get("stream") or (f"{line['status']}\n" if line.get("status") and not options.flag("quiet") else ""))
@@ -82,9 +84,9 @@ def import_(cli: Cli, options: Options, args: list[str]) -> int:
     body: Any = None
     origin = source
     if source == "-":
-        body, origin = _metered("Importing", 0), "-"
+        body, origin = metered("Importing", 0), "-"
     elif not source.startswith(("http://", "https://")):
-        body, origin = _metered("Importing", _open(source)), "-"
+        body, origin = metered("Importing", open_file(source)), "-"
     params = {
         "fromSrc": origin,
         "repo": args[1] if len(args) > 1 else None,
@@ -103,7 +105,10 @@ def import_(cli: Cli, options: Options, args: list[str]) -> int:
 SAVE = Command(
     " [OPTIONS] IMAGE [IMAGE...]",
     "Save one or more images to a tar archive (streamed to STDOUT by default)",
-    (("output", "o", "string", "", "Write to a file"), ("platform", "", "string", "", "Save only this platform (linux/amd64)")),
+    (
+        ("output", "o", "string", "", "Write to a file"),
+        ("platform", "", "string", "", "Save only this platform, or these (linux/amd64,linux/arm64)"),
+    ),
     save,
     1,
 )
@@ -112,7 +117,7 @@ LOAD = Command(
     "Load an image from a tar archive or STDIN",
     (
         ("input", "i", "string", "", "Read from a file"),
-        ("platform", "", "string", "", "Load only this platform (linux/amd64)"),
+        ("platform", "", "string", "", "Load only this platform, or these (linux/amd64,linux/arm64)"),
         ("quiet", "q", "bool", False, "Don't show progress"),
     ),
     load,
