@@ -43,12 +43,10 @@ class ClientFailed(ScowError):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One thing of a tree, as the client described it."""
+    """One thing of a tree, as the client described it. Owners on the client's machine mean nothing here: all belongs to root."""
 
     path: str
     mode: int
-    uid: int
-    gid: int
     size: int
     mtime_ns: int
     link: str
@@ -72,7 +70,7 @@ class Entry:
     def same(self, other: "Entry | None") -> bool:
         """Whether nothing that matters differs; of directories the time does not."""
         if other is None or self.kind == _DIR:
-            return other is not None and (self.mode, self.uid, self.gid, self.xattrs) == (other.mode, other.uid, other.gid, other.xattrs)
+            return other is not None and (self.mode, self.xattrs) == (other.mode, other.xattrs)
         return self == other
 
 
@@ -214,7 +212,7 @@ def _checked(stream: list[bytes]) -> dict[str, Entry]:
         if one.size < 0:
             raise BrokenStream(f"{path[:100]!r} has a size below zero")
         xattrs = tuple(sorted(one.xattrs.items())) if one.xattrs else ()
-        entry = Entry(path, one.mode, one.uid, one.gid, one.size, one.modTime, one.linkname, xattrs)
+        entry = Entry(path, one.mode, one.size, one.modTime, one.linkname, xattrs)
         if entry.kind == 0 and entry.link:
             target = entries.get(entry.link)
             if target is None or target.kind:
@@ -224,7 +222,8 @@ def _checked(stream: list[bytes]) -> dict[str, Entry]:
 
 
 class _Writer:
-    """Brings a directory from one tree to the next. Runs in pool threads."""
+    """Brings a directory from one tree to the next. Files are replaced, never changed: others may have hard links to them. Runs in pool
+    threads."""
 
     def __init__(self, tree: Tree, previous: Tree | None) -> None:
         self.new = tree.entries()
@@ -236,20 +235,11 @@ class _Writer:
         for number, (path, entry) in enumerate(self.new.items()):
             before = self.old.get(path)
             if entry.kind == 0 and not entry.link:
-                if (
-                    before is not None
-                    and before.kind == 0
-                    and not before.link
-                    and (before.size, before.mtime_ns) == (entry.size, entry.mtime_ns)
-                    and path in kept
-                ):
+                if entry == before and path in kept:
                     self.digests[path] = kept[path]
                 else:
                     self.wanted.append((number, entry))
-                    continue
-            elif entry.kind == 0 and entry.link in self.digests:
-                self.digests[path] = self.digests[entry.link]
-            if not entry.same(before):
+            elif not entry.same(before):
                 self.updates.append(entry)
         self.gone = [path for path in self.old if path not in self.new]
         self.changed = bool(self.wanted or self.updates or self.gone)
@@ -261,7 +251,6 @@ class _Writer:
         self._root = str(root)
         for path in self.gone:
             self._remove(path)
-        fresh = {entry.path for _, entry in self.wanted}
         for entry in self.updates:
             before = self.old.get(entry.path)
             if before is not None and before.kind != entry.kind:
@@ -270,20 +259,16 @@ class _Writer:
             if entry.kind == _DIR:
                 if before is None:
                     os.mkdir(self._at(entry.path), 0o700)
-            elif entry.kind == 0 and not entry.link:
-                pass  # only its attributes changed
+                self._attributes(entry)
             elif entry.kind == 0:
                 continue  # a hard link, whose file may have to be fetched first
             else:
                 if before is not None:
                     self._remove(entry.path)
                 self._make(entry)
-                continue
-            self._attributes(entry)
-        for path in fresh:
-            before = self.old.get(path)
-            if before is not None:
-                self._remove(path)
+        for _, entry in self.wanted:
+            if entry.path in self.old:
+                self._remove(entry.path)
 
     def begin(self, number: int, entry: Entry) -> None:
         """A file whose content was asked for."""
@@ -363,7 +348,6 @@ class _Writer:
 
     def _attributes(self, entry: Entry) -> None:
         where = self._at(entry.path)
-        os.chown(where, entry.uid, entry.gid, follow_symlinks=False)
         if entry.kind != _SYMLINK:
             os.chmod(where, entry.permissions)
             for name, value in entry.xattrs:

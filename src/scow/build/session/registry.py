@@ -4,13 +4,19 @@
 """
 
 import asyncio
+import base64
 import contextlib
+import json
+import secrets
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
-from scow import log
+from scow import aio, log
+from scow.build.ops.sessions import LocalRequest
 from scow.build.session import messages, rpc
+from scow.build.session.contexts import sync
 from scow.build.session.http2 import ConnectionLost
 from scow.errors import Conflict, InvalidArgument, NotFound
 
@@ -21,6 +27,7 @@ _ANSWER_SECONDS = 60.0
 _MAX_SESSIONS = 2000
 _MAX_METHODS = 1000
 _MAX_ID = 256
+_HUB = "https://index.docker.io/v1/"
 MAX_SECRET = 500 << 10
 """BuildKit's limit of a secret."""
 
@@ -126,11 +133,72 @@ class Session:
 
 
 class Sessions:
-    """All sessions of the daemon."""
+    """All sessions of the daemon: `ops.sessions.Sessions`, and the door for new ones. `sockets` is a directory for agents' sockets."""
 
-    def __init__(self) -> None:
+    def __init__(self, sockets: Path) -> None:
+        self._sockets = sockets
         self._sessions: dict[str, Session] = {}
         self._arrivals: dict[str, list[asyncio.Future[None]]] = {}
+        self._tasks = aio.Supervisor("sessions")
+
+    # --- what builds ask
+
+    async def shared_key(self, session: str) -> str:
+        """What the client says to be the same from build to build, "" for nothing."""
+        return (await self.get(session)).shared_key
+
+    async def sync(self, session: str, request: LocalRequest, tree: Path, progress: Callable[[int], None]) -> bool:
+        """See `ops.sessions.Sessions.sync`. What the tree holds is recorded beside it (`<tree>.stats`)."""
+        return await sync((await self.get(session)).begin, request, tree, progress)
+
+    async def secret(self, session: str, id: str) -> bytes:
+        """A secret's bytes. Raises NotFound."""
+        found = await (await self.get(session)).secret(id)
+        if found is None:
+            raise NotFound(f"secret {id}: not found")
+        return found
+
+    @contextlib.asynccontextmanager
+    async def ssh(self, session: str, id: str) -> AsyncIterator[Path]:
+        """A unix socket that leads to the client's ssh agent `id` while the context is open. Raises NotFound."""
+        client = await self.get(session)
+        if not await client.has_agent(id):
+            raise NotFound(f"no SSH key {id or 'default'!r} forwarded from the client (use --ssh {id or 'default'})")
+        self._sockets.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self._sockets / f"{secrets.token_hex(8)}.sock"
+        listener = socket.socket(socket.AF_UNIX)
+        tasks = aio.Supervisor("ssh agent")
+        try:
+            listener.bind(str(path))
+            path.chmod(0o600)
+            listener.listen(16)
+            listener.setblocking(False)
+            tasks.start(self._agent(client, id, listener, tasks), "accept")
+            yield path
+        finally:
+            await tasks.close()
+            listener.close()
+            path.unlink(missing_ok=True)
+
+    async def _agent(self, client: Session, id: str, listener: socket.socket, tasks: aio.Supervisor) -> None:
+        while True:
+            sock, _ = await asyncio.get_running_loop().sock_accept(listener)
+            sock.setblocking(False)
+            tasks.start(client.forward_agent(id, sock), "forward")
+
+    async def credentials(self, session: str, registry: str) -> str:
+        """The client's login for a registry as an X-Registry-Auth text, "" for none."""
+        found = self.find(session)
+        if found is None:
+            return ""
+        host = _HUB if registry in ("docker.io", "registry-1.docker.io", "index.docker.io") else registry
+        name, secret = await found.credentials(host)
+        if not name and not secret:
+            return ""
+        login = {"username": name, "password": secret} if name else {"identitytoken": secret}
+        return base64.urlsafe_b64encode(json.dumps({**login, "serveraddress": registry}).encode()).decode()
+
+    # --- coming and going
 
     async def get(self, id: str, wait: float = ARRIVAL_SECONDS) -> Session:
         """The session `id`, which may arrive up to `wait` seconds later."""
@@ -155,7 +223,7 @@ class Sessions:
 
     def find(self, id: str) -> Session | None:
         """The session `id` if it is there."""
-        return self._sessions.get(id)
+        return self._sessions.get(id.rpartition(":")[2])
 
     async def serve(self, sock: socket.socket, early: bytes, headers: dict[str, Any]) -> None:
         """Register the session of a connection and keep it until the client leaves. `headers`: lower-case names; the methods as a list."""
@@ -182,10 +250,11 @@ class Sessions:
                 del self._sessions[id]
             channel.close()
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """End all sessions."""
         for session in list(self._sessions.values()):
             session.channel.close()
+        await self._tasks.close()
 
 
 def facts(headers: dict[str, Any]) -> tuple[str, str, str, frozenset[str]]:

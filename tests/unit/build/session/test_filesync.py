@@ -63,11 +63,15 @@ def test_only_what_changed_is_asked_for(tmp_path: Path) -> None:
     assert os.readlink(tmp_path / "y") == "b" and (tmp_path / "d/a").read_bytes() == b"a"
 
 
-def test_a_changed_mode_needs_no_data(tmp_path: Path) -> None:
-    tree, _ = receive(tmp_path, Sender([file("a", b"a")]))
-    sender = Sender([file("a", b"a", 0o755)])
-    _, changed = receive(tmp_path, sender, tree)
-    assert changed and sender.asked == [] and (tmp_path / "a").stat().st_mode & 0o777 == 0o755
+def test_files_are_replaced_and_never_changed(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    tree, _ = receive(root, Sender([file("a", b"a"), file("b", b"b")]))
+    for name in ("a", "b"):
+        os.link(root / name, tmp_path / name)
+    _, changed = receive(root, Sender([file("a", b"a", 0o755), file("b", b"B", mtime=2_000)]), tree)
+    assert changed and (root / "a").stat().st_mode & 0o777 == 0o755 and (root / "b").read_bytes() == b"B"
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o644 and (tmp_path / "b").read_bytes() == b"b"
 
 
 def test_hard_links_stay_hard_links(tmp_path: Path) -> None:
