@@ -8,13 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from scow.daemon import checks
 from scow.daemon.options import Option, Options, table
 from scow.errors import InvalidArgument
 
 _MAX_FILE = 4 << 20
 _TRUE, _FALSE = {"1", "t", "true"}, {"0", "f", "false"}
-_LEVELS = ("debug", "info", "warn", "error", "fatal")
-_LABEL = re.compile(r"[^=]+=.*\Z", re.DOTALL)
 
 
 class UsageError(Exception):
@@ -209,7 +208,7 @@ def load(flags: dict[str, Any]) -> Options:
     path = flags.get("config_file", Options().config_file)
     try:
         options = combine(flags, read_file(path, must_exist="config_file" in flags))
-        check(options)
+        checks.check(options)
     except InvalidArgument as exc:
         raise InvalidArgument(f"unable to configure the Scow daemon with file {path}: {exc.message}") from exc
     return options
@@ -219,101 +218,6 @@ def unsupported(options: Options) -> list[str]:
     """The options given a value that this engine knows and does not act on."""
     plain = Options()
     return [option.key for option in table() if not option.works and getattr(options, option.attribute) != getattr(plain, option.attribute)]
-
-
-def check(options: Options) -> None:
-    """Refuse values that cannot work. Raises InvalidArgument."""
-    if options.log_level not in _LEVELS:
-        raise InvalidArgument(f"invalid logging level: {options.log_level}")
-    if options.log_format not in ("text", "json"):
-        raise InvalidArgument(f"invalid log format: {options.log_format}")
-    for name in ("data_root", "exec_root"):
-        if not os.path.isabs(getattr(options, name)):
-            raise InvalidArgument(f"{name.replace('_', '-')} must be an absolute path: {getattr(options, name)!r}")
-    for label in options.labels:
-        if not _LABEL.match(label):
-            raise InvalidArgument(f"bad attribute format: {label}")
-    if options.storage_driver not in ("", "overlay2"):
-        raise InvalidArgument(f"the storage driver {options.storage_driver} is not supported: leave storage-driver out, or say overlay2")
-    _check_network(options)
-    if options.default_ipc_mode not in ("private", "shareable"):
-        raise InvalidArgument(f"IPC mode '{options.default_ipc_mode}' is not valid: use private or shareable")
-    if options.default_cgroupns_mode not in ("", "host", "private"):
-        raise InvalidArgument(f'default cgroup namespace mode ({options.default_cgroupns_mode}) is invalid; use "host" or "private"')
-    if options.shutdown_timeout < -1:
-        raise InvalidArgument(f"invalid shutdown timeout: {options.shutdown_timeout}")
-    if options.default_shm_size <= 0:
-        raise InvalidArgument("default-shm-size must be positive")
-    for text in options.exec_opts:
-        key, _, value = text.partition("=")
-        if key.strip().lower() != "native.cgroupdriver":
-            raise InvalidArgument(f"invalid option for exec-opt: {key}: only native.cgroupdriver is known")
-        if value not in ("cgroupfs",):
-            raise InvalidArgument(f"invalid value for native.cgroupdriver: {value}: this engine drives cgroups itself (cgroupfs)")
-    for name, runtime in options.runtimes.items():
-        if not isinstance(runtime, dict) or not isinstance(runtime.get("path", ""), str):
-            raise InvalidArgument(f"runtimes: {name}: must be an object with a path")
-        args = runtime.get("runtimeArgs")
-        if args is not None and not (isinstance(args, list) and all(isinstance(arg, str) for arg in args)):
-            raise InvalidArgument(f"runtimes: {name}: runtimeArgs must be a list of strings")
-    for name, limit in options.default_ulimits.items():
-        numbers = [limit.get(key, 0) for key in ("Soft", "Hard")] if isinstance(limit, dict) else [None]
-        if not all(isinstance(number, int) and not isinstance(number, bool) for number in numbers):
-            raise InvalidArgument(f"default-ulimits: {name}: must be an object with numbers for Soft and Hard")
-    from scow.daemon.listeners import INSECURE, parse_host
-
-    for host in options.hosts:
-        kind, _ = parse_host(host)
-        if kind == "tcp" and not (options.tls or options.tlsverify or options.insecure_tcp):
-            raise InvalidArgument(f"{host}: {INSECURE}")
-
-
-def _check_network(options: Options) -> None:
-    plain = Options()
-    names = (
-        "bridge",
-        "bip",
-        "bip6",
-        "fixed_cidr",
-        "fixed_cidr_v6",
-        "dns",
-        "host_gateway_ips",
-        "ip",
-        "default_address_pools",
-        "publish_policy",
-    )
-    if all(getattr(options, name) == getattr(plain, name) for name in names):
-        return
-    import ipaddress  # here: most daemons start without
-
-    if options.bridge and options.bridge != "none" and options.bip:
-        raise InvalidArgument("you specified -b & --bip, mutually exclusive options. Please specify only one")
-    if options.publish_policy not in ("open", "loopback", "user"):
-        raise InvalidArgument(f"invalid publish-policy {options.publish_policy}: it is open, loopback or user")
-    for name in ("bip", "bip6", "fixed_cidr", "fixed_cidr_v6"):
-        text = getattr(options, name)
-        if text:
-            try:
-                if name.startswith("bip") and "/" not in text:
-                    raise ValueError("no prefix length")
-                found = ipaddress.ip_interface(text)
-                if found.version != (6 if "6" in name else 4):
-                    raise ValueError("another kind of address")
-            except ValueError as exc:
-                raise InvalidArgument(f"invalid CIDR address for {name.replace('_', '-')}: {text}") from exc
-    for text in (*options.dns, *options.host_gateway_ips, options.ip):
-        try:
-            ipaddress.ip_address(text)
-        except ValueError as exc:
-            raise InvalidArgument(f"{text} is not an ip address") from exc
-    for pool in options.default_address_pools:
-        try:
-            network = ipaddress.ip_network(pool["base"], strict=False)
-        except ValueError as exc:
-            raise InvalidArgument(f"invalid default address pool: {pool['base']}") from exc
-        size = pool["size"]
-        if isinstance(size, bool) or not isinstance(size, int) or not network.prefixlen <= size <= network.max_prefixlen:
-            raise InvalidArgument(f"invalid default address pool size {size} for {pool['base']}")
 
 
 def usage() -> str:

@@ -40,6 +40,9 @@ def run(argv: list[str] | None = None) -> int:
     try:
         options = config.load(line.values)
         if options.validate:
+            from scow.daemon import wiring
+
+            wiring.check(options)
             sys.stdout.write("configuration OK\n")
             return 0
         return _serve(options, line.values)
