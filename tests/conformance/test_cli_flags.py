@@ -41,7 +41,7 @@ SAMPLES = {
     "filter": "a=b",
 }
 # scow's own: nothing that docker's command line accepts changes its meaning
-OWN = {"inspect": {"show-secrets"}, "container inspect": {"show-secrets"}}
+OWN = {"image ls": {"tree"}, "inspect": {"show-secrets"}, "container inspect": {"show-secrets"}}
 KNOWN = sorted(name for name in TABLE if name in COMMANDS)
 
 

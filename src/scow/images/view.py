@@ -88,6 +88,7 @@ def _image_data(platform: Platform, image: Image | None, used: dict[str, set[str
         "Platform": where,
         "Containers": sorted(used.get(image.id, ())) if image is not None else [],
         "Size": {"Unpacked": image.size if image is not None else 0},
+        "UnpackedSize": image.size if image is not None else 0,  # the API's schema requires it, and describes only Size
     }
 
 
