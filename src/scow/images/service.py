@@ -402,6 +402,11 @@ class ImageService:
         await self.snapshots.remove(container_id)
         await self._remover.drop_unused(below)
 
+    async def drop_unused(self, layer: str) -> None:
+        """Remove a layer of the build cache, and those below it, that neither an image nor a container nor the cache has any more."""
+        if self.snapshots.layer(layer) is not None:
+            await self._remover.drop_unused([*[one.name for one in self.snapshots.stack(layer)][::-1], layer])
+
     async def rootfs_size(self, container_id: str) -> tuple[int, int]:
         """(bytes of the writable layer's files, those and the image's)."""
         own = await self.snapshots.usage(container_id)

@@ -228,13 +228,14 @@ class Overlay:
                 found.append(self._committed(name, doc))
         return found
 
-    def _lowers(self, key: str) -> list[str]:
-        return [*(str(tree.relative_to(self._root)) for tree in self.trees(key)[1:]), "init/fs"]
+    def _lowers(self, key: str, init: bool = True) -> list[str]:
+        return [*(str(tree.relative_to(self._root)) for tree in self.trees(key)[1:]), *(["init/fs"] if init else [])]
 
-    async def mount(self, key: str, target: Path, volatile: bool = False) -> None:
-        """See Snapshotter. `volatile`: once only, and its end waits for no disk (a step of a build)."""
+    async def mount(self, key: str, target: Path, volatile: bool = False, init: bool = True) -> None:
+        """See Snapshotter. `volatile`: once only, and its end waits for no disk (a step of a build). `init`: with the engine's mount
+        points."""
         upper = str(self.path(key).relative_to(self._root))
-        lowers = self._lowers(key)
+        lowers = self._lowers(key, init)
         async with self._locks(key):
             others = self._places.get(key, set()) - {target}
             extra = ["volatile"] if volatile and _VOLATILE else []
