@@ -126,7 +126,12 @@ def read_spec(container: Container) -> dict[str, Any]:
     try:
         found: dict[str, Any] = orjson.loads((container.bundle / "config.json").read_bytes())
     except (OSError, ValueError) as exc:
-        raise Conflict(f"container {container.id} is not running") from exc
+        check_running(container)  # it ended meanwhile
+        why = f"{exc.strerror or exc}" if isinstance(exc, OSError) else "it is no JSON"
+        raise Conflict(
+            f"container {container.id} runs, but what the runtime needs to know of it was damaged ({container.bundle}/config.json: "
+            f"{why.lower()}): restart the container"
+        ) from exc
     return found
 
 

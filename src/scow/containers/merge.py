@@ -83,6 +83,8 @@ def host_defaults(host: HostConfig, defaults: Defaults) -> HostConfig:
         changes["memory_swap"] = host.memory * 2  # as much swap as memory, as dockerd
     if host.memory_swappiness == -1:
         changes["memory_swappiness"] = None
+    if host.pids_limit is not None and host.pids_limit <= 0:
+        changes["pids_limit"] = None  # no limit
     if not host.oom_kill_disable:
         changes["oom_kill_disable"] = None if cgroups.detect().unified else False  # cgroup v2 has no such switch
     open_paths = host.privileged or "systempaths=unconfined" in host.security_opt

@@ -1,6 +1,7 @@
 """Stop, kill, restart, pause and unpause. Locks cover the sending of a signal, never the waiting for its effect."""
 
 import asyncio
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -78,7 +79,8 @@ class Stopper:
             return
         async with self.parts.locks(container.id):
             if container.state.alive and not over.done():
-                logger.info("container %s did not end after signal %d in %d s: it is killed", container.id[:12], signum, timeout)
+                level = logging.INFO if timeout else logging.DEBUG  # who gives no time knows
+                logger.log(level, "container %s did not end after signal %d in %d s: it is killed", container.id[:12], signum, timeout)
                 await self.send(container, signals.SIGKILL, final=final)
         if not await _ended(over, KILL_WAIT):
             over.cancel()

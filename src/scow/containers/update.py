@@ -17,7 +17,7 @@ def merged(host: HostConfig, request: UpdateRequest) -> HostConfig:
     """The host configuration after an update. Raises InvalidArgument with dockerd's texts for what can't go together."""
     changes: dict[str, Any] = {name: value for name in _PLAIN if (value := getattr(request, name))}
     if request.pids_limit is not None:
-        changes["pids_limit"] = request.pids_limit
+        changes["pids_limit"] = max(request.pids_limit, 0)  # as dockerd shows it: 0 is no limit
     if request.nano_cpus and (host.cpu_period or host.cpu_quota):
         raise InvalidArgument("Conflicting options: Nano CPUs cannot be updated as CPU Period/Quota has already been set")
     if (request.cpu_period or request.cpu_quota) and host.nano_cpus:

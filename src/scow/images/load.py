@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scow.archive.workers import ArchiveError
 from scow.content import Ingest
 from scow.content.store import check, digest_of
 from scow.errors import InvalidArgument
@@ -165,6 +166,8 @@ async def _split(service: "ImageService", source: AsyncIterable[bytes], ingest: 
     fd = os.open(ingest.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         report = await service.workers.run_from({"job": "split"}, source, [fd])
+    except ArchiveError as exc:
+        raise InvalidArgument(f"this is no archive of images (scow save makes them), or a damaged one: {exc.message}") from exc
     finally:
         os.close(fd)
     files = {name: (ingest.path / str(number), size, digest) for name, (number, size, digest) in report["files"].items()}

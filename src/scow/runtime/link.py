@@ -13,12 +13,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from scow import keeper, log
+from scow import keeper
 from scow.errors import Internal, InvalidArgument, Unavailable
 from scow.keeper import protocol
 from scow.kernel import spawn
 
-logger = log.get(__name__)
 _HELLO = 20.0
 Reply = tuple[dict[str, Any], dict[str, int]]
 
@@ -162,7 +161,6 @@ class Link:
 
     def _lost(self) -> None:
         self.close()
-        logger.warning("the keeper has ended")
         self._on_lost()
 
     def reap(self) -> None:

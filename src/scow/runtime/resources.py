@@ -7,7 +7,7 @@ from scow.errors import InvalidArgument
 from scow.model.container import HostConfig, ThrottleDevice
 
 CPU_PERIOD = 100_000
-_PIDS_MAX = 4_194_304  # the most processes Linux can have
+PIDS_MAX = 4_194_304  # the most processes Linux can have
 
 
 def build(host: HostConfig) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def for_update(host: HostConfig) -> dict[str, Any]:
     """The limits of `host` for a container that runs: what was limited before becomes unlimited too. Raises as `build`."""
     doc = build(host)
     if doc.get("pids") == {"limit": 0}:
-        doc["pids"] = {"limit": _PIDS_MAX}  # crun's update leaves the old limit at 0
+        doc["pids"] = {"limit": PIDS_MAX}  # crun's update leaves the old limit at 0
     return doc
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from scow.kernel.cgroups import Manager, Stats
+from scow.runtime.resources import PIDS_MAX
 
 _CLOCK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 _MAX_INTERFACES = 1024
@@ -56,7 +57,7 @@ def sample(manager: Manager, cgroup: str, pid: int | None = None) -> dict[str, A
 
 def _pids(found: Stats) -> dict[str, int]:
     doc = {"current": found.pids}
-    if found.pids_limit:
+    if 0 < found.pids_limit < PIDS_MAX:
         doc["limit"] = found.pids_limit
     return doc
 

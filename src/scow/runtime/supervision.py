@@ -247,6 +247,7 @@ class Supervision:
     def _lost(self) -> None:
         self._ready.clear()
         if not self._closing and not self._reviving:
+            logger.warning("the keeper has ended, another one is started")
             self._reviving = True
             self._tasks.start(self._revive(), "revive")
 

@@ -12,7 +12,7 @@ import pytest
 
 from scow.aio import Supervisor
 from scow.containers.container import Container
-from scow.containers.exec import ExecService, merge_env, process_of
+from scow.containers.exec import ExecService, merge_env, process_of, read_spec
 from scow.containers.lifecycle import State, Status
 from scow.errors import Conflict, InvalidArgument, NotFound
 from scow.model.container import ContainerConfig, ExecCreate, ExecStart
@@ -103,6 +103,15 @@ def test_refused_unless_running(world: World, status: Status, text: str) -> None
     world.box.state = State(status=status)
     with pytest.raises(Conflict, match=text):
         world.execs.create(world.box, ExecCreate(cmd=["x"]))
+
+
+def test_a_damaged_bundle_is_named(world: World) -> None:
+    (world.box.bundle / "config.json").unlink(missing_ok=True)
+    with pytest.raises(Conflict, match=r"was damaged .*config\.json: no such file or directory\): restart the container"):
+        read_spec(world.box)
+    world.box.state = State(status=Status.EXITED)
+    with pytest.raises(Conflict, match="is not running"):
+        read_spec(world.box)
 
 
 def test_bad_requests(world: World) -> None:

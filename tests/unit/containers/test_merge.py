@@ -52,6 +52,8 @@ def test_defaults_of_daemon_and_docker() -> None:
     assert got.ulimits == [Ulimit("nofile", 1, 2)]
     assert got.masked_paths
     assert not merge.host_defaults(HostConfig(privileged=True), defaults).masked_paths
+    for limit, expected in ((-1, None), (0, None), (5, 5)):
+        assert merge.host_defaults(HostConfig(pids_limit=limit), defaults).pids_limit == expected
 
 
 def test_networks_of_a_container() -> None:

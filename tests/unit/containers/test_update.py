@@ -16,6 +16,12 @@ def test_what_is_not_asked_stays() -> None:
     assert (got.memory, got.cpu_shares, got.pids_limit, got.restart_policy.name) == (9, 7, 3, "always")
 
 
+@pytest.mark.parametrize("unlimited", [-1, 0])
+def test_no_limit_of_processes_is_shown_as_dockerd_shows_it(unlimited: int) -> None:
+    assert merged(HostConfig(pids_limit=100), decode(UpdateRequest, {"PidsLimit": unlimited})).pids_limit == 0
+    assert merged(HostConfig(pids_limit=100), decode(UpdateRequest, {})).pids_limit == 100
+
+
 @pytest.mark.parametrize(
     ("host", "body", "text"),
     [

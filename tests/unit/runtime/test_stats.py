@@ -1,5 +1,7 @@
 """Figures in Docker's shape, from fake groups."""
 
+from dataclasses import replace
+
 from scow.kernel.cgroups.base import Stats
 from scow.runtime import stats
 
@@ -46,6 +48,8 @@ def test_version_1():
         "current": 2,
         "limit": 30,
     }
+    lifted = stats.sample(Fake(replace(found, pids_limit=4_194_304)), "/docker/x")
+    assert lifted["pids_stats"] == {"current": 2}
     assert doc["blkio_stats"]["io_service_bytes_recursive"] == [{"major": 8, "minor": 0, "op": "read", "value": 77}]
     assert doc["blkio_stats"]["sectors_recursive"] is None and "networks" not in doc
 
