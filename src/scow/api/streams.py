@@ -53,21 +53,22 @@ async def progress(call: Call, lines: AsyncIterator[dict[str, Any]]) -> None:
             first = None
         writer = await call.stream()
         if first is not None:
-            await writer.write(_line(first))
+            await writer.write(json_line(first))
         try:
             async for line in lines:
-                await writer.write(_line(line))
+                await writer.write(json_line(line))
         except Exception as error:
             if errors.is_client_gone(error):
                 raise
             text = errors.in_stream(error, f"{call.request.method} {call.route.pattern}")
-            await writer.write(_line({"errorDetail": {"message": text}, "error": text}))
+            await writer.write(json_line({"errorDetail": {"message": text}, "error": text}))
         await writer.end()
     finally:
         await _close(lines)
 
 
-def _line(value: dict[str, Any]) -> bytes:
+def json_line(value: dict[str, Any]) -> bytes:
+    """One JSON object of a stream."""
     return dumps(value).rstrip(b"\n") + b"\r\n"
 
 

@@ -19,6 +19,7 @@ from scow.errors import InvalidArgument, ScowError
 from scow.events import EventBus
 
 if TYPE_CHECKING:
+    from scow.containers.attach import AttachService
     from scow.containers.parts import Defaults
     from scow.containers.service import ContainerService
     from scow.network.options import NetworkOptions
@@ -190,10 +191,14 @@ async def build(options: Options, app: App, reloader: Reloader, lifecycle: Lifec
     check(options)
     known = runtimes(options)
     from scow.aio import Supervisor
+    from scow.api.routes import build as build_routes
     from scow.archive.workers import Workers
+    from scow.build.classic.service import ClassicBuilder
     from scow.containers.archive import clear_views
+    from scow.containers.attach import AttachService
     from scow.containers.parts import Parts
     from scow.containers.service import ContainerService
+    from scow.containers.steps import StepContainers
     from scow.containers.store import Containers
     from scow.images.service import ImageService
     from scow.kernel import cgroups
@@ -237,9 +242,14 @@ async def build(options: Options, app: App, reloader: Reloader, lifecycle: Lifec
     service = ContainerService(parts)
     background = Supervisor("system")
     await lifecycle.start(Step("system", stop=background.close))
-    _routes(options, app, reloader, parts, service, background, known)
+    attach = AttachService(parts)
+    classic = ClassicBuilder(paths.data / "build", db, images, StepContainers(service, attach))
+    await lifecycle.start(Step("classic builder", stop=classic.close))
+    build_routes.register(app.router, classic)
+    _routes(options, app, reloader, parts, service, attach, background, known)
     await in_pool(clear_views, paths.run / "views")
     await images.recover(set(db.table("containers").all()))
+    await classic.recover()
     await service.recover()
     cgroups.tune()
 
@@ -259,13 +269,19 @@ async def build(options: Options, app: App, reloader: Reloader, lifecycle: Lifec
 
 
 def _routes(
-    options: Options, app: App, reloader: Reloader, parts: Any, service: "ContainerService", background: Any, known: "dict[str, Runtime]"
+    options: Options,
+    app: App,
+    reloader: Reloader,
+    parts: Any,
+    service: "ContainerService",
+    attach: "AttachService",
+    background: Any,
+    known: "dict[str, Runtime]",
 ) -> None:
     from scow.api.routes import containerio, containers, images, networks, system, unsupported, volumes
     from scow.api.routes import exec as execution
     from scow.containers import shapes
     from scow.containers.archive import ArchiveService
-    from scow.containers.attach import AttachService
     from scow.containers.commit import CommitService
     from scow.containers.exec import ExecService
     from scow.containers.health import HealthMonitor
@@ -306,7 +322,7 @@ def _routes(
     containerio.register(
         router,
         service,
-        AttachService(parts),
+        attach,
         ArchiveService(parts, parts.images.workers, paths.run / "views"),
         StatsService(parts, kernel_sampler(cgroups.manager())),
         TopService(parts),

@@ -230,6 +230,28 @@ class Layers:
             digest = str(report["digest"])
             return await self.add_file(parent, digest, ingest.path / "data", digest)
 
+    async def adopt(self, key: str, parent: str) -> Committed:
+        """Make an active snapshot, which nothing writes to any more, a layer on top of `parent` where it is; the snapshot is gone then."""
+        with self._content.ingest() as ingest:
+            fd = ingest.file()
+            try:
+                report = await self._workers.run(self._snapshots.pack(key), [fd])
+            finally:
+                os.close(fd)
+            diff_id = str(report["digest"])
+            name = _chain(parent, diff_id) if parent else diff_id
+            async with self._locks(name):
+                known = self._snapshots.layer(name)
+                if known is not None:
+                    await self._snapshots.remove(key)
+                    return known
+                size = await self._snapshots.usage(key)
+                if not self._content.has(diff_id):
+                    self._content.commit(ingest.path / "data", diff_id)
+                layer = Committed(name, parent, diff_id, size, int(report["size"]), diff_id, "")
+                await self._snapshots.commit(key, layer)
+                return layer
+
     def _lowers(self, parent: str) -> list[str]:
         return [str(tree) for tree in self._snapshots.trees(parent)] if parent else []
 

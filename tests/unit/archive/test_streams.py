@@ -74,3 +74,10 @@ def test_the_hasher():
     hasher.update(b"a")
     hasher.update(b"b")
     assert (hasher.digest(), hasher.size) == (sha256(b"ab"), 2)
+
+
+def test_the_last_files_padding_may_be_missing() -> None:
+    source = Source(iter([b"abc", b"\0\0"]))
+    assert source.take(3) == b"abc"
+    source.pad(509)
+    assert source.take(512) == b""

@@ -32,9 +32,7 @@ def register(router: Router) -> None:
     router.add("POST", "/swarm/unlock", _not_in_swarm)
     router.add("POST", "/swarm/init", _refuse("swarm mode is not supported by this engine yet"))
     router.add("POST", "/swarm/join", _refuse("swarm mode is not supported by this engine yet"))
-    router.add("POST", "/build", _refuse(_NO_BUILD))
     router.add("POST", "/build/prune", _nothing_cached)
-    router.add("POST", "/build/cancel", _done)
     router.add("POST", "/session", _refuse("BuildKit sessions are not supported by this engine yet"))
     router.add("POST", "/grpc", _build_api)
     router.add("GET", "/plugins", _empty_list)
@@ -84,7 +82,3 @@ def _empty_list(call: Call) -> Response:
 
 def _no_plugin(call: Call) -> Response:
     raise NotFound(f'plugin "{call.path["name"]}" not found')
-
-
-def _done(call: Call) -> Response:
-    return Response(204)
