@@ -222,7 +222,7 @@ class _Parser:
             self.at += 1
             if (line.lstrip("\t") if document.chomp else line) == document.name:
                 return "".join(self.lines[begun : self.at - 1])
-        raise DockerfileError("unterminated heredoc")
+        raise DockerfileError(f"unterminated heredoc: the line {document.name} that ends it is missing")
 
 
 def _lines(text: str) -> list[str]:

@@ -125,7 +125,9 @@ def read_flags(node: Node, strings: Iterable[str] = (), bools: Iterable[str] = (
                 raise DockerfileError(f"missing a value on flag: {name}")
             found.strings[name] = value
         else:
-            raise DockerfileError(f"unknown flag: --{name}" + hint(name, known_strings | known_bools | known_lists).replace("mean ", "mean --"))
+            raise DockerfileError(
+                f"unknown flag: --{name}" + hint(name, known_strings | known_bools | known_lists).replace("mean ", "mean --")
+            )
     return found
 
 
