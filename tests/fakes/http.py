@@ -57,7 +57,7 @@ class Line:
     client: socket.socket | None = None
     lost: "asyncio.Future[None] | None" = None
 
-    async def start_stream(self, request: Request, status: int, headers: list[tuple[str, str]]) -> _Writer:
+    async def start_stream(self, request: Request, status: int, headers: list[tuple[str, str]], length: int | None = None) -> _Writer:
         self.answer = Answer(status, {name.lower(): value for name, value in headers})
         return _Writer(self.answer)
 

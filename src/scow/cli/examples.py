@@ -57,6 +57,18 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "image save": ("save -o images.tar nginx busybox",),
     "image tag": ("tag nginx registry.example.com/web:2",),
     "inspect": ("inspect web", "inspect --type volume -f '{{.Mountpoint}}' site"),
+    "registry gc": ("registry gc --root /srv/registry",),
+    "registry retention": (
+        "registry retention add 'team/**' --tags 'nightly-*' --keep 10 --older-than 30d",
+        "registry retention apply --dry-run",
+    ),
+    "registry serve": (
+        "registry serve --root /srv/registry --anonymous-push",
+        "registry serve --listen :443 --tls-cert cert.pem --tls-key key.pem --public 'open/**'",
+        "registry serve --upstream docker.io --upstream quay.io --mirror docker.io",
+    ),
+    "registry token": ("registry token create ci --grant 'team/**:push,pull' --expires 90d",),
+    "registry user": ("registry user add ann --grant 'team/**:*' --grant '**:pull'", "registry user ls"),
     "login": ("login registry.example.com", "login -u me --password-stdin < token"),
     "logout": ("logout registry.example.com",),
     "network connect": ("network connect --alias db back db-1",),

@@ -176,7 +176,7 @@ class Intake:
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, low)
 
     async def run(self, seconds: float) -> None:
-        """To the end of the body; closes `sock`. Raises BodyBroken (also when nothing comes for so long), BadRequest, what `take` raises."""
+        """To the end of the body; closes `sock`. Raises BodyBroken (or when nothing comes for `seconds`), BadRequest, what `take` does."""
         held = Held(self._close)
         try:
             patient = True

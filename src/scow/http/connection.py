@@ -306,6 +306,12 @@ class Connection(asyncio.Protocol):
     # --- writing
 
     @property
+    def peer(self) -> str:
+        """The client's IP address, "" on a unix socket and when it is gone."""
+        found = self._transport.get_extra_info("peername") if self._transport is not None else None
+        return str(found[0]) if isinstance(found, tuple) else ""
+
+    @property
     def lost(self) -> "asyncio.Future[None]":
         """Completes when the connection is gone."""
         if self._lost is None:
@@ -362,15 +368,17 @@ class Connection(asyncio.Protocol):
         head = start + _clock.line() + b"\r\n"
         return head if head_only else head + body
 
-    async def start_stream(self, request: Request, status: int, headers: list[tuple[str, str]]) -> StreamWriter:
-        """Write the head of a reply of unknown length."""
-        chunked = request.head.minor == 1
-        if not chunked or not request.head.keep_alive:
+    async def start_stream(self, request: Request, status: int, headers: list[tuple[str, str]], length: int | None = None) -> StreamWriter:
+        """Write the head of a reply that goes on, chunked where its length is unknown."""
+        chunked = request.head.minor == 1 and length is None
+        if (not chunked and length is None) or not request.head.keep_alive:
             self._closing = True
         lines = [f"HTTP/1.{request.head.minor} {status} {REASONS.get(status, 'Status')}\r\n"]
         lines += [f"{name}: {value}\r\n" for name, value in headers]
         if chunked:
             lines.append("Transfer-Encoding: chunked\r\n")
+        elif length is not None:
+            lines.append(f"Content-Length: {length}\r\n")
         if self._closing:
             lines.append("Connection: close\r\n")
         self.send("".join(lines).encode("utf-8", "replace") + self._app.extra_head + _clock.line() + b"\r\n")

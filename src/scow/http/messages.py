@@ -93,10 +93,21 @@ class Request:
         """Header fields, names in lower case."""
         return self.head.headers
 
-    async def stream(self, status: int = 200, headers: Headers = (), content_type: str = "application/json") -> StreamWriter:
-        """Send the head of a reply at once and return the writer for what follows. Raises ClientGone."""
+    @property
+    def peer(self) -> str:
+        """The client's IP address, "" on a unix socket."""
+        return self._connection.peer
+
+    async def stream(
+        self, status: int = 200, headers: Headers = (), content_type: str = "application/json", length: int | None = None
+    ) -> StreamWriter:
+        """Send the head of a reply at once and return the writer for what follows, `length` bytes where that is known. Raises ClientGone.
+
+        `content_type` "" adds no such header.
+        """
         self.replied = True
-        return await self._connection.start_stream(self, status, [*headers, ("Content-Type", content_type)])
+        fields = [*headers, ("Content-Type", content_type)] if content_type else list(headers)
+        return await self._connection.start_stream(self, status, fields, length)
 
     async def send_file(self, status: int, headers: Headers, fd: int, offset: int, count: int, seconds: float) -> None:
         """Reply with bytes of a file, by sendfile where the connection allows it; closes `fd`. Raises ClientGone.

@@ -1,0 +1,1 @@
+"""Where the registry's bytes lie: `driver` says what every storage promises, one file for each kind beside it."""
