@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from scow.errors import InvalidArgument
+from scow.filters import Pattern
 from scow.model.container import LogConfig
 
 _COMMON = {"mode", "max-buffer-size"}
@@ -32,6 +33,7 @@ _OPTIONS: dict[str, set[str]] = {
     "journald": set(_TAGS),
 }
 _SIZE = re.compile(r"^(\d+(?:\.\d+)?)\s*([kmgtp]?)i?b?$", re.IGNORECASE)
+_SIZE_TEXT_MAX = 64
 _UNIT = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
 DEFAULT_SIZE, DEFAULT_FILES = 100 << 20, 5
 _LOCAL_SIZE = 20 << 20
@@ -89,7 +91,7 @@ def _size(text: str, option: str) -> int:
     if text.strip() == "-1":
         return -1
     match = _SIZE.match(text.strip())
-    if not match:
+    if not match or len(text) > _SIZE_TEXT_MAX:
         raise InvalidArgument(f"invalid value for {option}: invalid size: '{text[:100]}'")
     return int(float(match[1]) * _UNIT[match[2].lower()])
 
@@ -144,13 +146,18 @@ def validate(config: LogConfig, default: LogConfig | None = None) -> LogConfig:
             _boolean(options["compress"], "compress")
     for key in ("labels-regex", "env-regex"):
         if key in options:
-            try:
-                re.compile(options[key][:1000])
-            except re.error as error:
-                raise InvalidArgument(f"invalid value for {key}: {error}") from None
+            _pattern(key, options[key])
     if driver == "syslog":
         _check_syslog(options)
     return LogConfig(type=driver, config=options)
+
+
+def _pattern(option: str, text: str) -> Pattern:
+    """An expression over names of labels or variables; the time it takes is bounded. InvalidArgument."""
+    try:
+        return Pattern(text)
+    except InvalidArgument as exc:
+        raise InvalidArgument(f"invalid value for {option}: {exc.message.removeprefix('invalid filter: ')}") from None
 
 
 _FACILITIES = (
@@ -178,8 +185,8 @@ def _extra(options: Mapping[str, str], facts: Facts) -> dict[str, str]:
             if key in values:
                 found[key] = values[key]
         if pattern := options.get(f"{option}-regex"):
-            compiled = re.compile(pattern)
-            found |= {key: value for key, value in values.items() if compiled.search(key[:4096])}
+            wanted = _pattern(f"{option}-regex", pattern)
+            found |= {key: value for key, value in values.items() if wanted.search(key)}
     return found
 
 

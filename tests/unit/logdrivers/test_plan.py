@@ -1,5 +1,6 @@
 """Log options: defaults, attributes, dockerd's words for what is wrong."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,11 @@ def test_options() -> None:
     assert plan(LogConfig(type="none"), FACTS, Path("/d")).path is None
 
 
+def test_an_expression_made_to_take_forever_does_not() -> None:
+    facts = dataclasses.replace(FACTS, labels={"a" * 1000 + "!": "1"})
+    assert plan(LogConfig(type="json-file", config={"labels-regex": "^(a+)+$"}), facts, Path("/d")).extra == {}
+
+
 @pytest.mark.parametrize(
     ("driver", "options", "text"),
     [
@@ -34,6 +40,9 @@ def test_options() -> None:
         ("json-file", {"x": "1"}, "unknown log opt 'x' for json-file log driver"),
         ("json-file", {"max-file": "0"}, "max-file cannot be less than 1"),
         ("json-file", {"max-size": "x"}, "invalid size: 'x'"),
+        ("json-file", {"max-size": "9" * 400}, "invalid size: '999"),
+        ("json-file", {"env-regex": "(a"}, "invalid value for env-regex: error parsing regexp: '(a'"),
+        ("json-file", {"labels-regex": "a" * 300}, "invalid value for labels-regex: a pattern may have at most 256 characters"),
         ("json-file", {"mode": "x"}, "logging mode not supported: x"),
         ("local", {"labels": "a"}, "unknown log opt 'labels' for local log driver"),
         ("journald", {"max-buffer-size": "1m"}, "only supported with 'mode=non-blocking'"),
