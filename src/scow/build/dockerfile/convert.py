@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from scow.build.dockerfile import stages as stagelib
+from scow.build.dockerfile.config import DEFAULT_PATH
 from scow.build.dockerfile.dispatch import Dispatcher
 from scow.build.dockerfile.errors import DockerfileError
 from scow.build.dockerfile.expand import Expanded, expand
@@ -18,7 +19,7 @@ from scow.build.dockerfile.instructions import Add, Copy, Instruction, Onbuild, 
 from scow.build.dockerfile.instructions.base import hint
 from scow.build.dockerfile.linter import rules
 from scow.build.dockerfile.linter.lint import Lint
-from scow.build.dockerfile.options import DEFAULT_PATH, Converted, Options, Resolver, Source
+from scow.build.dockerfile.options import Converted, Options, Resolver, Source
 from scow.build.dockerfile.parser import Document
 from scow.build.dockerfile.scope import platform_args
 from scow.build.dockerfile.stages import Stage, Stages
@@ -379,7 +380,7 @@ class Conversion:
         base_config = target.base_config
         return Converted(
             builder.definition(root, (info,)),
-            target.image.data,
+            target.image.finished(),
             base_config if isinstance(base_config, dict) else None,
             target.stage.name if target.stage else "",
             used,

@@ -1,6 +1,5 @@
 """What every instruction does to its stage: to the tree (RUN, COPY, ADD, WORKDIR), to the image's config and history, to the variables."""
 
-import posixpath
 from collections.abc import Mapping
 
 from scow.build.dockerfile import imageconfig
@@ -37,10 +36,7 @@ from scow.build.dockerfile.tree import Tree
 from scow.build.llb.ops import EMPTY, FileAction, FileOp, Mkdir
 from scow.errors import InvalidArgument
 from scow.gotemplate.values import go_quote
-from scow.opts import signals
 from scow.opts.ignore import Ignore
-
-MAX_STEPS = 100_000
 
 
 class Dispatcher:
@@ -131,10 +127,8 @@ class Dispatcher:
                 *checks.place(one),
             )
         state.workdir_set = True
-        if not one.path:
-            raise DockerfileError("cannot normalize nothing: WORKDIR needs a path")
-        path = posixpath.normpath(posixpath.join("/", state.cwd, one.path)).replace("//", "/")
-        state.image.config["WorkingDir"] = path
+        state.image.apply(one)
+        path = state.cwd
         if path != "/":
             owner = owner_of(str(state.image.config.get("User") or ""))
             timestamp = EMPTY if self.options.epoch is None else self.options.epoch * 1_000_000_000
@@ -174,14 +168,14 @@ class Dispatcher:
             if not key:
                 raise DockerfileError("ENV names can not be blank")
             state.env[key] = value
-            state.image.set_env(key, value)
+        state.image.apply(bound.one)
         state.image.commit("ENV " + " ".join(f"{key}={value}" for key, value in bound.one.pairs))
 
     # ---- config ----------------------------------------------------------------------------------------------------------------
 
     def label(self, state: StageState, bound: Bound) -> None:
         assert isinstance(bound.one, Label)
-        state.image.config["Labels"] = dict(state.image.config.get("Labels") or {}) | dict(bound.one.pairs)
+        state.image.apply(bound.one)
         state.image.commit("LABEL " + " ".join(f"{key}={value}" for key, value in bound.one.pairs))
 
     def maintainer(self, state: StageState, bound: Bound) -> None:
@@ -192,46 +186,33 @@ class Dispatcher:
     def cmd(self, state: StageState, bound: Bound) -> None:
         one = bound.one
         assert isinstance(one, Cmd)
-        args = state.image.in_shell(one.command.args) if one.command.shell else list(one.command.args)
-        state.image.config["Cmd"] = args
+        state.image.apply(one)
         state.image.config["ArgsEscaped"] = True
         state.cmd_set = True
-        state.image.commit(f"CMD {imageconfig.words(args)}")
+        state.image.commit(f"CMD {imageconfig.words(state.image.config['Cmd'])}")
 
     def entrypoint(self, state: StageState, bound: Bound) -> None:
         one = bound.one
         assert isinstance(one, Entrypoint)
-        args = state.image.in_shell(one.command.args) if one.command.shell else list(one.command.args)
-        state.image.config["Entrypoint"] = args
-        if not state.cmd_set:
-            state.image.config.pop("Cmd", None)
-        state.image.commit(f"ENTRYPOINT {imageconfig.words(args)}")
+        state.image.apply(one, state.cmd_set)
+        state.image.commit(f"ENTRYPOINT {imageconfig.words(state.image.config['Entrypoint'] or [])}")
 
     def healthcheck(self, state: StageState, bound: Bound) -> None:
         one = bound.one
         assert isinstance(one, Healthcheck)
-        times = {
-            "Interval": one.interval,
-            "Timeout": one.timeout,
-            "StartPeriod": one.start_period,
-            "StartInterval": one.start_interval,
-            "Retries": one.retries,
-        }
-        health = {"Test": list(one.test), **{key: value for key, value in times.items() if value}}
-        state.image.config["Healthcheck"] = health
-        state.image.commit(f"HEALTHCHECK {imageconfig.health_text(health)}")
+        state.image.apply(one)
+        state.image.commit(f"HEALTHCHECK {imageconfig.health_text(state.image.config['Healthcheck'])}")
 
     def expose(self, state: StageState, bound: Bound) -> None:
         one = bound.one
         assert isinstance(one, Expose)
         checks.check_expose(one, self.lint)
-        ports = one.exposed()
-        state.image.config["ExposedPorts"] = dict(state.image.config.get("ExposedPorts") or {}) | {port: {} for port in ports}
-        state.image.commit("EXPOSE map[" + " ".join(f"{port}:{{}}" for port in sorted(set(ports))) + "]")
+        state.image.apply(one)
+        state.image.commit("EXPOSE map[" + " ".join(f"{port}:{{}}" for port in sorted(set(one.exposed()))) + "]")
 
     def user(self, state: StageState, bound: Bound) -> None:
         assert isinstance(bound.one, User)
-        state.image.config["User"] = bound.one.user
+        state.image.apply(bound.one)
         state.image.commit(f"USER {bound.one.user}")
 
     def volume(self, state: StageState, bound: Bound) -> None:
@@ -239,23 +220,19 @@ class Dispatcher:
         assert isinstance(one, Volume)
         if not all(one.paths):
             raise DockerfileError("VOLUME specified can not be an empty string")
-        state.image.config["Volumes"] = dict(state.image.config.get("Volumes") or {}) | {path: {} for path in one.paths}
+        state.image.apply(one)
         state.image.commit(f"VOLUME [{' '.join(one.paths)}]")
 
     def stopsignal(self, state: StageState, bound: Bound) -> None:
         assert isinstance(bound.one, StopSignal)
-        try:
-            signals.parse(bound.one.signal)
-        except InvalidArgument as exc:
-            raise DockerfileError(exc.message) from None
-        state.image.config["StopSignal"] = bound.one.signal
+        state.image.apply(bound.one)
         state.image.commit(f"STOPSIGNAL {bound.one.signal}")
 
     def shell(self, state: StageState, bound: Bound) -> None:
         assert isinstance(bound.one, Shell)
-        state.image.config["Shell"] = list(bound.one.shell)
+        state.image.apply(bound.one)
         state.image.commit(f"SHELL [{' '.join(bound.one.shell)}]")
 
     def onbuild(self, state: StageState, bound: Bound) -> None:
         assert isinstance(bound.one, Onbuild)
-        state.image.config["OnBuild"] = [*(state.image.config.get("OnBuild") or []), bound.one.expression]
+        state.image.apply(bound.one)

@@ -4,7 +4,8 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-from scow.build.dockerfile.options import DEFAULT_PATH
+from scow.build.dockerfile import config as rules
+from scow.build.dockerfile.instructions import Instruction
 from scow.build.llb.ops import Platform
 from scow.gotemplate.values import go_quote
 from scow.units import format_duration, rfc3339nano
@@ -34,7 +35,7 @@ class ImageConfig:
             "architecture": platform.architecture,
             "os": platform.os,
             "rootfs": {"type": "layers", "diff_ids": []},
-            "config": {"WorkingDir": "/", "Env": [f"PATH={DEFAULT_PATH}"]},
+            "config": {"WorkingDir": "/", "Env": [f"PATH={rules.DEFAULT_PATH}"]},
         }
         if platform.variant:
             data["variant"] = platform.variant
@@ -49,32 +50,20 @@ class ImageConfig:
     @property
     def env(self) -> dict[str, str]:
         """Variables in order."""
-        found: dict[str, str] = {}
-        for line in self.config.get("Env") or []:
-            key, _, value = str(line).partition("=")
-            found[key] = value
-        return found
+        return rules.environment(self.config)
+
+    def apply(self, one: Instruction, cmd_given: bool = False) -> None:
+        """What an expanded instruction does to the config. Raises DockerfileError."""
+        self.config = rules.apply(self.config, one, cmd_given)
+        self.data["config"] = self.config
 
     def set_env(self, key: str, value: str) -> None:
         """Add a variable, or change it in its place."""
-        lines = list(self.config.get("Env") or [])
-        for index, line in enumerate(lines):
-            if line.partition("=")[0] == key:
-                lines[index] = f"{key}={value}"
-                break
-        else:
-            lines.append(f"{key}={value}")
-        self.config["Env"] = lines
-
-    @property
-    def shell(self) -> list[str]:
-        """The shell of command lines in shell form."""
-        shell = self.config.get("Shell")
-        return list(shell) if shell else ["/bin/sh", "-c"]
+        self.config["Env"] = rules.set_env(self.config.get("Env") or [], [(key, value)])
 
     def in_shell(self, args: tuple[str, ...]) -> list[str]:
         """A command line in shell form as words."""
-        return [*self.shell, " ".join(args)]
+        return [*rules.shell(self.config), " ".join(args)]
 
     def commit(self, text: str, layer: bool = False, mark: bool = False) -> None:
         """A row of the history; `mark` adds BuildKit's comment to the text of what makes a layer."""
@@ -94,6 +83,12 @@ class ImageConfig:
                 self.data["variant"] = platform.variant
         if not self.data.get("variant"):
             self.data.pop("variant", None)
+
+    def finished(self) -> dict[str, Any]:
+        """The whole config, without what is not set."""
+        for key in [key for key, value in self.config.items() if value is None]:
+            del self.config[key]
+        return self.data
 
 
 def words(items: list[str] | tuple[str, ...]) -> str:

@@ -7,7 +7,6 @@ from typing import Any, Protocol
 from scow.build.dockerfile.tree import Tree
 from scow.build.llb.ops import Definition, HostIP, Network, Platform, Ulimit
 
-DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 PROXY_ARGS = frozenset(
     name for upper in ("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY") for name in (upper, upper.lower())
 )
