@@ -171,15 +171,15 @@ class Source:
 
     def __init__(self, stream: Iterator[bytes], watch: Callable[[bytes], None] | None = None) -> None:
         self._stream = stream
-        self._watch = watch
+        self.watch = watch
         self._data = b""
         self._at = 0
 
     def _more(self) -> bool:
         self._data = next(self._stream, b"")
         self._at = 0
-        if self._data and self._watch:
-            self._watch(self._data)
+        if self._data and self.watch:
+            self.watch(self._data)
         return bool(self._data)
 
     def take(self, size: int) -> bytes:
@@ -211,9 +211,28 @@ class Source:
             self._at += len(piece)
             size -= len(piece)
 
+    def write(self, size: int, padding: int, fd: int) -> None:
+        """Write `size` bytes to a descriptor and pass over `padding`. Raises Malformed when the stream ends before."""
+        at, end = self._at, self._at + size
+        if end + padding <= len(self._data):  # most files lie within one chunk
+            done = os.write(fd, self._data[at:end] if size <= _SLICE else memoryview(self._data)[at:end])
+            if done < size:
+                write_all(fd, memoryview(self._data)[at + done : end])
+            self._at = end + padding
+            return
+        self.copy(size, lambda piece: write_all(fd, piece))
+        self.pad(padding)
+
     def skip(self, size: int) -> None:
         """Pass over `size` bytes; a stream that ends within is Malformed."""
         self.copy(size, len)
+
+    def pad(self, size: int) -> None:
+        """Pass over the padding behind a file. The stream may end here: Go's tar writers leave the last one off when not closed."""
+        while size and (self._at < len(self._data) or self._more()):
+            passed = min(size, len(self._data) - self._at)
+            self._at += passed
+            size -= passed
 
     def drain(self) -> None:
         """Read to the end, so that a hash covers everything and the writer of a pipe can finish."""

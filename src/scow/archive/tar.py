@@ -40,6 +40,10 @@ class Entry:
 
 def number(raw: bytes) -> int:
     """A numeric field: octal text or base-256."""
+    try:
+        return int(raw.rstrip(b"\0 "), 8)  # nearly always
+    except ValueError:
+        pass
     if raw[0] & 0x80:
         value = int.from_bytes(raw, "big") & ((1 << (8 * len(raw) - 1)) - 1)
         if raw[0] & 0x40:
@@ -90,7 +94,7 @@ def parse_pax(data: bytes) -> dict[bytes, bytes]:
 
 def _checked(header: bytes) -> None:
     stored = number(header[148:156])
-    if sum(header) - sum(header[148:156]) + 256 != stored:
+    if sum(header[:148]) + sum(header[156:]) + 256 != stored:
         signed = sum(b - 256 if b > 127 else b for b in header[:148] + header[156:]) + 256
         if signed != stored:
             raise Malformed("invalid tar header: the checksum does not match; this is no tar archive, or a damaged one")

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from scow.archive import tar
-from scow.archive.streams import Source, write_all
+from scow.archive.streams import Source
 from scow.archive.tar import Entry, Malformed
 from scow.kernel import xattr
 
@@ -46,6 +46,7 @@ class Report:
     members: int = 0
     content: int = 0
     implicit: int = 0  # directories made that the archive does not list
+    marks: int = 0  # whiteouts and the like that mean something above another layer
 
 
 def clean(name: bytes) -> bytes:
@@ -122,6 +123,7 @@ class Unpacker:
         self._options = options
         self._dirs: dict[bytes, int] = {}  # times of directories, set at the end
         self._made: dict[bytes, set[bytes]] = {}
+        self._plain = options.layer  # the tree is new, and ours
         self.report = Report()
 
     def run(self) -> Report:
@@ -149,8 +151,14 @@ class Unpacker:
                 self._whiteout(parent, base)
                 self._source.skip(padded)
                 return
-            self._made.setdefault(parent, set()).add(base)
+            made = self._made.get(parent)
+            if made is None:
+                made = self._made[parent] = set()
+            made.add(base)
         try:
+            if e.type == tar.FILE:
+                self._file(e, path)
+                return
             self._make(e, path)
         except FileNotFoundError:
             try:
@@ -160,7 +168,7 @@ class Unpacker:
                 raise self._unmakable(path, error) from None
         except NotADirectoryError as error:
             raise self._unmakable(path, error) from None
-        if e.type != tar.FILE and padded:
+        if padded and e.type != tar.FILE:
             self._source.skip(padded)
 
     @staticmethod
@@ -205,20 +213,22 @@ class Unpacker:
     def _file(self, e: Entry, path: bytes) -> None:
         if not path:
             raise Malformed("the archive replaces its own root")
+        uid, gid = self._options.owner or (e.uid, e.gid)
+        ours = self._plain and uid == 0 and gid == 0  # a new file has this owner and mode already
+        mode = e.mode & 0o777 if ours else 0o600
         try:
-            fd = os.open(path, _CREATE, 0o600)
+            fd = os.open(path, _CREATE, mode)
         except FileExistsError:
             self._clear(path, False)
-            fd = os.open(path, _CREATE, 0o600)
+            fd = os.open(path, _CREATE, mode)
         try:
             if e.size:
-                self._source.copy(e.size, lambda piece: write_all(fd, piece))
-                if rest := -e.size % tar.BLOCK:
-                    self._source.skip(rest)
+                self._source.write(e.size, -e.size % tar.BLOCK, fd)
                 self.report.content += e.size
-            uid, gid = self._options.owner or (e.uid, e.gid)
-            os.fchown(fd, uid, gid)
-            os.fchmod(fd, e.mode & 0o7777)
+            if not ours:
+                os.fchown(fd, uid, gid)
+            if not ours or e.mode & 0o7000:
+                os.fchmod(fd, e.mode & 0o7777)
             if e.xattrs:
                 self._attributes(fd, e)
             os.utime(fd, ns=(e.mtime_ns, e.mtime_ns))
@@ -240,6 +250,8 @@ class Unpacker:
         os.chown(where, uid, gid, follow_symlinks=False)
         os.chmod(where, e.mode & 0o7777)
         self._attributes(where, e)
+        if e.mode & stat.S_ISGID or e.xattrs:
+            self._plain = False  # it gives what is made in it another group, or another mode
         self._dirs[path] = e.mtime_ns
 
     def _attributes(self, where: bytes | int, e: Entry) -> None:
@@ -295,6 +307,7 @@ class Unpacker:
             at = path.find(b"/", at + 1)
 
     def _whiteout(self, parent: bytes, base: bytes) -> None:
+        self.report.marks += 1
         if base == _OPAQUE:
             self._parents(parent + b"/x")
             where = parent or b"."

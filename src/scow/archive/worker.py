@@ -16,6 +16,7 @@ import socket
 import stat
 import struct
 import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, cast
 
@@ -35,6 +36,10 @@ _MAX_FILES = 20_000
 _MAX_NAMES = 16 << 20
 _TRIES = 5
 _MAX_FDS = 128
+_FOLLOW_SECONDS = 0.002
+_MAGIC_MAX = 6
+_LARGE = 256 << 10
+_NAME_TOLD = 500
 _LIBC = syscalls.libc
 
 
@@ -192,14 +197,30 @@ def _stored(fd: int, size: int) -> Iterator[bytes]:
         yield data
 
 
+def _followed(fd: int, size: int) -> Iterator[bytes]:
+    """The `size` bytes of a file that another helper is still writing. Whoever ends that one ends this one, too."""
+    head = b""
+    left = size
+    while left:
+        data = os.read(fd, min(left, streams.CHUNK))
+        if not data:
+            time.sleep(_FOLLOW_SECONDS)
+            continue
+        left -= len(data)
+        head += data
+        if len(head) >= _MAGIC_MAX or not left:
+            yield head
+            head = b""
+
+
 def _source(
     fd: int,
     watch: Callable[[bytes], None] | None = None,
     raw: Callable[[bytes], None] | None = None,
-    before: Iterator[bytes] | None = None,
+    read: Iterator[bytes] | None = None,
 ) -> tuple[Source, str]:
-    """Plain bytes behind a descriptor, `before` first, and how they were compressed. `raw` sees what is read, `watch` what comes out."""
-    read = streams.chunks(fd) if before is None else itertools.chain(before, streams.chunks(fd))
+    """Plain bytes behind a descriptor (or of `read`), and how they were compressed. `raw` sees what is read, `watch` what comes out."""
+    read = read if read is not None else streams.chunks(fd)
     first = next(read, b"")
     compression = streams.detect(first)
     streams.load(compression)
@@ -218,7 +239,9 @@ def _source(
 
 
 def do_unpack(job: Job, fds: list[int]) -> Job:
-    """fds: the stream, and (with `keep`) a file that gets its bytes as they came. Its first `have` bytes (six or more) are there."""
+    """fds: the stream, and (with `keep`) a file that gets its bytes as they came. Its first `have` bytes (six or more) are there.
+
+    `follow`: the stream is a file of that size that is still written. `hash`: true, or "packed" for only when it is compressed."""
     plain = Hasher() if job.get("hash") else None
     raw = Hasher() if job.get("keep") else None
 
@@ -230,7 +253,14 @@ def do_unpack(job: Job, fds: list[int]) -> Job:
             write_all(fds[1], chunk)
 
     have = int(job.get("have") or 0) if raw else 0
-    source, compression = _source(fds[0], plain.update if plain else None, keep if raw else None, _stored(fds[1], have) if have else None)
+    read: Iterator[bytes] | None = itertools.chain(_stored(fds[1], have), streams.chunks(fds[0])) if have else None
+    if follow := int(job.get("follow") or 0):
+        read = _followed(fds[0], follow)
+    watch = plain.update if plain else None
+    source, compression = _source(fds[0], watch, keep if raw else None, read)
+    if plain and job["hash"] == "packed" and not compression:
+        plain.digest()
+        plain = source.watch = None
     owner = job.get("owner")
     options = Options(bool(job.get("layer")), bool(job.get("base")), bool(job.get("strict_kind")), (owner[0], owner[1]) if owner else None)
     spent = False
@@ -244,6 +274,7 @@ def do_unpack(job: Job, fds: list[int]) -> Job:
         "members": report.members,
         "content": report.content,
         "implicit": report.implicit,
+        "marks": report.marks,
         "compression": compression,
         "once": spent,
     }
@@ -294,7 +325,9 @@ def do_stat(job: Job, fds: list[int]) -> Job:
 
 
 def do_split(job: Job, fds: list[int]) -> Job:
-    """Write every file of the archive in fds[0] into the directory fds[1], numbered; the report maps names to files, sizes and digests."""
+    """Write every file of the archive in fds[0] into the directory fds[1], numbered; the report maps names to files, sizes and digests.
+
+    fds[2] gets a line of JSON, [number, size, name], when a large file is begun."""
     source, _ = _source(fds[0])
     files: Job = {}
     links: Job = {}
@@ -308,6 +341,9 @@ def do_split(job: Job, fds: list[int]) -> Job:
         if entry.type == tar.FILE:
             fd = os.open(str(number), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=fds[1])
             hasher = Hasher()
+            if len(fds) > 2 and entry.size >= _LARGE and len(name) < _NAME_TOLD:
+                with contextlib.suppress(BrokenPipeError):
+                    write_all(fds[2], json.dumps([number, entry.size, name]).encode() + b"\n")
 
             def sink(piece: memoryview, fd: int = fd, hasher: Hasher = hasher) -> None:
                 hasher.update(bytes(piece) if len(piece) != len(piece.obj) else piece.obj)  # type: ignore[arg-type]
@@ -317,7 +353,7 @@ def do_split(job: Job, fds: list[int]) -> Job:
                 source.copy(entry.size, sink)
             finally:
                 os.close(fd)
-            source.skip(-entry.size % tar.BLOCK)
+            source.pad(-entry.size % tar.BLOCK)
             files[name] = [number, entry.size, hasher.digest()]
             number += 1
         else:

@@ -9,6 +9,7 @@ import os
 from collections import Counter
 from collections.abc import AsyncIterable, Iterable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 from scow.aio import KeyedLock, Supervisor
 from scow.archive.workers import Report, Workers
@@ -20,6 +21,13 @@ from scow.snapshots.overlay import Overlay
 from scow.snapshots.snapshotter import Committed
 
 _AT_A_TIME = max(2, min(4, os.cpu_count() or 2))
+
+
+class Ahead(Protocol):
+    """What was unpacked before anybody knew what it is (load.py)."""
+
+    async def take(self, file: Path, diff_id: str, digest: str, lowest: bool) -> tuple[str, Report] | None:
+        """What came of `file`, if that serves as the layer `diff_id`; it is the caller's then."""
 
 
 class Layers:
@@ -79,10 +87,30 @@ class Layers:
             key, report = await self._unpack(parent, diff_id, file, digest, self._lowers(parent))
             return await self._commit(key, report, parent, diff_id, file, digest)
 
-    async def add_files(self, files: list[tuple[str, Path, str]]) -> None:
+    async def ahead(self, file: Path, size: int) -> tuple[str, Report]:
+        """Unpack what may turn out to be a layer while `file` is still being written: (key, report) for `add_files`, or to remove.
+
+        Raises ScowError; never ends when the file never grows to `size` bytes, so it is cancelled with its writer."""
+        key = "unpack-" + new_id()
+        root = await self._snapshots.prepare(key, "", unpack=True)
+        try:
+            fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                job = {**self._job(root, False, [], True), "hash": "packed", "follow": size}
+                report = await self._workers.run(job, [fd])
+            finally:
+                os.close(fd)
+        except BaseException:
+            await self._snapshots.remove(key)
+            raise
+        report.setdefault("size", size)
+        return key, report
+
+    async def add_files(self, files: list[tuple[str, Path, str]], ahead: "Ahead | None" = None) -> None:
         """Unpack all layers of an image, lowest first: (diff id, file, its digest). Several are unpacked at a time.
 
-        A layer that does not list all its directories needs to see those below it, so it is unpacked again in its turn.
+        A layer that does not list all its directories needs to see those below it, so it is unpacked again in its turn. `ahead`: what
+        was unpacked on suspicion.
         """
         names = chain_ids(diff_id for diff_id, _, _ in files)
         gate = asyncio.Semaphore(_AT_A_TIME)
@@ -90,6 +118,8 @@ class Layers:
         async def early(index: int) -> tuple[str, Report] | ScowError | None:
             if self._snapshots.layer(names[index]) is not None:
                 return None
+            if ahead is not None and (done := await ahead.take(files[index][1], files[index][0], files[index][2], index == 0)):
+                return done
             async with gate:
                 try:
                     return await self._unpack(names[index - 1] if index else "", *files[index], [])

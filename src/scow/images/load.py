@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scow.archive.workers import ArchiveError
+from scow.aio import Supervisor
+from scow.archive.workers import ArchiveError, Report, drain, pipe
 from scow.content import Ingest
 from scow.content.store import check, digest_of
-from scow.errors import InvalidArgument
+from scow.errors import InvalidArgument, ScowError
 from scow.images.manifest import blobs, fits
 from scow.images.platforms import Platform, host_platform, normal, parse_platform
 from scow.images.store import chain_ids, parse_spec
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 _SMALL_MAX = 8 << 20
 _IMAGES_MAX = 1000
 _DEPTH_MAX = 4
+_AHEAD = max(2, min(4, os.cpu_count() or 2))
+_AHEAD_MAX = 200
 
 
 @dataclass(slots=True)
@@ -104,8 +107,9 @@ class _Contents:
 async def run(service: "ImageService", source: AsyncIterable[bytes], quiet: bool, platforms: list[str]) -> AsyncIterator[dict[str, Any]]:
     """Load everything in the archive; progress lines, then one line for each name or nameless image."""
     wanted_platforms = [parse_platform(text) for text in platforms]
-    with service.content.ingest() as ingest:
-        archive = await _split(service, source, ingest)
+    async with _Ahead(service) as ahead:
+        ingest = ahead.ingest
+        archive = await _split(service, source, ingest, ahead)
         found = _oci(archive) if _is_layout(archive) else _docker(archive) or _oci(archive)
         if found is None:
             raise InvalidArgument("invalid archive: it holds no image (neither manifest.json nor index.json)")
@@ -118,7 +122,7 @@ async def run(service: "ImageService", source: AsyncIterable[bytes], quiet: bool
         with service.layers.lease(chains):
             try:
                 for image in wanted:
-                    async for line in _unpack(service, image, quiet):
+                    async for line in _unpack(service, image, quiet, ahead):
                         yield line
                 _papers(service, found)
             except BaseException:
@@ -162,10 +166,82 @@ async def _forget(service: "ImageService", chains: list[str]) -> None:
     await service.layers.forget(chains, kept)
 
 
-async def _split(service: "ImageService", source: AsyncIterable[bytes], ingest: Ingest) -> _Archive:
+class _Ahead:
+    """Layers that are unpacked while the archive still comes in: any large file in it may be one. The context ends what is left over."""
+
+    def __init__(self, service: "ImageService") -> None:
+        self._service = service
+        self._tasks = Supervisor("load")
+        self._gate = asyncio.Semaphore(_AHEAD)
+        self._found: dict[Path, asyncio.Task[tuple[str, Report] | None]] = {}
+        self.ingest = service.content.ingest()
+
+    async def __aenter__(self) -> "_Ahead":
+        self.ingest.__enter__()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await asyncio.shield(self._end())
+
+    async def _end(self) -> None:
+        for task in self._found.values():
+            task.cancel()
+        for done in await asyncio.gather(*self._found.values(), return_exceptions=True):
+            if isinstance(done, tuple):
+                await self._service.snapshots.remove(done[0])
+        await self._tasks.close()
+        self.ingest.__exit__(None, None, None)
+
+    def start(self, fd: int) -> "asyncio.Task[None]":
+        """Follow a descriptor, which is this one's from now on."""
+        return self._tasks.start(self._listen(fd), "listen")
+
+    async def _listen(self, fd: int) -> None:
+        """Follow what the helper says that splits the archive: a line for each large file that it begins."""
+        rest = b""
+        async for data in drain(fd):
+            *lines, rest = (rest + data).split(b"\n")
+            for line in lines:
+                number, size, name = json.loads(line)
+                digest = "sha256:" + name.rpartition("/")[2]
+                if len(self._found) < _AHEAD_MAX and not self._known(digest):
+                    path = self.ingest.path / str(number)
+                    self._found[path] = self._tasks.start(self._one(path, size), "ahead")
+
+    def _known(self, digest: str) -> bool:
+        """Whether a file of this name holds a layer that is here."""
+        return any(digest in (layer.blob, layer.diff_id) for layer in self._service.snapshots.layers())
+
+    async def _one(self, path: Path, size: int) -> tuple[str, Report] | None:
+        async with self._gate:
+            try:
+                return await self._service.layers.ahead(path, size)
+            except ScowError:  # it is no layer, or will be found to be a bad one
+                return None
+
+    async def take(self, file: Path, diff_id: str, digest: str, lowest: bool) -> tuple[str, Report] | None:
+        """See layers.Ahead. A whiteout in the lowest layer means nothing, so one that has some is unpacked again."""
+        task = self._found.get(file)
+        done = await asyncio.shield(task) if task is not None else None
+        if task is None or done is None or self._found.get(file) is not task:
+            return None
+        report = done[1]
+        if (report["digest"] if report["compression"] else digest) != diff_id or (lowest and report["marks"]):
+            return None
+        del self._found[file]
+        return done
+
+
+async def _split(service: "ImageService", source: AsyncIterable[bytes], ingest: Ingest, ahead: _Ahead) -> _Archive:
     fd = os.open(ingest.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    read, write = pipe()
+    listening = ahead.start(read)
     try:
-        report = await service.workers.run_from({"job": "split"}, source, [fd])
+        try:
+            report = await service.workers.run_from({"job": "split"}, source, [fd, write])
+        finally:
+            os.close(write)
+        await listening
     except ArchiveError as exc:
         raise InvalidArgument(f"this is no archive of images (scow save makes them), or a damaged one: {exc.message}") from exc
     finally:
@@ -376,7 +452,7 @@ def _row(archive: _Archive, row: dict[str, Any], top: _Top, contents: _Contents,
     return document
 
 
-async def _unpack(service: "ImageService", image: _Wanted, quiet: bool) -> AsyncIterator[dict[str, Any]]:
+async def _unpack(service: "ImageService", image: _Wanted, quiet: bool, ahead: "_Ahead") -> AsyncIterator[dict[str, Any]]:
     diff_ids = _diff_ids(image.spec)
     missing = [
         (diff_id[7:19], layer[1])
@@ -389,6 +465,5 @@ async def _unpack(service: "ImageService", image: _Wanted, quiet: bool) -> Async
         for id, size in () if quiet else missing:
             yield {"status": "Loading layer", "progressDetail": {"current": size * current, "total": size}, "id": id}
         if not current:
-            await service.layers.add_files(
-                [(diff_id, file, digest) for diff_id, (file, _, digest) in zip(diff_ids, image.layers, strict=True)]
-            )
+            files = [(diff_id, file, digest) for diff_id, (file, _, digest) in zip(diff_ids, image.layers, strict=True)]
+            await service.layers.add_files(files, ahead)
