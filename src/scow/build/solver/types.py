@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -45,7 +45,7 @@ class CacheMap:
     digest: str
     deps: tuple[Dependency, ...] = ()
     no_cache: bool = False
-    """Never answered from the cache and never put there."""
+    """Never answered from the cache and never put there: done again whenever a result is needed (a source)."""
 
 
 class JobContext(Protocol):
@@ -57,6 +57,14 @@ class JobContext(Protocol):
     @property
     def sessions(self) -> Sequence[str]:
         """Every session that waits for this vertex, the first one first."""
+        ...
+
+    def begin(self) -> None:
+        """The work has begun (told by the solver before `exec`; an op whose `cache_map` takes long tells it there)."""
+        ...
+
+    def defer(self, undo: Callable[[], Awaitable[None]]) -> None:
+        """Do this when nobody needs the vertex's results any more."""
         ...
 
     def log(self, data: bytes, stream: int = 1) -> None:
@@ -73,7 +81,7 @@ class Op(Protocol):
 
     async def cache_map(self, job: JobContext) -> CacheMap: ...
 
-    async def exec(self, job: JobContext, inputs: Sequence[Result]) -> list[Result]:
+    async def exec(self, job: JobContext, inputs: Sequence[Result]) -> Sequence[Result]:
         """Makes the results. Cancelled = everything half-made is gone when this returns."""
         ...
 
@@ -175,5 +183,6 @@ class Options:
 
     session: str = ""
     no_cache: bool = False
+    """Nothing is answered from the cache; what is made goes there."""
     entitlements: frozenset[str] = field(default_factory=frozenset)
     """Of "network.host" and "security.insecure"."""
