@@ -226,7 +226,7 @@ class Sessions:
         return self._sessions.get(id.rpartition(":")[2])
 
     async def serve(self, sock: socket.socket, early: bytes, headers: dict[str, Any]) -> None:
-        """Register the session of a connection and keep it until the client leaves. `headers`: lower-case names; the methods as a list."""
+        """Register the session of a connection and keep it until the client leaves. `headers`: lower-case names."""
         id, name, shared, methods = facts(headers)
         if id in self._sessions:
             sock.close()
@@ -268,5 +268,5 @@ def facts(headers: dict[str, Any]) -> tuple[str, str, str, frozenset[str]]:
     if not id or len(id) > _MAX_ID:
         raise InvalidArgument("a session needs the header X-Docker-Expose-Session-Uuid")
     methods = headers.get("x-docker-expose-session-grpc-method", [])
-    listed = [methods] if isinstance(methods, str) else list(methods)[:_MAX_METHODS]
-    return id, one("name"), one("sharedkey"), frozenset(str(method).lower() for method in listed)
+    joined = methods if isinstance(methods, str) else ",".join(methods)
+    return id, one("name"), one("sharedkey"), frozenset(method.strip().lower() for method in joined.split(",")[:_MAX_METHODS])

@@ -285,7 +285,7 @@ class Server:
         self._tasks = aio.Supervisor("grpc")
         for name, target in services.items():
             for method, (request, _reply, many_requests, many_replies) in messages.service(name).items():
-                handler = getattr(target, snake(method), None)
+                handler = getattr(target, snake(method), None) or getattr(target, snake(method) + "_", None)
                 if handler is not None:
                     self._methods[f"/{name}/{method}"] = (handler, request, many_requests, many_replies)
 

@@ -1,0 +1,135 @@
+"""Records of finished builds, for `buildx history` and the like: the last hundred. In memory: a restart of scowd forgets them."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from scow.build.session import status
+from scow.build.session.builds import Build
+from scow.build.session.messages import V1
+from scow.errors import NotFound
+
+_KEPT = 100
+_STARTED, _COMPLETE, _DELETED = range(3)
+_MAX_LISTENERS = 100
+
+
+@dataclass(slots=True)
+class Record:
+    """One build."""
+
+    ref: str
+    frontend: str
+    options: Mapping[str, str]
+    exports: tuple[tuple[str, dict[str, str]], ...]
+    created_ns: int
+    completed_ns: int = 0
+    response: dict[str, str] = field(default_factory=dict)
+    error: tuple[int, str] | None = None
+    pinned: bool = False
+    cached: int = 0
+    total: int = 0
+    completed: int = 0
+    warnings: int = 0
+
+    def message(self) -> Any:
+        """The BuildHistoryRecord."""
+        made = V1.BuildHistoryRecord(
+            Ref=self.ref,
+            Frontend=self.frontend or "dockerfile.v0",
+            FrontendAttrs=self.options,
+            ExporterResponse=self.response,
+            pinned=self.pinned,
+            numCachedSteps=self.cached,
+            numTotalSteps=self.total,
+            numCompletedSteps=self.completed,
+            numWarnings=self.warnings,
+        )
+        for kind, attrs in self.exports:
+            made.Exporters.add(Type=kind, Attrs=attrs)
+        made.CreatedAt.seconds, made.CreatedAt.nanos = divmod(self.created_ns, 1_000_000_000)
+        if self.completed_ns:
+            made.CompletedAt.seconds, made.CompletedAt.nanos = divmod(self.completed_ns, 1_000_000_000)
+        if self.error is not None:
+            made.error.code, made.error.message = self.error
+        return made
+
+
+class History:
+    """The records, the newest last."""
+
+    def __init__(self) -> None:
+        self._records: dict[str, Record] = {}
+        self._listeners: list[asyncio.Queue[Any]] = []
+
+    @contextlib.asynccontextmanager
+    async def recording(self, record: Record, build: Build, internal: bool) -> AsyncIterator[None]:
+        """Keep a record of a build while it runs, and afterwards. Internal ones (subrequests) leave none."""
+        if internal:
+            yield
+            return
+        self._records[record.ref] = record
+        self._tell(_STARTED, record)
+        try:
+            yield
+        except BaseException as error:
+            cancelled = isinstance(error, asyncio.CancelledError)
+            wrapped = None if cancelled else status.of(error)
+            record.error = (1, "context canceled") if wrapped is None else (wrapped.code, wrapped.message)
+            raise
+        finally:
+            record.completed_ns = time.time_ns()
+            vertices = list(build.job.progress.vertices.values())
+            record.total = len(vertices)
+            record.cached = sum(one.cached for one in vertices)
+            record.completed = sum(bool(one.completed_ns) for one in vertices)
+            record.warnings = len(build.job.progress.warnings)
+            self._trim()
+            self._tell(_COMPLETE, record)
+
+    def _trim(self) -> None:
+        loose = [one.ref for one in self._records.values() if one.completed_ns and not one.pinned]
+        for ref in loose[: max(0, len(self._records) - _KEPT)]:
+            del self._records[ref]
+
+    def _tell(self, kind: int, record: Record) -> None:
+        event = V1.BuildHistoryEvent(type=kind, record=record.message())
+        for queue in self._listeners:
+            with contextlib.suppress(asyncio.QueueFull):
+                queue.put_nowait(event)
+
+    async def listen(self, request: Any) -> AsyncIterator[Any]:
+        """The events a BuildHistoryRequest asks for."""
+        queue: asyncio.Queue[Any] = asyncio.Queue(1000)
+        if len(self._listeners) >= _MAX_LISTENERS:
+            raise NotFound("too many clients listen to the history of builds")
+        self._listeners.append(queue)
+        try:
+            found = [one for one in self._records.values() if not request.Ref or one.ref == request.Ref]
+            for record in found[-request.Limit :] if request.Limit > 0 else found:
+                if not (request.ActiveOnly and record.completed_ns):
+                    yield V1.BuildHistoryEvent(type=_COMPLETE if record.completed_ns else _STARTED, record=record.message())
+            if request.EarlyExit and not any(not one.completed_ns for one in found):
+                return
+            while True:
+                event = await queue.get()
+                if not request.Ref or event.record.Ref == request.Ref:
+                    yield event
+                    if request.EarlyExit and event.type == _COMPLETE:
+                        return
+        finally:
+            self._listeners.remove(queue)
+
+    def update(self, request: Any) -> None:
+        """Pin, unpin or delete. Raises NotFound."""
+        record = self._records.get(request.Ref)
+        if record is None:
+            raise NotFound(f"no build history record {request.Ref[:100]!r}")
+        if request.Delete:
+            del self._records[request.Ref]
+            self._tell(_DELETED, record)
+        elif not request.Finalize:
+            record.pinned = request.Pinned
