@@ -139,7 +139,8 @@ class Network:
     @classmethod
     def from_doc(cls, doc: dict[str, Any]) -> "Network":
         """The network of a stored row."""
-        return cls(**{**doc, "pools": tuple(Pool(**pool) for pool in doc["pools"])})
+        fields = {key: value for key, value in doc.items() if key != "leaving"}
+        return cls(**{**fields, "pools": tuple(Pool(**pool) for pool in doc["pools"])})
 
 
 def truth(text: str) -> bool:

@@ -1,8 +1,10 @@
 """NetworkService: the one door of this package. Networks are made, shown and removed here; containers are handed to `Sandboxes`.
 
-A network is recorded before its bridge is made and forgotten after the bridge is gone, so a crash leaves a row that boot completes.
+A network is recorded before its bridge is made. Its removal marks the row; the bridge, whose end waits for the kernel, goes behind the
+answer, then the row. So a crash leaves a row that boot completes, one way or the other.
 """
 
+import asyncio
 import dataclasses
 import ipaddress
 import time
@@ -50,6 +52,7 @@ class NetworkService:
         self._attached = Sandboxes(self._networks, self._sandboxes, events, self._ports, names, self._options, pins, self._drivers)
         self._lock = aio.KeyedLock()
         self._tasks = aio.Supervisor("networks")
+        self._going: dict[str, asyncio.Task[None]] = {}
         self._watch = Watch(TABLE.split()[-1], self._links, self._mend)
 
     # --- networks
@@ -126,6 +129,8 @@ class NetworkService:
             user = next((one for one in self._networks if one.driver == "macvlan" and one.options.get("parent") == parent), None)
             if user is not None:
                 raise Forbidden(f"network {user.name} is already using parent interface {parent}")
+        if any(leaving.link == network.link or leaving.options.get("parent") for leaving in self._networks.leaving.values()):
+            await self._gone()
         self._networks.put(network)
         try:
             await aio.in_pool(driver.ensure, network)
@@ -143,6 +148,7 @@ class NetworkService:
 
     async def _choose(self, version: int = 4) -> Pool:
         """A subnet that neither a network nor a route of the host uses."""
+        await self._gone()
         taken = [*self._subnets(), *await aio.in_pool(osl.host_subnets)]
         subnet = pools.choose(self._options.default_address_pools, taken, version)
         return Pool(str(subnet), str(subnet.network_address + 1))
@@ -196,18 +202,34 @@ class NetworkService:
                     if (sandbox := self._sandboxes.get(container_id)) is not None
                 )
                 raise Forbidden(f"error while removing network: network {network.name} has active endpoints ({names})")
-            # nobody may attach while the bridge goes; the row goes last, so that a crash here leaves a whole network
-            self._networks.hide(network)
+            # nobody may attach while the bridge goes
+            self._networks.leave(network)
             try:
-                driver = self._drivers[network.driver]
-                if driver.rule(network) is not None:
+                if self._drivers[network.driver].rule(network) is not None:
                     await self._firewall.remove_bridge(network.link)
-                await aio.in_pool(driver.remove, network)
             except BaseException:
                 self._networks.put(network)
                 raise
-            self._networks.drop(network)
+            self._go(network)
         self._tell("destroy", network)
+
+    def _go(self, network: Network) -> None:
+        self._going[network.id] = self._tasks.start(self._finish(network), f"remove {network.link}")
+
+    async def _finish(self, network: Network) -> None:
+        """The kernel's part of a removed network, then its row."""
+        try:
+            await aio.behind(aio.in_pool, self._drivers[network.driver].remove, network)
+            self._networks.drop(network)
+        except (ScowError, OSError) as error:
+            logger.error("what the kernel has of network %s stays until the next repair: %s", network.name, error)
+        finally:
+            self._going.pop(network.id, None)
+
+    async def _gone(self) -> None:
+        """Wait until the kernel has nothing of removed networks: their links and routes are in the way of new ones."""
+        if self._going:
+            await asyncio.wait(list(self._going.values()))
 
     async def prune(self, filters: Filters) -> dict[str, Any]:
         """Remove the user networks nobody uses: {"NetworksDeleted": names or null}. Networks of stopped containers count as unused."""
@@ -296,6 +318,10 @@ class NetworkService:
         return exposure.listing(self._networks, self._sandboxes, self._options.publish_policy)
 
     async def _ensure_all(self) -> None:
+        for network in list(self._networks.leaving.values()):
+            if network.id not in self._going:
+                self._go(network)
+        await self._gone()
         for network in self._networks:
             try:
                 await aio.in_pool(self._drivers[network.driver].ensure, network)

@@ -10,6 +10,9 @@ from scow.network.ipam.allocator import Addresses
 from scow.network.network import Network
 
 
+_LEAVING = "leaving"
+
+
 class NoSuchNetwork(NotFound):
     """No network has that name or id."""
 
@@ -22,7 +25,9 @@ class NetworkStore:
 
     def __init__(self, db: Database) -> None:
         self._table = db.table("networks")
-        self._networks = {key: Network.from_doc(doc) for key, doc in self._table.all().items()}
+        rows = self._table.all()
+        self._networks = {key: Network.from_doc(doc) for key, doc in rows.items() if not doc.get(_LEAVING)}
+        self.leaving = {key: Network.from_doc(doc) for key, doc in rows.items() if doc.get(_LEAVING)}
         self._names = {network.name: network.id for network in self._networks.values()}
         self._allocators: dict[str, Addresses] = {}
 
@@ -46,20 +51,28 @@ class NetworkStore:
     def put(self, network: Network) -> None:
         """Store a network, in place of an earlier one with its id."""
         self._table.put(network.id, network.to_doc())
+        self.leaving.pop(network.id, None)
         self._networks[network.id] = network
         self._names[network.name] = network.id
         self._allocators.pop(network.id, None)
 
-    def hide(self, network: Network) -> None:
-        """Nobody finds the network from now on; its row stays."""
+    def leave(self, network: Network) -> None:
+        """Nobody finds the network from now on; its row stays, with the mark that the kernel's part must go."""
+        self._table.put(network.id, {**network.to_doc(), _LEAVING: True})
+        self.leaving[network.id] = network
+        self._hide(network)
+
+    def _hide(self, network: Network) -> None:
         self._networks.pop(network.id, None)
-        self._names.pop(network.name, None)
+        if self._names.get(network.name) == network.id:
+            del self._names[network.name]
         self._allocators.pop(network.id, None)
 
     def drop(self, network: Network) -> None:
         """Forget a network."""
         self._table.delete(network.id)
-        self.hide(network)
+        self.leaving.pop(network.id, None)
+        self._hide(network)
 
     def addresses(self, network: Network) -> Addresses:
         """The addresses of a network that has pools."""
