@@ -250,11 +250,18 @@ def test_prune_takes_what_nobody_uses(docker: Cli) -> None:
     docker("rm", "-f", "stays")
 
 
-@pytest.mark.parametrize("buildkit", ["", "0", "1"])
-def test_what_cannot_be_built_yet_is_said(docker: Cli, tmp_path: Path, buildkit: str) -> None:
-    (tmp_path / "Dockerfile").write_text("FROM busybox\n")
-    done = docker("build", ".", cwd=tmp_path, code=1, env={"DOCKER_BUILDKIT": buildkit} if buildkit else {})
-    assert "building images is not supported by this engine yet" in done.err or "buildx component is missing" in done.err
+def test_the_classic_builder(docker: Cli, tmp_path: Path) -> None:
+    (tmp_path / "Dockerfile").write_text("FROM busybox\nARG V=1\nCOPY f /f\nRUN cat /f && echo to-stderr >&2\nRUN exit $V\n")
+    (tmp_path / "f").write_text("from the context")
+    env = {"DOCKER_BUILDKIT": "0"}
+    failed = docker("build", "--build-arg", "V=42", "-t", "made", ".", cwd=tmp_path, code=42, env=env)
+    assert "from the context" in failed.out
+    assert "returned a non-zero code: 42" in failed.err
+    done = docker("build", "--build-arg", "V=0", "-t", "made", ".", cwd=tmp_path, env=env)
+    assert "Successfully tagged made:latest" in done.out
+    assert docker("run", "--rm", "made", "cat", "/f").out == "from the context"
+    docker("container", "prune", "-f")
+    docker("rmi", "made")
 
 
 @pytest.mark.parametrize("version", ["1.24", "1.40", "1.44"])
