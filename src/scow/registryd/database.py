@@ -3,6 +3,7 @@
 import contextlib
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from scow.errors import DataLoss, ScowError
 
 VERSION = 1
 _BUSY_SECONDS = 60.0
+_POLL_SECONDS = 0.001  # SQLite's own waiting backs off to 100 ms and starves beside a process that writes in small steps
 
 _SCHEMA = """
 CREATE TABLE repositories (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, created INTEGER NOT NULL);
@@ -55,6 +57,7 @@ class Database:
         try:
             self._writer = self._connect(path)
             self._reader = self._connect(path)
+            self._writer.execute("PRAGMA busy_timeout = 0")
             with self.update(durable=True):
                 found = self._writer.execute("PRAGMA user_version").fetchone()[0]
                 if found == 0:
@@ -88,13 +91,24 @@ class Database:
         """One transaction; all or nothing. `durable`: it survives a power cut, and so does everything before it. For pool threads."""
         with self._lock:
             self._writer.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
-            self._writer.execute("BEGIN IMMEDIATE")
+            self._begin()
             try:
                 yield self._writer
             except BaseException:
                 self._writer.execute("ROLLBACK")
                 raise
             self._writer.execute("COMMIT")
+
+    def _begin(self) -> None:
+        end = time.monotonic() + _BUSY_SECONDS
+        while True:
+            try:
+                self._writer.execute("BEGIN IMMEDIATE")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                    raise
+            threading.Event().wait(_POLL_SECONDS)
 
     def close(self) -> None:
         """Done; twice is fine."""

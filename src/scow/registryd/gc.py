@@ -15,8 +15,8 @@ from scow.registryd.store import Store
 
 logger = log.get(__name__)
 
-_STEP = 200  # blobs in one transaction
-_YIELD_SECONDS = 0.002
+_STEP = 100  # blobs in one transaction
+_YIELD_SECONDS = 0.003
 
 # a link is needed while a manifest of its repository refers to the blob
 _LINKS = """

@@ -49,7 +49,7 @@ class Metrics:
             rows = self._counters[name] or {(): 0}
             for labels, value in sorted(rows.items()):
                 inner = ",".join(f'{key}="{text}"' for key, text in labels)
-                lines.append(f"{_PREFIX}{name}{{{inner}}} {value:g}" if inner else f"{_PREFIX}{name} {value:g}")
+                lines.append(f"{_PREFIX}{name}{{{inner}}} {value:.15g}" if inner else f"{_PREFIX}{name} {value:.15g}")
         own = [
             ("uploads_in_flight", "Requests that are bringing a blob now.", float(self.uploading)),
             ("start_time_seconds", "When the server started.", self._started),

@@ -220,6 +220,16 @@ def token(cli: Cli, options: Options, args: list[str]) -> int:
 # --- pieces
 
 
+def _libraries() -> None:
+    """The client starts without site-packages, for speed; the server's libraries are there."""
+    try:
+        import orjson  # noqa: F401
+    except ImportError:
+        import site
+
+        site.main()
+
+
 def _root(options: Options) -> Path:
     from pathlib import Path
 
@@ -312,10 +322,18 @@ def _unknown(group: str, verb: str, known: str) -> ScowError:
     return ScowError(f"scow registry {group} has no {verb!r}: it has {known}")
 
 
+def _program(run: Callable[[Cli, Options, list[str]], int]) -> Callable[[Cli, Options, list[str]], int]:
+    def program(cli: Cli, options: Options, args: list[str]) -> int:
+        _libraries()
+        return run(cli, options, args)
+
+    return program
+
+
 def _command(
     usage: str, short: str, flags: tuple[Flag, ...], run: Callable[[Cli, Options, list[str]], int], least: int, most: int
 ) -> Command:
-    return Command(usage, short, (*_ROOT_FLAG, *flags), run, least, most)
+    return Command(usage, short, (*_ROOT_FLAG, *flags), _program(run), least, most)
 
 
 _GRACE: Flag = (
