@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from scow.volumes.mounts import MountPoint
 
 _NS = 1_000_000_000
+_ENDS = (Condition.NOT_RUNNING, Condition.NEXT_EXIT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ class Container:
     exec_ids: set[str] = field(default_factory=set)
     version: int = 0  # counts saved changes: the key of cached views
     pending_attachments: "list[Attachment]" = field(default_factory=list)
+    ended: WaitResult | None = None  # its process is gone, and the row that says so can't be written yet (a full disk)
     _waiters: dict[Condition, list["asyncio.Future[WaitResult]"]] = field(default_factory=dict)
 
     @property
@@ -92,6 +94,7 @@ class Container:
             except BaseException:
                 self.state = before
                 raise
+        self.ended = None
         result = WaitResult(self.state.exit_code, facts.get("failure", ""))
         for condition in rule.wakes:
             self._wake(condition, result)
@@ -118,6 +121,14 @@ class Container:
         self.host = replace(self.host, links=links)
         self.save()
 
+    def tell_end(self, code: int) -> None:
+        """The process has ended and its row can't be written: whoever waits for the end is not left waiting for space on the disk."""
+        if not self.state.alive:
+            return
+        self.ended = WaitResult(code)
+        for condition in _ENDS:
+            self._wake(condition, self.ended)
+
     def _wake(self, condition: Condition, result: WaitResult) -> None:
         for waiter in self._waiters.pop(condition, ()):
             if not waiter.done():
@@ -133,6 +144,9 @@ class Container:
         except ValueError as exc:
             raise InvalidArgument(f'invalid condition: "{condition}"') from exc
         future: asyncio.Future[WaitResult] = asyncio.get_running_loop().create_future()
+        if self.ended is not None and wanted in _ENDS:
+            future.set_result(self.ended)
+            return future
         if wanted is Condition.NOT_RUNNING and not self.state.running:
             future.set_result(WaitResult(self.state.exit_code))
             return future

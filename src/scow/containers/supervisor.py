@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import logging
 import time
 from typing import TYPE_CHECKING
 
@@ -53,19 +54,24 @@ class ExitSupervisor:
         else:
             try:
                 self.exited(container, exit)
-            except Exception:  # whatever it is, an exit is not lost by it
-                logger.exception("the exit of %s could not be written, it is tried again", container.id[:12])
+            except Exception as exc:  # whatever it is, an exit is not lost by it
+                if not isinstance(exc, ScowError):
+                    logger.exception("the exit of %s could not be written", container.id[:12])
+                container.tell_end(exit.code if exit.known else UNKNOWN_EXIT)
                 self._parts.supervisor.start(self._exit_later(container, exit), f"exit {container_id[:12]}")
 
     async def _exit_later(self, container: Container, exit: "Exit") -> None:
         """Tried until it is written: a full disk must not lose an exit (its record stays until then)."""
+        said = ""
         while True:
             async with self._parts.locks(container.id):
                 try:
                     self.exited(container, exit)
                     return
                 except Exception as exc:
-                    logger.error("the exit of %s could not be written, it is tried again: %s", container.id[:12], exc)
+                    level, said = logging.DEBUG if str(exc) == said else logging.ERROR, str(exc)
+                    logger.log(level, "the exit of %s could not be written, it is tried again: %s", container.id[:12], exc)
+                    container.tell_end(exit.code if exit.known else UNKNOWN_EXIT)
             await asyncio.sleep(_RETRY_SECONDS)
 
     def on_oom(self, container_id: str) -> None:
@@ -96,7 +102,8 @@ class ExitSupervisor:
                 last_delay=self._delays.get(container.id, 0.0),
             )
         facts = {"exit_code": code, "finished_ns": at_ns, "error": "" if exit.known else "the exit code is not known"}
-        self._starter.farewell(container)
+        if container.ended is None:  # else this is said already
+            self._starter.farewell(container)
         if isinstance(decision, restart.Delay):
             container.commit(Transition.EXITED_TO_RESTART, **facts, restart_count=state.restart_count + 1)
             self._parts.ended(container)

@@ -9,7 +9,7 @@ import pytest
 
 from scow.containers.lifecycle import Status
 from scow.containers.service import ContainerService
-from scow.errors import Conflict, InvalidArgument, NotFound, NotModified
+from scow.errors import Conflict, Internal, InvalidArgument, NotFound, NotModified
 from scow.filters import Filters
 from scow.model.codec import decode
 from scow.model.container import CreateRequest, UpdateRequest
@@ -377,3 +377,28 @@ async def test_no_error_loses_an_exit(engine: Engine) -> None:
     engine.tasks.exit(container_id, 4)
     assert (await asyncio.wait_for(waiting, 60)).code == 4
     assert engine.status(container_id) is Status.EXITED
+
+
+@scenario
+async def test_who_waits_for_an_exit_is_told_also_on_a_full_disk(engine: Engine) -> None:
+    container_id = await engine.running()
+    container = engine.service.get(container_id)
+    save, full = container.ledger.save, [True]
+
+    def refusing(one: Any) -> None:
+        if full:
+            raise Internal("no space left on device: cannot write meta.db")
+        save(one)
+
+    cast(Any, container.ledger).save = refusing
+    before = asyncio.ensure_future(engine.service.wait(container_id))  # noqa: TID251
+    await asyncio.sleep(0)
+    engine.tasks.exit(container_id, 4)
+    assert (await asyncio.wait_for(before, 60)).code == 4
+    assert (await asyncio.wait_for(engine.service.wait(container_id), 60)).code == 4
+    assert "die" not in engine.events(container_id)
+    full.clear()
+    while engine.status(container_id) is not Status.EXITED:
+        await asyncio.sleep(0.01)
+    assert engine.events(container_id).count("die") == 1
+    assert engine.service.get(container_id).ended is None
