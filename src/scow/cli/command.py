@@ -70,6 +70,11 @@ class Cli:
             return "default"
         return self.env("DOCKER_CONTEXT") or self.setting("currentContext") or "default"
 
+    @property
+    def chosen(self) -> bool:
+        """Whether the command line names a context or an address."""
+        return bool(self._context or self.host)
+
     def host_for_plugins(self) -> str:
         """The address that a plugin must be told because docker's rules would not find it; "" where they do."""
         if self.host or self.context != "default" or self._context:

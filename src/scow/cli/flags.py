@@ -10,6 +10,7 @@ from __future__ import annotations
 TYPE_CHECKING = False  # importing typing would cost a tenth of a second of start-up on a slow machine; type checkers know the name
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from typing import Any
 
     Flag = tuple[str, str, str, object, str]
 
@@ -147,6 +148,17 @@ class Options:
         """A repeatable flag."""
         value = self._values.get(name)
         return value if isinstance(value, list) else []
+
+
+def every(label: str, words: list[str], parse: Callable[[str], Any]) -> list[Any]:
+    """`parse` of each word of a repeatable flag. Raises UsageError, which names the flag by `label`."""
+    found = []
+    for word in words:
+        try:
+            found.append(parse(word))
+        except InvalidArgument as exc:
+            raise UsageError(f'invalid argument "{word}" for "{label}" flag: {exc.message}') from None
+    return found
 
 
 def label_of(flag: Flag) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from typing import Any
 
     from scow.gotemplate.parser import Functions, Node
@@ -35,20 +35,45 @@ class Template:
         if len(text) > MAX_TEXT:
             raise TemplateError("template parsing error: the template is too long")
         self._functions: dict[str, Callable[..., Any]] = {**BUILTINS, **(functions or {})}
+        self._text = text
         parser = Parser(text, self._functions)
         self._nodes, _, _ = parser.block(())
         self._defined = parser.defined
 
-    def render(self, data: Any, missing: str = "no value", optional: Mapping[str, Any] | None = None) -> str:
+    def render(
+        self, data: Any, missing: str = "no value", optional: Mapping[str, Any] | None = None, kind: str = "", maps: Collection[str] = ()
+    ) -> str:
         """The text for `data`. `missing="error"` makes a missing key a TemplateError, as docker's inspect does, unless `optional` has
-        its value."""
-        run = _Run(self._functions, self._defined, missing, optional or {})
+        its value, or the dict is one of `maps` (names of fields whose keys are the user's). `kind`: what errors call data's type."""
+        run = _Run(self, self._functions, self._defined, missing, optional or {}, kind, maps)
+        run.root = data
         run.nodes(self._nodes, data, [{"$": data}])
         return "".join(run.out)
 
+    def place(self, at: int, source: str) -> str:
+        """`template: :1:2: executing "" at <.Name>`, as Go words it."""
+        before = self._text[:at]
+        line = before.count("\n") + 1
+        column = len(before.rpartition("\n")[2].encode("utf-8", "replace"))
+        shown = source if len(source) <= 20 else source[:20] + "..."
+        return f'template: :{line}:{column}: executing "" at <{shown}>'
+
 
 class _Run:
-    def __init__(self, functions: Functions, defined: dict[str, list[Node]], missing: str, optional: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        template: Template,
+        functions: Functions,
+        defined: dict[str, list[Node]],
+        missing: str,
+        optional: Mapping[str, Any],
+        kind: str,
+        maps: Collection[str],
+    ) -> None:
+        self.template = template
+        self.root: Any = None
+        self.kind = kind
+        self.maps = maps
         self.functions = functions
         self.defined = defined
         self.missing = missing
@@ -154,6 +179,9 @@ class _Run:
 
     def command(self, operands: list[Node], final: list[Any], dot: Any, scopes: list[dict[str, Any]]) -> Any:
         self.step()
+        source: Node = ("source", 2, "")
+        if operands[-1][0] == "source":
+            source, operands = operands[-1], operands[:-1]
         head = operands[0]
         if head[0] == "func":
             name = head[1]
@@ -163,14 +191,15 @@ class _Run:
             try:
                 return self.functions[name](*args)
             except TemplateError as exc:
-                raise TemplateError(f'template: :1:2: executing "" at <{name}>: error calling {name}: {exc.message}') from None
+                why = exc.message
             except (TypeError, ValueError, IndexError, KeyError, AttributeError, OverflowError) as exc:
-                raise TemplateError(f'template: :1:2: executing "" at <{name}>: error calling {name}: {exc}') from None
+                why = str(exc)
+            raise TemplateError(f"{self.template.place(source[1], source[2] or name)}: error calling {name}: {why}")
         if head[0] == "chain" and (len(operands) > 1 or final):
             args = [self.value(one, dot, scopes) for one in operands[1:]] + final
             return self.chain(head, dot, scopes, args)
         if len(operands) > 1 or final:
-            raise TemplateError("template: :1:2: can't give argument to non-function")
+            raise TemplateError(f"{self.template.place(source[1], source[2])}: can't give argument to non-function")
         return self.value(head, dot, scopes)
 
     def logic(self, name: str, operands: list[Node], final: list[Any], dot: Any, scopes: list[dict[str, Any]]) -> Any:
@@ -206,28 +235,35 @@ class _Run:
             last = index == len(path) - 1
             if isinstance(value, dict):
                 if name not in value:
-                    if name in self.optional:
-                        value = self.optional[name]
-                        continue
-                    if self.missing == "error":
-                        raise TemplateError(f'template: :1:2: executing "" at <.{".".join(path)}>: map has no entry for key "{name}"')
-                    value = NO_VALUE
+                    value = self.absent(node, name, value is self.root, path[index - 1] if index else "")
                     continue
                 value = value[name]
             elif value is None or value is NO_VALUE:
                 if value is None and self.missing == "error":
-                    where = ".".join(path)
-                    raise TemplateError(f'template: :1:2: executing "" at <.{where}>: nil pointer evaluating interface {{}}.{name}')
+                    raise self.failed(node, f"nil pointer evaluating interface {{}}.{name}")
                 value = NO_VALUE
                 continue
             else:
-                where = ".".join(path)
-                raise TemplateError(f'template: :1:2: executing "" at <.{where}>: can\'t evaluate field {name} in type {type_name(value)}')
+                raise self.failed(node, f"can't evaluate field {name} in type {type_name(value)}")
             if callable(value):
                 try:
                     value = value(*(args or [])) if last else value()
                 except TypeError:
-                    raise TemplateError(f'template: :1:2: executing "" at <.{name}>: wrong number of args for {name}') from None
+                    raise self.failed(node, f"wrong number of args for {name}") from None
             elif last and args:
-                raise TemplateError(f'template: :1:2: executing "" at <.{name}>: {name} has arguments but cannot be invoked as function')
+                raise self.failed(node, f"{name} has arguments but cannot be invoked as function")
         return value
+
+    def absent(self, node: Node, name: str, root: bool, parent: str) -> Any:
+        """What a field gives that is not there."""
+        if name in self.optional:
+            return self.optional[name]
+        if root and self.kind:
+            raise self.failed(node, f"can't evaluate field {name} in type {self.kind}")
+        if self.missing == "error" and parent not in self.maps:
+            raise self.failed(node, f'map has no entry for key "{name}"')
+        return NO_VALUE
+
+    def failed(self, node: Node, why: str) -> TemplateError:
+        """The error at a chain of fields."""
+        return TemplateError(f"{self.template.place(node[3], '.' + '.'.join(node[2]))}: {why}")

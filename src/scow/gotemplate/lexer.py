@@ -6,7 +6,7 @@ TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
     from typing import Any
 
-    Token = tuple[str, Any]
+    Token = tuple[str, Any, int]  # kind, value, place in the template
 
 from scow.errors import InvalidArgument
 
@@ -18,9 +18,9 @@ class TemplateError(InvalidArgument):
     """The template can't be read, or not be run on this value."""
 
 
-def split(text: str) -> list[tuple[str, str]]:
-    """("text"|"action", content), trim markers applied."""
-    parts: list[tuple[str, str]] = []
+def split(text: str) -> list[tuple[str, str, int]]:
+    """("text"|"action", content, its place), trim markers applied."""
+    parts: list[tuple[str, str, int]] = []
     at = 0
     trim = False
     while True:
@@ -29,14 +29,14 @@ def split(text: str) -> list[tuple[str, str]]:
         if trim:
             literal = literal.lstrip(" \t\r\n")
         if start < 0:
-            parts.append(("text", literal))
+            parts.append(("text", literal, at))
             return parts
         body = start + 2
         if text[body : body + 1] == "-" and text[body + 1 : body + 2] in (" ", "\t", "\n", "\r"):
             literal = literal.rstrip(" \t\r\n")
             body += 1
         if literal:
-            parts.append(("text", literal))
+            parts.append(("text", literal, at))
         if text[body:].lstrip(" \t\r\n").startswith("/*"):
             close = text.find("*/", body)
             end = text.find("}}", close)
@@ -48,7 +48,7 @@ def split(text: str) -> list[tuple[str, str]]:
             end = _close(text, body)
             inner = text[body:end]
             trim = len(inner) > 1 and inner.endswith("-") and inner[-2] in " \t\r\n"
-            parts.append(("action", inner[:-1] if trim else inner))
+            parts.append(("action", inner[:-1] if trim else inner, body))
         at = end + 2
 
 
@@ -99,7 +99,8 @@ def _unquote(body: str) -> str:
     return "".join(out)
 
 
-def tokens(text: str) -> list[Token]:
+def tokens(text: str, base: int = 0) -> list[Token]:
+    """The tokens of an action that stands at `base` of the template. Raises TemplateError."""
     found: list[Token] = []
     at = 0
     size = len(text)
@@ -109,7 +110,7 @@ def tokens(text: str) -> list[Token]:
             begin = at
             while at < size and text[at] in " \t\r\n":
                 at += 1
-            found.append(("space", text[begin:at]))
+            found.append(("space", text[begin:at], base + begin))
             continue
         if char in "\"`'":
             end = at + 1
@@ -119,35 +120,35 @@ def tokens(text: str) -> list[Token]:
                 raise TemplateError("template parsing error: template: :1: unterminated quoted string")
             body = text[at + 1 : end]
             value: Any = body if char == "`" else _unquote(body)
-            found.append(("value", ord(value) if char == "'" and len(value) == 1 else value))
+            found.append(("value", ord(value) if char == "'" and len(value) == 1 else value, base + at))
             at = end + 1
             continue
         if char in "(),|":
-            found.append((char, char))
+            found.append((char, char, base + at))
             at += 1
             continue
         if text.startswith(":=", at):
-            found.append((":=", ":="))
+            found.append((":=", ":=", base + at))
             at += 2
             continue
         if char == "=":
-            found.append(("=", "="))
+            found.append(("=", "=", base + at))
             at += 1
             continue
         end = at + 1
         if char in "+-0123456789" or (char == "." and text[end : end + 1].isdigit()):
             while end < size and (text[end].isalnum() or text[end] in "._+-"):
                 end += 1
-            found.append(("value", _number(text[at:end])))
+            found.append(("value", _number(text[at:end]), base + at))
         elif char in ".$" or char.isalpha() or char == "_":
             while end < size and (text[end].isalnum() or text[end] == "_"):
                 end += 1
             word = text[at:end]
             kind = "field" if char == "." else "var" if char == "$" else "word"
             if kind == "field":
-                found.append(("dot", None) if word == "." else ("field", word[1:]))
+                found.append(("dot", None, base + at) if word == "." else ("field", word[1:], base + at))
             else:
-                found.append((kind, word))
+                found.append((kind, word, base + at))
         else:
             raise TemplateError(f"template parsing error: template: :1: unexpected {char!r} in command")
         at = end

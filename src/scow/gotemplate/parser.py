@@ -20,6 +20,7 @@ class Parser:
     """Turns tokens into nodes; control words nest through `block`."""
 
     def __init__(self, text: str, functions: Functions) -> None:
+        self.text = text
         self.parts = split(text)
         self.at = 0
         self.functions = functions
@@ -33,12 +34,12 @@ class Parser:
             raise TemplateError("template parsing error: template: :1: nested too deep")
         nodes: list[Node] = []
         while self.at < len(self.parts):
-            kind, text = self.parts[self.at]
+            kind, text, place = self.parts[self.at]
             self.at += 1
             if kind == "text":
                 nodes.append(("text", text))
                 continue
-            tokens = tokens_of(text.strip())
+            tokens = tokens_of(text.strip(), place + len(text) - len(text.lstrip()))
             if not tokens:
                 raise TemplateError("template parsing error: template: :1: missing value for command")
             word = tokens[0][1] if tokens[0][0] == "word" else ""
@@ -48,6 +49,8 @@ class Parser:
                 self.depth -= 1
                 return nodes, word, tokens[1:]
             if word in ("if", "with", "range"):
+                if len(_solid(tokens)) == 1:
+                    raise TemplateError(f"template parsing error: template: :1: missing value for {word}")
                 nodes.append(self.control(word, tokens[1:]))
             elif word in ("define", "block"):
                 name, rest = self.name(tokens[1:])
@@ -117,10 +120,27 @@ class Parser:
         made = []
         for command in commands:
             operands = self.operands(command)
+            if operands:
+                solid = _solid(command)
+                operands.append(("source", solid[0][2], self.source(solid)))
             if not operands:
                 raise TemplateError("template parsing error: template: :1: missing value for command")
             made.append(operands)
         return ("pipe", made)
+
+    def source(self, tokens: list[Token]) -> str:
+        """What these tokens were written as."""
+        last = tokens[-1]
+        begin, end = tokens[0][2], last[2]
+        if last[0] in ("word", "var"):
+            end += len(last[1])
+        elif last[0] == "field":
+            end += 1 + len(last[1])
+        else:
+            end += 1
+            while end < len(self.text) and self.text[end] not in " \t\r\n|)}":
+                end += 1
+        return self.text[begin:end]
 
     def operands(self, tokens: list[Token]) -> list[Node]:
         found: list[Node] = []
@@ -130,7 +150,7 @@ class Parser:
         if self.depth > MAX_DEPTH:
             raise TemplateError("template parsing error: template: :1: nested too deep")
         while index < len(tokens):
-            kind, value = tokens[index]
+            kind, value, place = tokens[index]
             index += 1
             if kind == "space":
                 glued = False
@@ -138,9 +158,12 @@ class Parser:
             if kind == "field":
                 if glued and found:
                     base = found[-1]
-                    found[-1] = ("chain", base[1], [*base[2], value]) if base[0] == "chain" else ("chain", base, [value])
+                    if base[0] == "chain":  # Go names the place of the second field
+                        found[-1] = ("chain", base[1], [*base[2], value], place if len(base[2]) == 1 else base[3])
+                    else:
+                        found[-1] = ("chain", base, [value], place)
                 else:
-                    found.append(("chain", ("dot",), [value]))
+                    found.append(("chain", ("dot",), [value], place))
             elif kind == "dot":
                 found.append(("dot",))
             elif kind == "var":

@@ -55,7 +55,7 @@ def parse_gpus(text: str) -> dict[str, Any]:
             request["Driver"] = value
         elif key == "count":
             if value != "all" and not value.lstrip("-").isdigit():
-                raise InvalidArgument(f'invalid count ({value}): value must be either "all" or an integer')
+                raise InvalidArgument(f'invalid count ({value}): value must be either "all" or an integer: invalid syntax')
             request["Count"] = -1 if value == "all" else int(value)
         elif key == "device":
             request["DeviceIDs"] = value.split(",")
@@ -83,7 +83,9 @@ def parse_rate(text: str, sized: bool) -> dict[str, Any]:
             raise ValueError
     except (InvalidArgument, ValueError):
         form = "<number>[<unit>]" if sized else "<number>"
-        detail = f"The correct format is <device-path>:{form}. Number must be a positive integer"
+        detail = f"The correct format is <device-path>:{form}. Number must be a positive integer" + (
+            ". Unit is optional and can be kb, mb, or gb" if sized else ""
+        )
         raise InvalidArgument(f"invalid rate for device: {text}. {detail}") from None
     return {"Path": path, "Rate": value}
 

@@ -16,6 +16,8 @@ _FALSE = ("0", "false", "f", "F", "False", "FALSE")
 
 def fields_of(text: str) -> list[str]:
     """The comma separated fields of a flag, with csv quoting. Raises InvalidArgument."""
+    if not text:
+        raise InvalidArgument("value is empty")
     if '"' not in text:
         return text.split(",")
     import csv

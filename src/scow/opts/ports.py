@@ -42,13 +42,13 @@ def _split(text: str) -> tuple[str, str, str]:
     return parts[0], parts[1], parts[2]
 
 
-def _check_ip(text: str, whole: str) -> None:
+def _check_ip(text: str) -> None:
     import ipaddress
 
     try:
         ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
-        raise InvalidArgument(f"invalid publish argument: {whole}: invalid IP address: {text}") from None
+        raise InvalidArgument(f"invalid IP address: {text}") from None
 
 
 def parse_publish(text: str) -> Bindings:
@@ -63,7 +63,7 @@ def parse_publish(text: str) -> Bindings:
     if not port:
         raise InvalidArgument(f"no port specified: {text}<empty>")
     if address:
-        _check_ip(address, text)
+        _check_ip(address)
     try:
         first, last = parse_range(port)
     except InvalidArgument:
@@ -98,9 +98,15 @@ def _long(text: str) -> Bindings:
         raise InvalidArgument(f"invalid protocol value '{fields['protocol']}'")
     if not fields["target"]:
         raise InvalidArgument(f'invalid field "{text}": target is needed')
-    target = parse_range(fields["target"])[0]
+    try:
+        target = parse_range(fields["target"])[0]
+    except InvalidArgument:
+        raise InvalidArgument(f"invalid containerPort: {fields['target']}") from None
     if fields["published"]:
-        parse_range(fields["published"])
+        try:
+            parse_range(fields["published"])
+        except InvalidArgument:
+            raise InvalidArgument(f"invalid hostPort: {fields['published']}") from None
     return {f"{target}/{fields['protocol']}": [{"HostIp": "", "HostPort": fields["published"]}]}
 
 

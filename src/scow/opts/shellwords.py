@@ -31,7 +31,7 @@ def parse_security(words: list[str]) -> list[str]:
         key, sep, value = word.partition("=")
         if not sep and key != "no-new-privileges":
             if ":" not in word:
-                raise InvalidArgument(f"invalid --security-opt: {word}")
+                raise InvalidArgument(f'invalid --security-opt: "{word}"')
             key, _, value = word.partition(":")
         if key == "seccomp" and value not in ("unconfined", "builtin"):
             word = "seccomp=" + _profile(value)

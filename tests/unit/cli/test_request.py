@@ -64,7 +64,7 @@ def test_many_flags(tmp_path):
         "--label",
         "l=1",
         "--sysctl",
-        "a.b=1",
+        "net.b=1",
         "--mount",
         "type=bind,src=/s,dst=/d,ro,bind-propagation=rshared",
         "--gpus",

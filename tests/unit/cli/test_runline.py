@@ -42,7 +42,7 @@ def _container(line):
         "--network name=back,alias=q,ip=10.7.0.9 --network other busybox true",
         "-m 64m --memory-swap -1 --cpus 0.75 --pids-limit 5 --shm-size 1m --ulimit nofile=1:2 --memory-swappiness 3 busybox true",
         "--restart on-failure:3 --oom-score-adj 5 --cap-add NET_ADMIN --cap-drop ALL --dns 1.1.1.1 --add-host a:1.2.3.4 busybox true",
-        "--security-opt no-new-privileges --read-only --sysctl a.b=1 --log-driver local --log-opt max-size=1m --annotation a=b bb true",
+        "--security-opt no-new-privileges --read-only --sysctl net.b=1 --log-driver local --log-opt max-size=1m --annotation a=b bb true",
         "--device /dev/null --device-read-bps /dev/a:1mb --blkio-weight-device /dev/a:100 --gpus all busybox true",
         "--pid host --ipc host --uts host --privileged --cgroupns host --userns host --runtime crun busybox true",
         "--entrypoint /bin/sleep busybox 9",

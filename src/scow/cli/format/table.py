@@ -46,12 +46,17 @@ def layout(rows: Sequence[Sequence[str]], minimum: int = MINIMUM) -> str:
     return "".join(lines)
 
 
-def show(rows: Iterable[Row], fmt: str, headers: dict[str, str], columns: Sequence[str], quiet: str = "", raw: Sequence[str] = ()) -> None:
-    """Prints rows: `columns` are the fields of the default table, `headers` their titles, `quiet` the field that -q prints."""
-    sys.stdout.write(render(rows, fmt, headers, columns, quiet, raw))
+def show(
+    rows: Iterable[Row], fmt: str, headers: dict[str, str], columns: Sequence[str], quiet: str = "", raw: Sequence[str] = (), kind: str = ""
+) -> None:
+    """Prints rows: `columns` are the fields of the default table, `headers` their titles, `quiet` the field that -q prints, `kind`
+    what errors call a row."""
+    sys.stdout.write(render(rows, fmt, headers, columns, quiet, raw, kind))
 
 
-def render(rows: Iterable[Row], fmt: str, headers: dict[str, str], columns: Sequence[str], quiet: str = "", raw: Sequence[str] = ()) -> str:
+def render(
+    rows: Iterable[Row], fmt: str, headers: dict[str, str], columns: Sequence[str], quiet: str = "", raw: Sequence[str] = (), kind: str = ""
+) -> str:
     """The text that `show` prints. Raises TemplateError."""
     if fmt in ("", "table"):
         if quiet:
@@ -61,34 +66,38 @@ def render(rows: Iterable[Row], fmt: str, headers: dict[str, str], columns: Sequ
         return layout(cells)
     if quiet and fmt == "raw":
         return "".join(f"{quiet.lower()}: {row[quiet]}\n" for row in rows)
-    if fmt == "json":
-        fmt = "{{json .}}"
-    elif fmt == "raw":
+    if fmt in ("json", "{{json .}}"):
+        return "".join(_json(row) + "\n" for row in rows)
+    if fmt == "raw":
         return "".join("".join(f"{name}: {row[field]}\n" for name, field in (one.split("=") for one in raw)) + "\n" for row in rows)
-    from scow.gotemplate import Template
+    from scow.gotemplate import Template, TemplateError
 
     table = fmt.startswith("table")
     text = fmt[5:].strip() if table else fmt
     text = text.replace("\\t", "\t").replace("\\n", "\n")
     template = Template(text)
+    try:
+        lines = [template.render(row, "error", kind=kind) for row in rows]
+    except TemplateError as exc:
+        raise TemplateError(f"template parsing error: {exc.message}") from None
     if not table:
-        return "".join(template.render(row, "error") + "\n" for row in rows)
+        return "".join(line + "\n" for line in lines)
     titles: dict[str, Any] = dict(headers)
     titles["Label"] = lambda key: key.rpartition(".")[2].replace("-", " ").replace("_", " ").upper() if key else ""
-    heads = Template(
-        text,
-        {
-            "json": lambda value: value,
-            "truncate": lambda value, _n: value,
-            "lower": lambda value: value,
-            "upper": lambda value: value,
-            "split": lambda value, _s: value,
-            "join": lambda value, _s: value,
-            "title": lambda value: value,
-        },
-    )
-    lines = [heads.render(titles, "error"), *(template.render(row, "error") for row in rows)]
-    return layout([cells.split("\t") for line in lines for cells in line.split("\n")])
+    heads = Template(text, {name: _title for name in ("json", "truncate", "lower", "upper", "split", "join", "title", "pad")})
+    return layout([cells.split("\t") for line in (heads.render(titles), *lines) for cells in line.split("\n")])
+
+
+def _title(value: object, *_: object) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _json(row: Row) -> str:
+    """A row as Go writes it: letters that HTML knows are escaped."""
+    from scow.fastjson import dumps
+
+    text = dumps({key: row[key] for key in sorted(row) if not callable(row[key])})
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
 
 def _cell(value: object) -> str:
@@ -114,6 +123,6 @@ def parse_filters(words: list[str]) -> dict[str, dict[str, bool]]:
     from scow.client.api import filters
 
     try:
-        return filters(words)
+        return filters([word for word in words if word])
     except ValueError as exc:
         raise ScowError(f'invalid argument "{exc}" for "-f, --filter" flag: invalid filter \'{exc}\'') from None

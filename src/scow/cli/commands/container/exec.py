@@ -33,9 +33,13 @@ def run(cli: Cli, options: Options, args: list[str]) -> int:
         "DetachKeys": text,
     }
     if options.list("env") or options.list("env-file"):
+        from scow.cli.flags import every
+        from scow.opts.checks import variable
         from scow.opts.env import environment
 
-        body["Env"] = environment(options.list("env"), options.list("env-file"), lambda name: cli.env(name) or None)
+        body["Env"] = environment(
+            every("-e, --env", options.list("env"), variable), options.list("env-file"), lambda name: cli.env(name) or None
+        )
     if not detach:
         check_terminal(stdin, tty)
     size = terminal.size()

@@ -8,6 +8,7 @@ TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
     from scow.cli.command import Cli
     from scow.cli.flags import Options
+    from scow.cli.format.table import Row
 
 from scow.cli.command import Command
 
@@ -43,15 +44,35 @@ def run(cli: Cli, options: Options, args: list[str]) -> int:
         rows += [container.table_row(one, trunc, now) + ([container.size_of(one)] if size else []) for one in found]
         cli.out(layout(rows))
         return 0
-    show(
-        [container.row(one, trunc, now) for one in found],
-        fmt,
-        container.HEADERS,
-        container.COLUMNS,
-        "ID" if options.flag("quiet") else "",
-        container.RAW,
-    )
+    quiet = "ID" if options.flag("quiet") else ""
+    full = [container.row(one, trunc, now) for one in found]
+    from scow.errors import InvalidArgument
+
+    try:
+        if not full:
+            _check(fmt, container.row({"Id": ""}, trunc, now))
+        show(full, fmt, container.HEADERS, container.COLUMNS, quiet, container.RAW)
+    except InvalidArgument:
+        _check(fmt, container.row({"Id": ""}, trunc, now))
+        raise
     return 0
+
+
+def _check(fmt: str, empty: Row) -> None:
+    """docker looks at the fields of a template before it asks for containers. Raises ScowError for fields that ps has not."""
+    if fmt in ("json", "raw"):
+        return
+    from scow.errors import ScowError
+    from scow.gotemplate import Template, TemplateError
+
+    try:
+        Template(fmt).render(empty, "error", kind="*formatter.ContainerContext")
+    except TemplateError as exc:
+        lead = "template parsing error: "
+        if exc.message.startswith(lead):
+            raise ScowError(f"failed to parse template: {exc.message.removeprefix(lead)}") from None
+        if "can't evaluate field" in exc.message:
+            raise ScowError(f"failed to execute template: {exc.message}") from None
 
 
 LS = Command(

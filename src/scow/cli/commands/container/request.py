@@ -8,9 +8,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from scow.cli.flags import Flag, Options
+    from scow.opts.networks import NetworkFlag
 
-from scow.cli.flags import UsageError
-from scow.errors import InvalidArgument, ScowError
+from scow.cli.flags import UsageError, every
+from scow.errors import ScowError
 
 FLAGS: tuple[Flag, ...] = (
     ("add-host", "", "list", (), "Add a line to /etc/hosts (host:ip)"),
@@ -120,20 +121,6 @@ FLAGS: tuple[Flag, ...] = (
 _KEEP_EMPTY = ("Cmd", "Image", "AttachStdin", "AttachStdout", "AttachStderr", "Labels")
 
 
-def _bad(flag: str, value: str, exc: InvalidArgument) -> UsageError:
-    return UsageError(f'invalid argument "{value}" for "{flag}" flag: {exc.message}')
-
-
-def _flagged(flag: str, words: list[str], parse: Callable[[str], Any]) -> list[Any]:
-    found = []
-    for word in words:
-        try:
-            found.append(parse(word))
-        except InvalidArgument as exc:
-            raise _bad(flag, word, exc) from None
-    return found
-
-
 def build(options: Options, args: list[str], lookup: Callable[[str], str | None]) -> dict[str, Any]:
     """The body of /containers/create. Raises UsageError (bad flag), ScowError (contradicting flags)."""
     attach = {word.lower() for word in options.list("attach")}
@@ -161,12 +148,13 @@ def build(options: Options, args: list[str], lookup: Callable[[str], str | None]
         body["Entrypoint"] = [options.text("entrypoint")]
     if options.given("stop-timeout"):
         body["StopTimeout"] = options.number("stop-timeout")
+    from scow.opts.checks import label, variable
     from scow.opts.env import environment, mapping, read_file
 
     if options.list("env") or options.list("env-file"):
-        body["Env"] = environment(options.list("env"), options.list("env-file"), lookup)
+        body["Env"] = environment(every("-e, --env", options.list("env"), variable), options.list("env-file"), lookup)
     labels = [line for path in options.list("label-file") for line in read_file(path, None)]
-    body["Labels"] = mapping([*labels, *options.list("label")])
+    body["Labels"] = mapping([*labels, *every("-l, --label", options.list("label"), label)])
     exposed: dict[str, dict[str, str]] = {}
     host: dict[str, Any] = {}
     _ports(options, exposed, host)
@@ -188,8 +176,8 @@ def _ports(options: Options, exposed: dict[str, Any], host: dict[str, Any]) -> N
         from scow.opts.ports import parse_expose, parse_publish
 
         bindings: dict[str, list[dict[str, str]]] = {}
-        for found in _flagged("-p, --publish", options.list("publish"), parse_publish):
-            for port, targets in found.items():
+        for word in options.list("publish"):
+            for port, targets in parse_publish(word).items():
                 exposed[port] = {}
                 bindings.setdefault(port, []).extend(targets)
         for word in options.list("expose"):
@@ -204,7 +192,7 @@ def _volumes(options: Options, body: dict[str, Any], host: dict[str, Any]) -> No
     if options.list("volume"):
         from scow.opts.mounts import parse_volume
 
-        for text, bound in _flagged("-v, --volume", options.list("volume"), parse_volume):
+        for text, bound in map(parse_volume, options.list("volume")):
             if bound:
                 host.setdefault("Binds", []).append(text)
             else:
@@ -212,7 +200,7 @@ def _volumes(options: Options, body: dict[str, Any], host: dict[str, Any]) -> No
     if options.list("mount"):
         from scow.opts.mounts import parse_mount
 
-        host["Mounts"] = _flagged("--mount", options.list("mount"), parse_mount)
+        host["Mounts"] = every("--mount", options.list("mount"), parse_mount)
     if options.list("tmpfs"):
         host["Tmpfs"] = {path: rest for path, _, rest in (word.partition(":") for word in options.list("tmpfs"))}
     if options.list("volumes-from"):
@@ -281,6 +269,7 @@ _TEXTS = {
     "uts": "UTSMode",
     "cidfile": "ContainerIDFile",
 }
+_NAMESPACES = {"pid": ("host", "container:"), "uts": ("host",), "userns": ("host",), "cgroupns": ("host", "private")}
 _LISTS = {
     "cap-add": "CapAdd",
     "cap-drop": "CapDrop",
@@ -292,6 +281,13 @@ _LISTS = {
 }
 
 
+def _checked(flag: str, words: list[str]) -> list[str]:
+    from scow.opts import checks
+
+    found = {"device-cgroup-rule": checks.device_rule, "dns": checks.address, "dns-search": checks.domain, "link": checks.link}.get(flag)
+    return words if found is None else every(f"--{flag}", words, found)
+
+
 def _limits(options: Options, host: dict[str, Any]) -> None:
     for flag, key in _NUMBERS.items():
         if options.given(flag):
@@ -299,9 +295,14 @@ def _limits(options: Options, host: dict[str, Any]) -> None:
     for flag, key in _TEXTS.items():
         if options.text(flag):
             host[key] = options.text(flag)
+    for flag, words in _NAMESPACES.items():
+        if options.text(flag):
+            from scow.opts.checks import namespace
+
+            namespace(flag, options.text(flag), words)
     for flag, key in _LISTS.items():
         if options.list(flag):
-            host[key] = options.list(flag)
+            host[key] = _checked(flag, options.list(flag))
     swappiness = options.number("memory-swappiness")
     if options.given("memory-swappiness"):
         if swappiness != -1 and not 0 <= swappiness <= 100:
@@ -310,7 +311,7 @@ def _limits(options: Options, host: dict[str, Any]) -> None:
     if options.list("ulimit"):
         from scow.opts.ulimits import parse
 
-        made = _flagged("--ulimit", options.list("ulimit"), parse)
+        made = every("--ulimit", options.list("ulimit"), parse)
         host["Ulimits"] = [{"Name": name, "Soft": soft, "Hard": hard} for name, soft, hard in made]
 
 
@@ -347,10 +348,9 @@ def _modes(options: Options, host: dict[str, Any]) -> None:
                 raise ScowError("invalid storage option")
         host["StorageOpt"] = mapping(options.list("storage-opt"), "storage-opt")
     if options.list("sysctl"):
-        for word in options.list("sysctl"):
-            if "=" not in word:
-                raise UsageError(f'invalid argument "{word}" for "--sysctl" flag: sysctl \'{word}\' is not allowed')
-        host["Sysctls"] = mapping(options.list("sysctl"), "sysctl")
+        from scow.opts.checks import sysctl
+
+        host["Sysctls"] = mapping(every("--sysctl", options.list("sysctl"), sysctl), "sysctl")
     if options.list("annotation"):
         host["Annotations"] = mapping(options.list("annotation"), "annotation")
     dns_options = [*options.list("dns-option"), *options.list("dns-opt")]
@@ -359,27 +359,56 @@ def _modes(options: Options, host: dict[str, Any]) -> None:
     if options.list("add-host"):
         from scow.opts.networks import parse_host
 
-        host["ExtraHosts"] = _flagged("--add-host", options.list("add-host"), parse_host)
+        host["ExtraHosts"] = every("--add-host", options.list("add-host"), parse_host)
+
+
+def _user_defined(network: str) -> bool:
+    return network not in ("default", "bridge", "host", "none", "") and not network.startswith("container:")
+
+
+def _first_network(options: Options, first: NetworkFlag) -> None:
+    """The first network gets what run's own flags say of an endpoint. Raises ScowError where the network's words say it, too."""
+    aliases = [*options.list("network-alias"), *options.list("net-alias")]
+    for flag, mine, theirs, what in (
+        ("network-alias", aliases, first.aliases, "alias"),
+        ("link", options.list("link"), first.links, "links"),
+        ("ip", options.text("ip"), first.ip, "IPv4 address"),
+        ("ip6", options.text("ip6"), first.ip6, "IPv6 address"),
+        ("mac-address", options.text("mac-address"), first.mac, "MAC address"),
+        ("link-local-ip", options.list("link-local-ip"), first.link_local, "link-local IP addresses"),
+    ):
+        if mine and theirs:
+            raise ScowError(f"conflicting options: cannot specify both --{flag} and per-network {what}")
+    first.aliases.extend(aliases)
+    first.ip = first.ip or options.text("ip")
+    first.ip6 = first.ip6 or options.text("ip6")
+    first.link_local.extend(options.list("link-local-ip"))
+    first.mac = first.mac or options.text("mac-address")
+    if _user_defined(first.target):
+        first.links.extend(options.list("link"))
 
 
 def _networks(options: Options, body: dict[str, Any], host: dict[str, Any]) -> None:
     from scow.opts.networks import NetworkFlag, parse_network
 
     flags = [*options.list("network"), *options.list("net")]
-    made: list[NetworkFlag] = _flagged("--network", flags, parse_network) or [NetworkFlag("default")]
+    made: list[NetworkFlag] = every("--network", flags, parse_network) or [NetworkFlag("default")]
     first = made[0]
-    aliases = [*options.list("network-alias"), *options.list("net-alias")]
-    first.aliases.extend(aliases)
-    first.ip = first.ip or options.text("ip")
-    first.ip6 = first.ip6 or options.text("ip6")
-    first.link_local.extend(options.list("link-local-ip"))
-    first.mac = first.mac or options.text("mac-address")
-    user_defined = first.target not in ("default", "bridge", "host", "none", "") and not first.target.startswith("container:")
-    if user_defined and options.list("link"):
-        first.links.extend(options.list("link"))
+    _first_network(options, first)
+    kinds = {_user_defined(flag.target) for flag in made}
+    if len(kinds) > 1:
+        raise ScowError("conflicting options: cannot attach both user-defined and non-user-defined network-modes")
     for flag in made:
-        if flag.target == "host" and len(made) > 1:
-            raise ScowError("conflicting options: cannot attach both user-defined and non-user-defined network-modes")
+        if not flag.target:
+            raise ScowError("no name set for network")
+        if flag.aliases and not _user_defined(flag.target):
+            raise ScowError("network-scoped aliases are only supported for user-defined networks")
+        if flag.links and not _user_defined(flag.target):
+            raise ScowError("links are only supported for user-defined networks")
+        if flag.mac:
+            from scow.opts.checks import mac
+
+            mac(flag.mac)
     names = [flag.target for flag in made]
     if len(set(names)) != len(names):
         double = next(name for name in names if names.count(name) > 1)
@@ -405,14 +434,14 @@ def _devices(options: Options, host: dict[str, Any]) -> None:
 
     for flag, (key, sized) in rates.items():
         if options.list(flag):
-            host[key] = _flagged(f"--{flag}", options.list(flag), lambda word, sized=sized: hostdevices.parse_rate(word, sized))  # type: ignore[misc]
+            host[key] = every(f"--{flag}", options.list(flag), lambda word, sized=sized: hostdevices.parse_rate(word, sized))  # type: ignore[misc]
     if options.list("blkio-weight-device"):
-        host["BlkioWeightDevice"] = _flagged("--blkio-weight-device", options.list("blkio-weight-device"), hostdevices.parse_weight)
+        host["BlkioWeightDevice"] = every("--blkio-weight-device", options.list("blkio-weight-device"), hostdevices.parse_weight)
     cdi = [word for word in options.list("device") if hostdevices.is_cdi(word)]
     plain = [word for word in options.list("device") if not hostdevices.is_cdi(word)]
     if plain:
         host["Devices"] = [hostdevices.parse_device(word) for word in plain]
-    requests = _flagged("--gpus", options.list("gpus"), hostdevices.parse_gpus)
+    requests = every("--gpus", options.list("gpus"), hostdevices.parse_gpus)
     if cdi:
         requests.append({"Driver": "cdi", "DeviceIDs": cdi, "Count": 0, "Capabilities": None, "Options": None})
     if requests:

@@ -130,7 +130,7 @@ def run(cli: Cli, options: Options, args: list[str]) -> int:
     screen = sys.stdout.isatty() and cli.env("TERM") not in ("", "dumb")
 
     def draw(shown: list[str]) -> None:
-        text = render([row(name, samples.get(name), trunc) for name in shown], fmt, HEADERS, COLUMNS)
+        text = render([row(name, samples.get(name), trunc) for name in shown], fmt, HEADERS, COLUMNS, kind="*container.statsContext")
         if screen and not options.flag("no-stream"):
             # from the top, each line and then the rest of the screen cleared: no flicker
             rows = terminal.size()[0]

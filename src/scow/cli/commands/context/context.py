@@ -13,11 +13,13 @@ import os
 
 from scow.cli import contexts
 from scow.cli.command import Command, ExitCode, each
+from scow.cli.flags import UsageError
 from scow.cli.format.table import ellipsis, show
 from scow.errors import ScowError
 
 HEADERS = {"Name": "NAME", "Description": "DESCRIPTION", "DockerEndpoint": "DOCKER ENDPOINT", "Current": "CURRENT", "Error": "ERROR"}
 _DEFAULT_TEXT = "Current DOCKER_HOST based configuration"
+_SCHEMES = ("unix", "tcp", "ssh", "npipe", "fd", "http", "https")
 _KEYS = ("from", "host", "ca", "cert", "key", "skip-tls-verify")
 
 
@@ -74,8 +76,15 @@ def ls(cli: Cli, options: Options, args: list[str]) -> int:
                 "Name": name + (" *" if marked and name == current else ""),
             }
         )
-    show(rows, options.text("format"), HEADERS, ("Name", "Description", "DockerEndpoint", "Error"), "Name" if options.flag("quiet") else "")
-    if marked and _overridden(cli) and current == "default":
+    show(
+        rows,
+        options.text("format"),
+        HEADERS,
+        ("Name", "Description", "DockerEndpoint", "Error"),
+        "Name" if options.flag("quiet") else "",
+        kind="*formatter.clientContextContext",
+    )
+    if _overridden(cli) and not cli.chosen:
         cli.err(
             "Warning: DOCKER_HOST environment variable overrides the active context. To use a context, either set the global --context "
             "flag, or unset DOCKER_HOST environment variable.\n"
@@ -125,7 +134,10 @@ def inspect(cli: Cli, options: Options, args: list[str]) -> int:
         stored = {"MetadataPath": places[0], "TLSPath": places[1]}
         tls = {} if name == "default" else contexts.material(cli.config_dir, name)
         found.append({**meta, "TLSMaterial": tls, "Storage": stored})
-    cli.out(rendered(found, options.text("format")) or ("\n" if options.text("format") else ""))
+    text, problem = rendered(found, options.text("format"), "context.contextWithTLSListing")
+    cli.out(text or ("\n" if options.text("format") else ""))
+    if problem:
+        errors.insert(0, f"template parsing error: {problem}")
     if errors:
         raise ExitCode(1, "\n".join(errors))
     return 0
@@ -136,9 +148,11 @@ def _endpoint(cli: Cli, words: list[str]) -> tuple[dict[str, Any], dict[str, byt
     settings = {}
     for word in words:
         for part in word.split(","):
-            key, _, value = part.partition("=")
+            key, sep, value = part.partition("=")
+            if not sep:
+                raise UsageError(f'invalid argument "{word}" for "--docker" flag: {part} must be formatted as key=value')
             if key not in _KEYS:
-                raise ScowError(f"unable to create docker endpoint config: {key}: unrecognized config key")
+                raise ScowError(f"unable to create docker endpoint config: unrecognized config key: {key}")
             settings[key] = value
     if "from" in settings:
         try:
@@ -153,7 +167,12 @@ def _endpoint(cli: Cli, words: list[str]) -> tuple[dict[str, Any], dict[str, byt
     skip = settings.get("skip-tls-verify", "false").lower()
     if skip not in ("true", "false", "1", "0", "t", "f"):
         raise ScowError(f"unable to create docker endpoint config: skip-tls-verify: '{skip}' is neither true nor false")
-    return {"Host": settings.get("host") or "", "SkipTLSVerify": skip in ("true", "1", "t")}, tls
+    host = settings.get("host") or ""
+    scheme, sep, _ = host.partition("://")
+    if host and not (sep and scheme in _SCHEMES):
+        problem = f"unable to apply docker endpoint options: unable to parse docker host `{host}`"
+        raise ScowError(f"unable to create docker endpoint config: {problem}: write unix://PATH, tcp://HOST:PORT or ssh://USER@HOST")
+    return {"Host": host, "SkipTLSVerify": skip in ("true", "1", "t")}, tls
 
 
 def _pem(path: str, kind: str) -> bytes:
@@ -177,12 +196,12 @@ def create(cli: Cli, options: Options, args: list[str]) -> int:
         raise ScowError(f'context "{name}" already exists')
     description = options.text("description")
     words = options.list("docker")
-    if options.text("from") or not words:
+    if options.text("from") and words:
+        raise ScowError("cannot use --docker flag when --from is set")
+    if not words:
         source = options.text("from") or cli.context
         meta = _read(cli, source)
         endpoint, tls = dict(contexts.docker_endpoint(meta)), contexts.tls_data(cli.config_dir, source)
-        if words:
-            endpoint, tls = _endpoint(cli, words)
         description = description or contexts.description(meta) or (_DEFAULT_TEXT if source == "default" else "")
     else:
         endpoint, tls = _endpoint(cli, words)

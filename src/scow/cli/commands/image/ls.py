@@ -15,6 +15,7 @@ from scow.cli.command import Command
 from scow.cli.format.container import ago, local_time
 from scow.cli.format.table import ellipsis, parse_filters, short_id, show
 from scow.client.api import filters_param, image_path
+from scow.errors import ScowError
 from scow.units import human_size
 
 HEADERS = {
@@ -89,7 +90,15 @@ def ls(cli: Cli, options: Options, args: list[str]) -> int:
     found = parse_filters(options.list("filter"))
     if args:
         found.setdefault("reference", {})[args[0]] = True
-    images = cli.client.get("/images/json", {"all": options.flag("all"), "filters": filters_param(found)}) or []
+    params = {"all": options.flag("all"), "filters": filters_param(found)}
+    if options.flag("tree"):
+        for flag in ("quiet", "no-trunc", "digests"):
+            if options.flag(flag):
+                raise ScowError(f"--{'show-digest' if flag == 'digests' else flag} is not yet supported with --tree")
+        from scow.cli.commands.image import tree
+
+        return tree.show(cli, cli.client.get("/images/json", {**params, "manifests": True, "shared-size": True}) or [])
+    images = cli.client.get("/images/json", params) or []
     digests = options.flag("digests")
     quiet = options.flag("quiet")
     fmt = options.text("format") or ("" if quiet else cli.setting("imagesFormat"))
@@ -111,6 +120,7 @@ def ls(cli: Cli, options: Options, args: list[str]) -> int:
             "created_at=CreatedAt",
             "virtual_size=Size",
         ),
+        "*formatter.imageContext",
     )
     return 0
 
@@ -137,7 +147,12 @@ def history(cli: Cli, options: Options, args: list[str]) -> int:
             }
         )
     show(
-        rows, options.text("format"), HISTORY, ("ID", "CreatedSince", "CreatedBy", "Size", "Comment"), "ID" if options.flag("quiet") else ""
+        rows,
+        options.text("format"),
+        HISTORY if human else {**HISTORY, "CreatedSince": HISTORY["CreatedAt"]},
+        ("ID", "CreatedSince", "CreatedBy", "Size", "Comment"),
+        "ID" if options.flag("quiet") else "",
+        kind="*image.historyContext",
     )
     return 0
 
@@ -147,13 +162,19 @@ def _zone(seconds: int) -> str:
     return "Z" if text == "+0000" else f"{text[:3]}:{text[3:]}"
 
 
+def platforms_json(text: str) -> list[str] | None:
+    """`linux/amd64,linux/arm64` as the API's JSON platforms."""
+    return [found for one in text.split(",") if (found := platform_json(one.strip()))] or None
+
+
 def platform_json(text: str) -> str | None:
     """`linux/arm64/v8` as the API's JSON platform."""
     if not text:
         return None
     from scow.fastjson import dumps
+    from scow.opts.checks import platform
 
-    parts = text.split("/")
+    parts = platform(text).split("/")
     keys = ("os", "architecture", "variant")
     return dumps(dict(zip(keys, parts, strict=False)) if len(parts) > 1 else {"architecture": text, "os": "linux"})
 
@@ -168,7 +189,7 @@ LS = Command(
         ("format", "", "string", "", "Format of the output: table, 'table TEMPLATE', json, or a Go template"),
         ("no-trunc", "", "bool", False, "Print in full length"),
         ("quiet", "q", "bool", False, "Print only ids"),
-        ("tree", "", "bool", False, ""),
+        ("tree", "", "bool", False, "Show the platforms of each image below it"),
     ),
     ls,
     0,

@@ -74,6 +74,7 @@ def ls(cli: Cli, options: Options, args: list[str]) -> int:
         ("ID", "Name", "Driver", "Scope"),
         "ID" if options.flag("quiet") else "",
         ("network_id=ID", "name=Name", "driver=Driver", "scope=Scope"),
+        "*network.networkContext",
     )
     return 0
 

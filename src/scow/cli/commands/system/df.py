@@ -17,6 +17,7 @@ from scow.cli.format.table import layout, render, short_id
 from scow.units import human_size
 
 HEADERS = {"Type": "TYPE", "TotalCount": "TOTAL", "Active": "ACTIVE", "Size": "SIZE", "Reclaimable": "RECLAIMABLE"}
+RAW = ("type=Type", "total=TotalCount", "active=Active", "size=Size", "reclaimable=Reclaimable")
 COLUMNS = ("Type", "TotalCount", "Active", "Size", "Reclaimable")
 
 
@@ -129,11 +130,10 @@ def run(cli: Cli, options: Options, args: list[str]) -> int:
     if options.flag("verbose") and fmt in ("", "table"):
         cli.out(verbose(usage))
     elif options.flag("verbose"):
-        from scow.gotemplate import Template
-
-        cli.out(Template("{{json .}}" if fmt == "json" else fmt).render(usage) + "\n")
+        shown = {key: usage.get(key) or [] for key in ("Images", "Containers", "Volumes", "BuildCache")}
+        cli.out(render([shown], fmt, {}, (), kind="*formatter.diskUsageContext"))
     else:
-        cli.out(render(summary(usage), fmt, HEADERS, COLUMNS))
+        cli.out(render(summary(usage), fmt, HEADERS, COLUMNS, raw=RAW, kind="*formatter.diskUsageImagesContext"))
     return 0
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 import time
 
-from scow.cli.command import Command
+from scow.cli.command import Command, ExitCode
 from scow.cli.format.table import parse_filters
 from scow.cli.times import api_timestamp
 from scow.client.api import filters_param
@@ -35,6 +35,22 @@ def line_of(event: dict[str, Any]) -> str:
     return words
 
 
+def _fields(event: dict[str, Any]) -> dict[str, Any]:
+    """What a template may name: Go's fields."""
+    actor = event.get("Actor") or {}
+    return {
+        "Status": event.get("status") or "",
+        "ID": event.get("id") or "",
+        "From": event.get("from") or "",
+        "Type": event.get("Type") or "",
+        "Action": event.get("Action") or "",
+        "Actor": {"ID": actor.get("ID") or "", "Attributes": actor.get("Attributes") or {}},
+        "Scope": event.get("scope") or "",
+        "Time": event.get("time") or 0,
+        "TimeNano": event.get("timeNano") or 0,
+    }
+
+
 def run(cli: Cli, options: Options, args: list[str]) -> int:
     """Prints events as they come, until the given end."""
     import sys
@@ -47,16 +63,18 @@ def run(cli: Cli, options: Options, args: list[str]) -> int:
     fmt = options.text("format")
     template = None
     if fmt and fmt != "json":
-        from scow.gotemplate import Template
+        from scow.gotemplate import Template, TemplateError
 
-        template = Template(fmt.replace("\\t", "\t").replace("\\n", "\n"))
+        try:
+            template = Template(fmt.replace("\\t", "\t").replace("\\n", "\n"))
+            template.render(_fields({}), "error", kind="*events.Message")
+        except TemplateError as exc:
+            raise ExitCode(64, f"Error parsing format: {exc.message.removeprefix('template parsing error: ')}") from None
     elif fmt:
         from scow.fastjson import dumps
     for event in cli.client.stream("GET", "/events", params):
         if template is not None:
-            names = {"Status": "status", "ID": "id", "From": "from", "Scope": "scope", "Time": "time", "TimeNano": "timeNano"}
-            row = {**event, **{title: event.get(key, "") for title, key in names.items()}}
-            cli.out(template.render(row, "error") + "\n")
+            cli.out(template.render(_fields(event), "error", maps=("Attributes",)) + "\n")
         else:
             cli.out((dumps(event) if fmt else line_of(event)) + "\n")
         sys.stdout.flush()

@@ -14,6 +14,19 @@ from scow.client.transport import CannotConnect
 from scow.errors import ScowError
 from scow.units import bytes_size
 
+# what engines leave out when it is empty, and what a template sees then
+_OPTIONAL: dict[str, Any] = {
+    "CDISpecDirs": [],
+    "Containerd": None,
+    "DefaultAddressPools": [],
+    "DiscoveredDevices": [],
+    "FirewallBackend": None,
+    "ProductLicense": "",
+    "ServerErrors": [],
+    "SystemTime": "",
+    "Warnings": [],
+}
+
 
 def _versions(cli: Cli) -> tuple[dict[str, Any], dict[str, Any] | None, str]:
     import sys
@@ -93,12 +106,15 @@ def version(cli: Cli, options: Options, args: list[str]) -> int:
     client, server, problem = _versions(cli)
     fmt = options.text("format")
     if fmt:
-        from scow.gotemplate import Template
+        from scow.cli.format.document import render
 
         if server is not None:
             server = {**server, "APIVersion": server.get("ApiVersion"), "MinAPIVersion": server.get("MinAPIVersion", "")}
         data = {"Client": {**client, "APIVersion": client["ApiVersion"]}, "Server": server}
-        cli.out(Template("{{json .}}" if fmt == "json" else fmt).render(data, "error") + "\n")
+        text, wrong = render([data], fmt, {}, "system.versionInfo")
+        cli.out(text)
+        if wrong:
+            raise ExitCode(1, wrong)
     else:
         cli.out(_client_text(client))
         if server is not None:
@@ -265,10 +281,14 @@ def info(cli: Cli, options: Options, args: list[str]) -> int:
         "Warnings": None,
     }
     if fmt:
-        from scow.gotemplate import Template
+        from scow.cli.format.document import render
 
         data = {**facts, "ClientInfo": client, **({"ServerErrors": [problem]} if problem else {})}
-        cli.out(Template("{{json .}}" if fmt == "json" else fmt).render(data, "no value" if problem else "error") + "\n")
+        kind, missing = ("", "no value") if problem else ("system.dockerInfo", "error")
+        shown, wrong = render([data], fmt, _OPTIONAL, kind, missing)
+        cli.out(shown)
+        if wrong:
+            raise ExitCode(1, wrong)
         if problem:
             raise ExitCode(1, problem)
         return 0

@@ -84,10 +84,11 @@ def inspect(cli: Cli, options: Options, names: list[str], kinds: tuple[str, ...]
         if errors:
             raise ExitCode(1, "\n".join(errors))
         return 0
-    try:
-        cli.out(rendered(found, fmt))
-    except ScowError as exc:
-        errors.insert(0, exc.message if exc.message.startswith("template parsing error") else f"template parsing error: {exc.message}")
+    kind = "volume.Volume" if kinds == ("volume",) else ""
+    text, problem = rendered(found, fmt, kind)
+    cli.out(text)
+    if problem:
+        errors.insert(0, f"template parsing error: {problem}")
     if errors:
         raise ExitCode(1, "\n".join(errors))
     return 0
@@ -135,15 +136,15 @@ def _run_lines(cli: Cli, found: list[Any], show_secrets: bool) -> str:
     return "".join(lines)
 
 
-def rendered(found: list[Any], fmt: str) -> str:
+def rendered(found: list[Any], fmt: str, kind: str = "") -> tuple[str, str]:
+    """(text, error of the template, "" for none). Raises ExitCode for a template that can't be read."""
     if not fmt:
         from scow.fastjson import pretty
 
-        return pretty(found) + "\n"
-    from scow.gotemplate import Template
+        return pretty(found) + "\n", ""
+    from scow.cli.format.document import render
 
-    template = Template("{{json .}}" if fmt == "json" else fmt)
-    return "".join(template.render(one, "error", OPTIONAL) + "\n" for one in found)
+    return render(found, fmt, OPTIONAL, kind)
 
 
 def _kind(kind: str) -> Any:

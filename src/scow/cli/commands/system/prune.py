@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from scow.cli.command import Cli
     from scow.cli.flags import Options
 
-from scow.cli.command import Command, ExitCode
+from scow.cli.command import Command
 from scow.client.api import filters_param
 from scow.errors import ScowError
 from scow.units import human_size
@@ -77,7 +77,7 @@ def _total(cli: Cli, text: str, space: int) -> int:
 def containers(cli: Cli, options: Options, args: list[str]) -> int:
     """Removes stopped containers."""
     if not _sure(cli, "This will remove all stopped containers.", options):
-        raise ExitCode(1, "container prune has been cancelled")
+        return 0  # as docker: no is an answer, not an error
     return _total(cli, *_containers(cli, _filters(cli, options)))
 
 
@@ -90,23 +90,25 @@ def images(cli: Cli, options: Options, args: list[str]) -> int:
         else "This will remove all dangling images."
     )
     if not _sure(cli, warning, options):
-        raise ExitCode(1, "image prune has been cancelled")
+        return 0  # as docker: no is an answer, not an error
     return _total(cli, *_images(cli, _filters(cli, options, dangling="false" if everything else "true")))
 
 
 def volumes(cli: Cli, options: Options, args: list[str]) -> int:
     """Removes unused volumes."""
     everything = options.flag("all")
+    if everything and "all" in _filters(cli, options):
+        raise ScowError("conflicting options: cannot specify both --all and --filter all=1")
     warning = f"This will remove {'all' if everything else 'anonymous'} local volumes not used by at least one container."
     if not _sure(cli, warning, options):
-        raise ExitCode(1, "volume prune has been cancelled")
+        return 0  # as docker: no is an answer, not an error
     return _total(cli, *_volumes(cli, _filters(cli, options, **({"all": "true"} if everything else {}))))
 
 
 def networks(cli: Cli, options: Options, args: list[str]) -> int:
     """Removes unused networks."""
     if not _sure(cli, "This will remove all custom networks not used by at least one container.", options):
-        raise ExitCode(1, "network prune has been cancelled")
+        return 0  # as docker: no is an answer, not an error
     cli.out(_networks(cli, _filters(cli, options)))
     return 0
 
@@ -125,7 +127,7 @@ def system(cli: Cli, options: Options, args: list[str]) -> int:
         "all build cache" if everything else "unused build cache",
     ]
     if not _sure(cli, "This will remove:\n" + "".join(f"  - {part}\n" for part in parts), options):
-        raise ExitCode(1, "system prune has been cancelled")
+        return 0  # as docker: no is an answer, not an error
     text, space = _containers(cli, filters)
     text += _networks(cli, filters)
     if with_volumes:

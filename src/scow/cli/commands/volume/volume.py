@@ -52,12 +52,18 @@ def ls(cli: Cli, options: Options, args: list[str]) -> int:
     """Lists volumes by name."""
     from scow.cli.commands.network.ls import natural
 
-    if options.flag("cluster"):
-        raise ScowError("cluster volumes are not supported yet")
     found = (cli.client.get("/volumes", {"filters": filters_param(parse_filters(options.list("filter")))}) or {}).get("Volumes") or []
     fmt = options.text("format") or ("" if options.flag("quiet") else cli.setting("volumesFormat"))
     rows = [row(one) for one in sorted(found, key=lambda volume: natural(volume["Name"]))]
-    show(rows, fmt, HEADERS, ("Driver", "Name"), "Name" if options.flag("quiet") else "", ("name=Name", "driver=Driver"))
+    show(
+        rows,
+        fmt,
+        HEADERS,
+        ("Driver", "Name"),
+        "Name" if options.flag("quiet") else "",
+        ("name=Name", "driver=Driver"),
+        "*formatter.volumeContext",
+    )
     return 0
 
 
