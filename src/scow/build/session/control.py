@@ -166,7 +166,7 @@ def _filters(listed: Any) -> dict[str, list[str]]:
     """BuildKit's filters (`type==regular`, `id~=x`, `inuse`) by key, as `usage.matches` has them."""
     found: dict[str, list[str]] = {}
     for text in listed:
-        for part in str(text).split(","):
+        for part in filter(None, str(text).split(",")):
             negated = "!=" in part
             key, mark, value = part.partition("~=") if "~=" in part else part.partition("!=" if negated else "==" if "==" in part else "=")
             key = key.strip().lower()

@@ -12,6 +12,7 @@ from typing import Any
 from scow import aio
 from scow.build.session import filesync, rpc
 from scow.build.session.bridge import go_mode
+from scow.build.session.http2 import ConnectionLost
 from scow.build.session.messages import FILES, FSUTIL
 from scow.errors import InvalidArgument, NotFound
 
@@ -41,7 +42,7 @@ async def send_file(begin: Begin, number: int, chunks: AsyncIterator[bytes], met
                 for at in range(0, len(chunk), _CHUNK):
                     await call.send(FILES.BytesMessage(data=chunk[at : at + _CHUNK]))
             await call.finish()
-        except rpc.http2.ConnectionLost:
+        except ConnectionLost:
             if not call.trailers:
                 raise
         while await call.read() is not None:

@@ -1,16 +1,15 @@
 """What the solver tells, as BuildKit's StatusResponse: events that come close together go out in one message. Used by `control.py`."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from scow.build.llb import wire
 from scow.build.session.messages import V1
 from scow.build.solver.types import Event, VertexLog, VertexProgress, VertexStatus
 
-_GATHER_SECONDS = 0.03
+_GATHER_SECONDS = 0.01
 _MAX_EVENTS = 500
-_MAX_BYTES = 2 << 20
 
 
 def timestamp(ns: int) -> Any:
@@ -18,7 +17,7 @@ def timestamp(ns: int) -> Any:
     return {"seconds": ns // 1_000_000_000, "nanos": ns % 1_000_000_000} if ns else None
 
 
-def response(events: list[Event]) -> Any:
+def response(events: Sequence[Event]) -> Any:
     """One StatusResponse of events, in their order."""
     made = V1.StatusResponse()
     for event in events:
@@ -52,37 +51,9 @@ def _time(field: Any, ns: int) -> None:
         field.seconds, field.nanos = divmod(ns, 1_000_000_000)
 
 
-async def responses(events: AsyncIterator[Event]) -> AsyncIterator[Any]:
-    """StatusResponses of a stream of events, until it ends."""
-    iterator = aiter(events)
-    pending: asyncio.Future[Event] | None = None
-    try:
-        while True:
-            batch: list[Event] = []
-            size = 0
-            pending = pending or asyncio.get_running_loop().create_task(_next(iterator))
-            try:
-                batch.append(await pending)
-                pending = None
-                deadline = asyncio.get_running_loop().time() + _GATHER_SECONDS
-                while len(batch) < _MAX_EVENTS and size < _MAX_BYTES and (left := deadline - asyncio.get_running_loop().time()) > 0:
-                    pending = pending or asyncio.get_running_loop().create_task(_next(iterator))
-                    done, _ = await asyncio.wait({pending}, timeout=left)
-                    if not done:
-                        break
-                    event = pending.result()
-                    pending = None
-                    batch.append(event)
-                    size += len(event.data) if isinstance(event, VertexLog) else 200
-            except StopAsyncIteration:
-                if batch:
-                    yield response(batch)
-                return
-            yield response(batch)
-    finally:
-        if pending is not None:
-            pending.cancel()
-
-
-async def _next(iterator: AsyncIterator[Event]) -> Event:
-    return await anext(iterator)
+async def responses(batches: AsyncIterator[Sequence[Event]]) -> AsyncIterator[Any]:
+    """StatusResponses of a job's progress (`Progress.subscribe`), until it ends."""
+    async for batch in batches:
+        for at in range(0, len(batch), _MAX_EVENTS):
+            yield response(batch[at : at + _MAX_EVENTS])
+        await asyncio.sleep(_GATHER_SECONDS)
