@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from scow.kernel.paths import open_in_root as open_fd
 
-__all__ = ["make_dirs", "open_fd", "read_text", "root_fd"]
+__all__ = ["make_dirs", "open_fd", "read_bytes", "read_text", "root_fd"]
 
 
 @contextmanager
@@ -22,6 +22,12 @@ def root_fd(root: str | os.PathLike[str]) -> Iterator[int]:
 
 
 def read_text(root: str | os.PathLike[str], path: str, limit: int) -> str | None:
+    """As read_bytes, decoded."""
+    data = read_bytes(root, path, limit)
+    return None if data is None else data.decode("utf-8", "replace")
+
+
+def read_bytes(root: str | os.PathLike[str], path: str, limit: int) -> bytes | None:
     """At most `limit` bytes of the regular file `path`, or None when there is none. Nothing else is opened: a device may act on that."""
     try:
         with root_fd(root) as base:
@@ -33,7 +39,7 @@ def read_text(root: str | os.PathLike[str], path: str, limit: int) -> str | None
         finally:
             os.close(place)
         with os.fdopen(fd, "rb") as file:
-            return file.read(limit).decode("utf-8", "replace")
+            return file.read(limit)
     except OSError:
         return None
 

@@ -6,7 +6,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from scow.build.llb.ops import Builder, Input, Location, Meta, Op, Platform
+from scow.build.llb.ops import Builder, Definition, Input, Location, Meta, Op, Platform
 
 
 @dataclass(slots=True, eq=False)
@@ -20,8 +20,10 @@ class Tree:
     meta: Meta = Meta()
     location: Location | None = None
     late: Callable[[], Op] | None = None
+    graph: Definition | None = None
+    """A graph that was made elsewhere, whose root this tree is."""
     ready: Input | None = field(default=None)
-    """Set when the tree is part of the graph already (made elsewhere, or emitted)."""
+    """Set when the tree is part of the graph."""
 
 
 def emit(root: Tree | None, builder: Builder) -> Input | None:
@@ -33,6 +35,10 @@ def emit(root: Tree | None, builder: Builder) -> Input | None:
         tree = waiting[-1]
         if tree.ready is not None:
             waiting.pop()
+            continue
+        if tree.graph is not None and tree.graph.root is not None:
+            builder.vertices |= {digest: vertex for digest, vertex in tree.graph.vertices.items() if digest not in builder.vertices}
+            tree.ready = tree.graph.root
             continue
         missing = [one for one in tree.inputs if one.ready is None]
         if missing:
