@@ -106,8 +106,7 @@ async def outline(document: Document, stages: Stages, options: Options, resolver
         text += "\n" + _table(["BUILD ARG", "VALUE", "DESCRIPTION"], rows)
     for key, title in (("secrets", "SECRET"), ("ssh", "SSH")):
         if needs[key]:
-            text += "
-" + _table([title, "REQUIRED"], [[row["name"], "true" * bool(row.get("required"))] for row in needs[key].values()])
+            text += "\n" + _table([title, "REQUIRED"], [[row["name"], "true" * bool(row.get("required"))] for row in needs[key].values()])
     return _answer(value, text)
 
 
