@@ -9,7 +9,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from scow.archive import tar
 from scow.archive.streams import Source
@@ -17,6 +17,7 @@ from scow.archive.tar import Entry, Malformed
 from scow.kernel import xattr
 
 _MAX_ENTRIES = 20_000_000
+_IMPLICIT_MAX = 50_000
 _WH = b".wh."
 _OPAQUE = b".wh..wh..opq"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -28,15 +29,13 @@ class Options:
     """How to unpack.
 
     layer: whiteouts mean something; base: nothing lies below, so they mean nothing again; strict_kind: a directory never replaces
-    anything else, nor the other way round; owner: of everything, instead of what the archive says; lower: what a directory that the
-    archive does not list looks like in the layers below, (mode, uid, gid) or None.
+    anything else, nor the other way round; owner: of everything, instead of what the archive says.
     """
 
     layer: bool = False
     base: bool = False
     strict_kind: bool = False
     owner: tuple[int, int] | None = None
-    lower: Callable[[bytes], tuple[int, int, int] | None] | None = None
 
 
 @dataclass(slots=True)
@@ -45,7 +44,7 @@ class Report:
 
     members: int = 0
     content: int = 0
-    implicit: int = 0  # directories made that the archive does not list
+    implicit: list[bytes] = field(default_factory=list)  # directories made that the archive does not list, at most _IMPLICIT_MAX
     marks: int = 0  # whiteouts and the like that mean something above another layer
 
 
@@ -123,6 +122,7 @@ class Unpacker:
         self._options = options
         self._dirs: dict[bytes, int] = {}  # times of directories, set at the end
         self._made: dict[bytes, set[bytes]] = {}
+        self._implicit: dict[bytes, None] = {}
         self._plain = options.layer  # the tree is new, and ours
         self.report = Report()
 
@@ -135,6 +135,7 @@ class Unpacker:
                 raise Malformed("the archive has too many members")
             self._one(entry)
         self._source.drain()
+        self.report.implicit = list(self._implicit)
         for path, mtime in reversed(self._dirs.items()):
             with contextlib.suppress(OSError):
                 os.utime(path or b".", ns=(mtime, mtime), follow_symlinks=False)
@@ -237,6 +238,7 @@ class Unpacker:
 
     def _directory(self, e: Entry, path: bytes) -> None:
         where = path or b"."
+        self._implicit.pop(path, None)
         try:
             if path:
                 os.mkdir(path, 0o755)
@@ -285,9 +287,11 @@ class Unpacker:
         if is_dir:
             for known in [d for d in self._dirs if d == path or d.startswith(path + b"/")]:
                 del self._dirs[known]
+            for known in [d for d in self._implicit if d == path or d.startswith(path + b"/")]:
+                del self._implicit[known]
 
     def _parents(self, path: bytes) -> None:
-        """Make the directories above `path` that are missing, as the layers below have them, else 0755 root:root."""
+        """Make the directories above `path` that are missing, 0755 root:root."""
         at = path.find(b"/")
         while at > 0:
             parent = path[:at]
@@ -296,11 +300,8 @@ class Unpacker:
             except FileExistsError:
                 pass
             else:
-                self.report.implicit += 1
-                known = self._options.lower(parent) if self._options.lower else None
-                if known:
-                    os.chown(parent, known[1], known[2], follow_symlinks=False)
-                    os.chmod(parent, known[0])
+                if len(self._implicit) < _IMPLICIT_MAX:
+                    self._implicit[parent] = None
                 if self._options.layer:
                     above, _, base = parent.rpartition(b"/")
                     self._made.setdefault(above, set()).add(base)

@@ -266,14 +266,12 @@ def do_unpack(job: Job, fds: list[int]) -> Job:
     spent = False
     with Root(job) as root:
         spent = root.spent
-        if lowers := job.get("lowers"):
-            options.lower = _lower_lookup(root.old, lowers)
         os.chdir(job.get("path") or "/")
         report = Unpacker(source, options).run()
     answer: Job = {
         "members": report.members,
         "content": report.content,
-        "implicit": report.implicit,
+        "implicit": [os.fsdecode(path) for path in report.implicit],
         "marks": report.marks,
         "compression": compression,
         "once": spent,
@@ -438,6 +436,24 @@ def do_usage(job: Job, fds: list[int]) -> Job:
     return {"usage": [usage(os.fsencode(path)) for path in job["paths"]]}
 
 
+def do_adjust(job: Job, fds: list[int]) -> Job:
+    """Give the directories `paths` below `root` the mode and owner that they have in `lowers` (the top one first), where they are there."""
+    with Root(job) as root:
+        look = _lower_lookup(root.old, job["lowers"])
+        for name in job["paths"]:
+            known = look(os.fsencode(name))
+            if known is not None:
+                mode, uid, gid = known
+                with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                    fd = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+                    try:
+                        os.fchown(fd, uid, gid)
+                        os.fchmod(fd, mode)
+                    finally:
+                        os.close(fd)
+    return {}
+
+
 def do_changes(job: Job, fds: list[int]) -> Job:
     """What an upper layer changes in what lies below."""
     return {"changes": changes(os.fsencode(job["upper"]), [os.fsencode(lower) for lower in job["lowers"]])}
@@ -453,6 +469,7 @@ JOBS: dict[str, Callable[[Job, list[int]], Job]] = {
     "compress": do_compress,
     "remove": do_remove,
     "usage": do_usage,
+    "adjust": do_adjust,
     "changes": do_changes,
 }
 

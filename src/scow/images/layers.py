@@ -84,7 +84,8 @@ class Layers:
             known = self._snapshots.layer(name)
             if known is not None:
                 return known
-            key, report = await self._unpack(parent, diff_id, file, digest, self._lowers(parent))
+            key, report = await self._unpack(parent, diff_id, file, digest)
+            await self._fit(key, report, parent)
             return await self._commit(key, report, parent, diff_id, file, digest)
 
     async def ahead(self, file: Path, size: int) -> tuple[str, Report]:
@@ -96,7 +97,7 @@ class Layers:
         try:
             fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
             try:
-                job = {**self._job(root, False, [], True), "hash": "packed", "follow": size}
+                job = {**self.job(root, False, True), "hash": "packed", "follow": size}
                 report = await self._workers.run(job, [fd])
             finally:
                 os.close(fd)
@@ -109,8 +110,7 @@ class Layers:
     async def add_files(self, files: list[tuple[str, Path, str]], ahead: "Ahead | None" = None) -> None:
         """Unpack all layers of an image, lowest first: (diff id, file, its digest). Several are unpacked at a time.
 
-        A layer that does not list all its directories needs to see those below it, so it is unpacked again in its turn. `ahead`: what
-        was unpacked on suspicion.
+        `ahead`: what was unpacked on suspicion.
         """
         names = chain_ids(diff_id for diff_id, _, _ in files)
         gate = asyncio.Semaphore(_AT_A_TIME)
@@ -122,7 +122,7 @@ class Layers:
                 return done
             async with gate:
                 try:
-                    return await self._unpack(names[index - 1] if index else "", *files[index], [])
+                    return await self._unpack(names[index - 1] if index else "", *files[index])
                 except ScowError as error:
                     return error
 
@@ -133,9 +133,8 @@ class Layers:
                 done = await tasks[index]
                 if isinstance(done, ScowError):
                     raise done
-                if done is not None and (done[1]["implicit"] and parent):
-                    await self._snapshots.remove(done[0])
-                    done = None
+                if done is not None:
+                    await self._fit(*done, parent)
                 async with self._locks(names[index]):
                     if self._snapshots.layer(names[index]) is None and done is not None:
                         await self._commit(*done, parent, diff_id, file, digest)
@@ -152,15 +151,13 @@ class Layers:
 
     async def begin(self, parent: str, diff_id: str, digest: str) -> tuple[str, Report]:
         """Unpack a blob that is there, for `settle`: (key, report). Raises InvalidArgument when it is not what `diff_id` says."""
-        return await self._unpack(parent, diff_id, self._content.path(digest), digest, [])
+        return await self._unpack(parent, diff_id, self._content.path(digest), digest)
 
     async def settle(self, key: str, report: Report, parent: str, diff_id: str, digest: str) -> None:
-        """Commit what was unpacked from the blob `digest`; one that does not list all its directories is unpacked again on its parent."""
+        """Commit what was unpacked from the blob `digest`."""
         name = _chain(parent, diff_id) if parent else diff_id
-        if report["implicit"] and parent and self._snapshots.layer(name) is None:
-            await self._snapshots.remove(key)
-            key, report = await self._unpack(parent, diff_id, self._content.path(digest), digest, self._lowers(parent))
         try:
+            await self._fit(key, report, parent)
             async with self._locks(name):
                 if self._snapshots.layer(name) is None:
                     await self._commit(key, report, parent, diff_id, self._content.path(digest), digest)
@@ -171,7 +168,7 @@ class Layers:
     @staticmethod
     def job(root: Path, base: bool, hash: bool) -> Report:
         """The archive job that unpacks a layer on its own."""
-        return Layers._job(root, base, [], hash)
+        return {"job": "unpack", "root": str(root), "layer": True, "base": base, "hash": hash}
 
     async def compress(self, layer: Committed) -> Committed:
         """Have a layer's blob as gzip, which registries take; the plain one goes when nobody reads it. The caller has a lease."""
@@ -195,13 +192,19 @@ class Layers:
                 self._content.delete(layer.blob)
             return self._snapshots.layer(layer.name) or known
 
-    async def _unpack(self, parent: str, diff_id: str, file: Path, digest: str, lowers: list[str]) -> tuple[str, Report]:
+    async def _fit(self, key: str, report: Report, parent: str) -> None:
+        """Give the directories that an unpacked layer does not list the mode and owner that they have below."""
+        if report["implicit"] and parent and self._snapshots.exists(key):
+            root = str(self._snapshots.path(key))
+            await self._workers.run({"job": "adjust", "root": root, "paths": report["implicit"], "lowers": self._lowers(parent)})
+
+    async def _unpack(self, parent: str, diff_id: str, file: Path, digest: str) -> tuple[str, Report]:
         key = "unpack-" + new_id()
         root = await self._snapshots.prepare(key, "", unpack=True)
         try:
             fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC) if file.exists() else self._content.open(digest)
             try:
-                report = await self._workers.run(self._job(root, not parent, lowers, digest != diff_id), [fd])
+                report = await self._workers.run(self.job(root, not parent, digest != diff_id), [fd])
                 report.setdefault("size", os.fstat(fd).st_size)
             finally:
                 os.close(fd)
@@ -230,7 +233,7 @@ class Layers:
             with self._content.ingest() as ingest:
                 fd = ingest.file()
                 try:
-                    report = await self._workers.run_from({**self._job(root, True, [], True), "keep": True}, chunks, [fd])
+                    report = await self._workers.run_from({**self.job(root, True, True), "keep": True}, chunks, [fd])
                 finally:
                     os.close(fd)
                 diff_id = str(report["digest"])
@@ -284,10 +287,6 @@ class Layers:
 
     def _lowers(self, parent: str) -> list[str]:
         return [str(tree) for tree in self._snapshots.trees(parent)] if parent else []
-
-    @staticmethod
-    def _job(root: Path, base: bool, lowers: list[str], hash: bool) -> Report:
-        return {"job": "unpack", "root": str(root), "layer": True, "base": base, "lowers": lowers, "hash": hash}
 
     async def drop(self, names: tuple[str, ...], kept: set[str]) -> int:
         """Remove layers from the top of a chain down to the first that is in `kept` or carries another one; the bytes of their files."""
