@@ -166,6 +166,7 @@ class Starter:
             links=host.links,
             files=container.dir,
             labels=config.labels,
+            trusted=host.privileged,
         )
 
     async def _mount_volumes(self, container: Container) -> list[SpecMount]:

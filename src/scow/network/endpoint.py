@@ -32,6 +32,7 @@ class SandboxRequest:
     links: Sequence[str] = ()
     files: Path = Path("/nonexistent")
     labels: Mapping[str, str] = field(default_factory=dict)
+    trusted: bool = False  # may send under any address (a privileged container, which is as the host)
 
     def to_doc(self) -> dict[str, Any]:
         """The stored form."""
@@ -42,7 +43,7 @@ class SandboxRequest:
             "port_bindings": {port: [[b.host_ip, b.host_port] for b in bindings] for port, bindings in self.port_bindings.items()},
             "exposed": list(self.exposed), "publish_all": self.publish_all, "extra_hosts": list(self.extra_hosts), "dns": list(self.dns),
             "dns_search": list(self.dns_search), "dns_options": list(self.dns_options), "links": list(self.links), "files": str(self.files),
-            "labels": dict(self.labels),
+            "labels": dict(self.labels), "trusted": self.trusted,
         }  # fmt: skip
 
     @classmethod
@@ -90,7 +91,8 @@ class Endpoint:
 @dataclass(frozen=True, slots=True)
 class Published:
     """A host port that leads to a container's: `host_ip` as inspect shows it; `address` is where it leads; `sources` = the subnets that
-    may use it from outside the host, empty = everybody."""
+    may use it from outside the host, empty = everybody. `host_port` 0: the container's own port is open under its own address (gateway mode
+    routed), unless `host_ip` limits it to the host."""
 
     proto: str
     host_ip: str
@@ -102,15 +104,22 @@ class Published:
     @property
     def rule(self) -> PortRule | None:
         """The firewall's part; None where no rule can translate: from one kind of address to the other, and from ::1."""
+        if self.direct:
+            return PortRule(self.proto, "", 0, self.address, self.port, self.sources) if self.host_ip in ("0.0.0.0", "::") else None
         if (":" in self.host_ip) != (":" in self.address) or self.host_ip == "::1":
             return None
         host = "" if self.host_ip in ("0.0.0.0", "::") else self.host_ip
         return PortRule(self.proto, host, self.host_port, self.address, self.port, self.sources)
 
     @property
+    def direct(self) -> bool:
+        """Whether no port of the host is involved."""
+        return self.host_port == 0
+
+    @property
     def relayed(self) -> bool:
         """Whether a relay serves the port, or (besides the firewall) the host's own ::1."""
-        return self.proto != "sctp" and (":" in self.host_ip or self.rule is None)
+        return not self.direct and self.proto != "sctp" and (":" in self.host_ip or self.rule is None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ def reach(published: Published, policy: str) -> str:
     """Who reaches a published port: the world, only the host, those who reach one address of it, whom the administrator's chain or the
     port's sources let through."""
     address = ipaddress.ip_address(published.host_ip)
-    if address.is_loopback:
+    if address.is_loopback or (published.direct and published.rule is None):
         return HOST
     if published.sources:
         return SOURCES
@@ -32,8 +32,8 @@ def listing(networks: Iterable[Network], sandboxes: Iterable[SandboxState], poli
         shown = ",".join(endpoint.network for endpoint in sandbox.endpoints)
         rows += [
             {
-                **who, "Network": shown, "Protocol": one.proto, "HostIp": one.host_ip, "HostPort": one.host_port, "Port": one.port,
-                "Reach": reach(one, policy), "Sources": list(one.sources),
+                **who, "Network": shown, "Protocol": one.proto, "HostIp": one.address if one.direct else one.host_ip,
+                "HostPort": one.host_port or one.port, "Port": one.port, "Reach": reach(one, policy), "Sources": list(one.sources),
             }
             for one in sandbox.published
         ]  # fmt: skip

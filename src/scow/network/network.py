@@ -10,7 +10,7 @@ PREDEFINED = ("bridge", "host", "none")
 DEFAULT_GATEWAY = "DefaultGatewayIPv4"  # the name dockerd gives the auxiliary address
 DEFAULT_GATEWAY6 = "DefaultGatewayIPv6"
 LINK_NAME = "com.docker.network.bridge.name"
-GATEWAY_MODES = ("nat", "nat-unprotected", "isolated")
+GATEWAY_MODES = ("nat", "nat-unprotected", "routed", "isolated")
 IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 _BRIDGE = "com.docker.network.bridge."
 
@@ -96,7 +96,8 @@ class Network:
         return self.way_out(pool) if pool else ""
 
     def gateway_mode(self, version: int) -> str:
-        """`nat` (only published ports come in), `nat-unprotected` (everything does), `isolated` (the host has no address there)."""
+        """`nat` (only published ports come in, by the host's), `nat-unprotected` (everything does), `routed` (published ports come in under
+        the container's own address, which the outside sees), `isolated` (the host has no address there)."""
         return self.options.get(f"{_BRIDGE}gateway_mode_ipv{version}") or "nat"
 
     def host_address(self, version: int) -> bool:
@@ -122,6 +123,11 @@ class Network:
     @property
     def masquerade(self) -> bool:
         return truth(self.options.get(f"{_BRIDGE}enable_ip_masquerade") or "true")
+
+    @property
+    def trusted_links(self) -> tuple[str, ...]:
+        """The host's links from which everything reaches the containers."""
+        return tuple(link for link in self.options.get(f"{_BRIDGE}trusted_host_interfaces", "").split(":") if link)
 
     @property
     def binding_ip(self) -> str:

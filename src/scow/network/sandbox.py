@@ -20,6 +20,7 @@ from scow.network.dns.server import NameServers, listeners
 from scow.network.driver import NetworkDriver
 from scow.network.endpoint import Endpoint, NetworkView, Published, Sandbox, SandboxRequest, SandboxState
 from scow.network.endpoints import Endpoints
+from scow.network.firewall.guard import Guard, Guards
 from scow.network.network import Network
 from scow.network.options import NetworkOptions
 from scow.network.ports import sources
@@ -30,6 +31,8 @@ from scow.network.store import NetworkStore, SandboxStore
 logger = log.get(__name__)
 _LEAVE_SECONDS = 10.0
 _SHARED = ("host", "none")
+SPOOFING = "scow.network.spoofing"  # the label `allow` of a container that has addresses of its own making (a router, a virtual address)
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 class Sandboxes:
@@ -41,6 +44,7 @@ class Sandboxes:
         store: SandboxStore,
         events: EventBus,
         ports: PortMapper,
+        watchmen: Guards,
         names: NameServers,
         options: NetworkOptions,
         pins: Path,
@@ -50,6 +54,7 @@ class Sandboxes:
         self._store = store
         self._events = events
         self._ports = ports
+        self._watchmen = watchmen
         self._names = names
         self._options = options
         self._pins = pins
@@ -105,6 +110,23 @@ class Sandboxes:
         )
         return (four.settings.ip_address if four else "", six.settings.global_ipv6_address if six else "")
 
+    def _routed(self, sandbox: SandboxState) -> frozenset[int]:
+        """The kinds of addresses (4, 6) under which the container's published ports are reached without the host's."""
+        ways = {version: self._gateway(sandbox, version) for version in (4, 6)}
+        return frozenset(
+            version for version, way in ways.items() if way and self._networks.get(way.network_id).gateway_mode(version) == "routed"
+        )
+
+    def _guards(self, sandbox: SandboxState) -> list[Guard]:
+        """What may be sent by the interfaces of a container that is not trusted."""
+        if sandbox.request.trusted or sandbox.request.labels.get(SPOOFING) == "allow":
+            return []
+        return [Guard.of(self._interface(one)) for one in sandbox.endpoints if one.inner and not self._stacked(one)]
+
+    def guards(self, live: Collection[str]) -> list[Guard]:
+        """Those of all living containers."""
+        return [guard for sandbox in self._store if sandbox.container_id in live for guard in self._guards(sandbox)]
+
     def _hold(self, sandbox: SandboxState) -> tuple[Published, ...]:
         """Take the host ports of a sandbox; they lead to the endpoint that leads out."""
         endpoint = self._gateway(sandbox, 4) or self._gateway(sandbox, 6)
@@ -115,15 +137,19 @@ class Sandboxes:
         network = self._networks.get(endpoint.network_id)
         named = network.binding_ip or self._options.ip
         single = "" if named == "0.0.0.0" else named
+        routed = self._routed(sandbox)
         limits = sources.read(request.labels, *(one.settings.driver_opts for one in sandbox.endpoints))
         wanted = wishes(
             request.port_bindings, request.exposed, request.publish_all, default_hosts(self._options.publish_policy, bool(address6)), single
         )
-        if self._options.publish_policy == "user" and not address6:
+        if self._options.publish_policy == "user" and routed:
+            # the chain sees translated ports only, so the others stay the host's
+            wanted = [dataclasses.replace(wish, hosts=tuple(_LOOPBACK.get(host, host) for host in wish.hosts)) for wish in wanted]
+        elif self._options.publish_policy == "user" and not address6:
             # the chain sees no relayed port, so only the host may use one
             wanted = [dataclasses.replace(wish, hosts=tuple(map(_guarded, wish.hosts))) for wish in wanted]
         try:
-            return self._ports.hold(wanted, address, address6, limits)
+            return self._ports.hold(wanted, address, address6, limits, routed)
         except ScowError as error:
             raise type(error)(
                 f"driver failed programming external connectivity on endpoint {request.name} ({endpoint.id}): {error.message}"
@@ -177,14 +203,13 @@ class Sandboxes:
         interfaces = [self._interface(endpoint) for endpoint in sandbox.endpoints if endpoint.inner]
         inside = listeners if resolves(sandbox) else _nothing
         unwind.push(self._ports.close, sandbox.published)
+        unwind.push(self._watchmen.remove, self._outers(sandbox))
         built = aio.in_pool(osl.build, Path(sandbox.key), interfaces, self._routes(sandbox), inside)
-        if sandbox.published:
-            opened, sockets = await asyncio.gather(self._ports.open(sandbox.published), built, return_exceptions=True)
-            for result in (opened, sockets):
-                if isinstance(result, BaseException):
-                    raise result
-        else:
-            sockets = await built
+        guarded = self._watchmen.add(self._guards(sandbox))
+        sockets, *opened = await asyncio.gather(built, guarded, self._ports.open(sandbox.published), return_exceptions=True)
+        for result in (sockets, *opened):
+            if isinstance(result, BaseException):
+                raise result
         if sockets is not None and not isinstance(sockets, BaseException):
             unwind.push(self._names.stop, sandbox.container_id)
             await self._names.start(sandbox.container_id, sockets)
@@ -224,7 +249,7 @@ class Sandboxes:
         outers = self._outers(sandbox)
         self._names.stop(container_id)
         if outers:
-            await asyncio.gather(self._ports.close(sandbox.published), aio.in_pool(osl.silence, outers))
+            await asyncio.gather(self._ports.close(sandbox.published), aio.in_pool(osl.silence, outers), self._watchmen.remove(outers))
         if stacked := [endpoint.inner for endpoint in sandbox.endpoints if self._stacked(endpoint)]:
             await aio.in_pool(osl.quiet, sandbox.key, stacked)
         for endpoint in sandbox.endpoints:
@@ -283,6 +308,8 @@ class Sandboxes:
                 inside = listeners if resolves(after) and not self._names.running(container_id) else _nothing
                 interface = self._interface(endpoint)
                 unwind.push(aio.in_pool, osl.unplug, sandbox.key, interface, self._routes(sandbox))
+                unwind.push(self._watchmen.remove, [interface.outer])
+                await self._watchmen.add(self._guards(after))
                 sockets = await aio.in_pool(osl.plug, sandbox.key, interface, self._routes(after), inside)
                 if sockets is not None:
                     await self._names.start(container_id, sockets)
@@ -311,6 +338,7 @@ class Sandboxes:
             after = await self._move_ports(sandbox, after)
             if endpoint.inner:
                 await aio.in_pool(osl.unplug, sandbox.key, self._interface(endpoint), self._routes(after))
+                await self._watchmen.remove([osl.veth_name(endpoint.id)])
             self._store.put(after)
             self._endpoints.free(endpoint, container_id)
             self._files.write(after)
@@ -319,11 +347,11 @@ class Sandboxes:
     async def _move_ports(self, before: SandboxState, after: SandboxState) -> SandboxState:
         """Let published ports lead to the endpoint that leads out now, under their numbers."""
         old, new = self._targets(before), self._targets(after)
-        if old != new:
+        if old != new or self._routed(before) != self._routed(after):
             await self._ports.close(before.published)
             after = dataclasses.replace(after, published=())
             if any(new):
-                if before.published:
+                if before.published and not (self._routed(before) | self._routed(after)):
                     moved = tuple(
                         dataclasses.replace(one, address=(new[1] or new[0]) if ":" in one.host_ip else (new[0] or new[1]))
                         for one in before.published

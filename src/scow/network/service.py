@@ -24,6 +24,7 @@ from scow.network.dns.records import Records
 from scow.network.dns.server import NameServers
 from scow.network.driver import NetworkDriver
 from scow.network.endpoint import NetworkView, Sandbox, SandboxRequest
+from scow.network.firewall.guard import Guards
 from scow.network.firewall.nftables import Firewall
 from scow.network.firewall.render import TABLE, BridgeRule
 from scow.network.ipam import pools
@@ -49,7 +50,10 @@ class NetworkService:
         self._ports = PortMapper(self._firewall)
         names = NameServers(Records(self._sandboxes))
         self._drivers = drivers.table()
-        self._attached = Sandboxes(self._networks, self._sandboxes, events, self._ports, names, self._options, pins, self._drivers)
+        self._watchmen = Guards(self._options.firewall)
+        self._attached = Sandboxes(
+            self._networks, self._sandboxes, events, self._ports, self._watchmen, names, self._options, pins, self._drivers
+        )
         self._lock = aio.KeyedLock()
         self._tasks = aio.Supervisor("networks")
         self._going: dict[str, asyncio.Task[None]] = {}
@@ -293,6 +297,7 @@ class NetworkService:
         await self._ensure_all()
         living = [sandbox for sandbox in self._sandboxes if sandbox.container_id in live]
         await self._firewall.open(self._rules(), [rule for sandbox in living for rule in rules_of(sandbox.published)])
+        await self._watchmen.open(self._attached.guards(live.keys()))
         await self._attached.recover(live, known)
         self._watch.start()
         self._tasks.start(self._firewall.warn(), "look at the host's firewall")
@@ -305,6 +310,7 @@ class NetworkService:
             await self.repair()
         elif happened.table:
             await self._firewall.repair()
+            await self._watchmen.repair()
 
     async def repair(self) -> None:
         """Make the kernel equal to what is stored, while everything runs: bridges, what stands on them, the firewall. Raises Internal."""
@@ -312,6 +318,7 @@ class NetworkService:
             await self._ensure_all()
             await self._attached.repair()
             await self._firewall.repair()
+            await self._watchmen.repair()
 
     def exposed(self) -> Sequence[dict[str, Any]]:
         """What can be reached from outside the containers: see `exposure.listing`."""
@@ -399,6 +406,7 @@ class NetworkService:
 
     async def settle(self) -> None:
         """Wait until what was released is gone from the kernel; for tests and a clean end."""
+        await self._gone()
         await self._attached.settle()
 
     async def close(self) -> None:
@@ -410,6 +418,7 @@ class NetworkService:
         await self._attached.close()
         idle = not tuple(self._sandboxes) and all(network.predefined for network in self._networks)
         await self._firewall.close(remove_table=idle)
+        await self._watchmen.close(remove_table=idle)
         bridge = self._networks.named("bridge")
         # a bridge of another name is the administrator's
         if idle and bridge is not None and bridge.link == NetworkOptions().bridge:

@@ -9,7 +9,6 @@ from scow.network.endpoint import Endpoint, SandboxState
 from scow.network.ipam.allocator import Addresses
 from scow.network.network import Network
 
-
 _LEAVING = "leaving"
 
 

@@ -78,5 +78,5 @@ def ports(sandbox: SandboxState) -> dict[str, list[dict[str, str]] | None]:
     shown: dict[str, list[dict[str, str]] | None] = {port: None for port in (*sandbox.request.exposed, *sandbox.request.port_bindings)}
     for published in sandbox.published:
         key = f"{published.port}/{published.proto}"
-        shown[key] = [*(shown.get(key) or []), {"HostIp": published.host_ip, "HostPort": str(published.host_port)}]
+        shown[key] = [*(shown.get(key) or []), {"HostIp": published.host_ip, "HostPort": str(published.host_port or "")}]
     return shown

@@ -182,6 +182,15 @@ async def first(service: NetworkService) -> None:
     SEEN["isolated"] = (
         await fetch(late.ip_address, 80, apart.key, seconds=1) != "hello" and await fetch(late.ip_address, 80, named.key) == "hello"
     )
+    await routed(service, apart.key)
+    evil = await service.attach(request("evil", "net"))
+    mine = evil.endpoints["net"]
+    SEEN["forged"] = await forged(evil.key, named.key, named.endpoints["net"].mac_address, mine.ip_address, mine.mac_address)
+    await service.release(cid("evil"))
+    friend = await service.attach(request("friend", "net", trusted=True))
+    mine = friend.endpoints["net"]
+    SEEN["trusted"] = await forged(friend.key, named.key, named.endpoints["net"].mac_address, mine.ip_address, mine.mac_address)
+    await service.release(cid("friend"))
     await service.connect(cid("web"), "apart", EndpointSettings())
     server.close()
 
@@ -232,6 +241,84 @@ async def six(service: NetworkService) -> None:
     await service.release(cid("six"))
     await service.settle()
     await service.remove("six")
+
+
+FORGED = b"forged"
+
+
+async def forged(attacker: str, victim: str, victims_mac: str, own: str, mac: str) -> list[str]:
+    """What reaches a container of what another one sends under others' addresses; `end` is sent last, under its own."""
+    ours, theirs = bytes.fromhex(mac.replace(":", "")), bytes.fromhex(victims_mac.replace(":", ""))
+
+    def ip(source: str, tag: bytes) -> bytes:
+        data = FORGED + tag
+        head = struct.pack(
+            ">BBHHHBBH4s4s", 0x45, 0, 20 + len(data), 0, 0, 64, 253, 0, socket.inet_aton(source), socket.inet_aton("10.99.0.77")
+        )
+        total = sum(struct.unpack(">10H", head))
+        total = (total & 0xFFFF) + (total >> 16)
+        return theirs + ours + b"\x08\x00" + head[:10] + struct.pack(">H", ~total & 0xFFFF) + head[12:] + data
+
+    def arp(sender: str, hardware: bytes, tag: bytes) -> bytes:
+        body = struct.pack(">HHBBH6s4s6s4s", 1, 0x800, 6, 4, 2, hardware, socket.inet_aton(sender), theirs, socket.inet_aton("10.99.0.77"))
+        return theirs + ours + b"\x08\x06" + body + FORGED + tag
+
+    def plain(hardware: bytes, tag: bytes) -> bytes:
+        return theirs + hardware + b"\x88\xb5" + bytes(46) + FORGED + tag
+
+    def raw() -> socket.socket:
+        sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+        sock.setblocking(False)
+        sock.bind(("eth0", 3))
+        return sock
+
+    sender, sniffer = osl.visit(attacker, raw), osl.visit(victim, raw)
+    other = b"\x02\x42\x0a\x63\x00\x63"
+    for frame in (
+        ip("10.99.0.99", b"address"),
+        ip("8.8.8.8", b"foreign"),
+        arp("10.99.0.1", ours, b"arp"),
+        arp(own, other, b"arp-mac"),
+        plain(other, b"mac"),
+        plain(ours, b"end"),
+    ):
+        sender.send(frame)
+    found: list[str] = []
+    async with asyncio.timeout(60):
+        while "end" not in found:
+            data = await asyncio.get_running_loop().sock_recv(sniffer, 2000)
+            if FORGED in data:
+                found.append(data.partition(FORGED)[2].decode())
+    sender.close()
+    sniffer.close()
+    return found
+
+
+async def routed(service: NetworkService, outside: str) -> None:
+    """A network whose containers are known by their own addresses; `outside` is a namespace on another bridge."""
+    await service.create(NetworkCreate(name="plain", options={"com.docker.network.bridge.gateway_mode_ipv4": "routed"}))
+    box = await service.attach(request("plain", "plain", port=18090))
+    address = box.endpoints["plain"].ip_address
+
+    def listening(port: int) -> socket.socket:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        sock.setblocking(False)
+        sock.bind(("0.0.0.0", port))
+        return sock
+
+    servers = [await asyncio.start_server(hello, sock=osl.visit(box.key, lambda port=port: listening(port))) for port in (80, 81)]
+    shown = service.settings(cid("plain")).ports
+    SEEN["routed"] = {
+        "published": await fetch(address, 80, outside),
+        "other port": await fetch(address, 81, outside, seconds=1) != "hello",
+        "host's port": await fetch("127.0.0.1", 18090, seconds=1),
+        "shown": [one["HostPort"] for one in shown["80/tcp"] or [] if one["HostIp"] == "0.0.0.0"],
+    }
+    for server in servers:
+        server.close()
+    await service.release(cid("plain"))
+    await service.remove("plain")
+    await service.settle()
 
 
 async def second(service: NetworkService, web: str) -> None:

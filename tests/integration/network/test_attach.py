@@ -63,6 +63,15 @@ def test_bridges_are_isolated(seen: dict[str, Any]) -> None:
     assert seen["isolated"] is True
 
 
+def test_nobody_sends_under_others_addresses(seen: dict[str, Any]) -> None:
+    assert seen["forged"] == ["end"]
+    assert seen["trusted"] == ["address", "foreign", "arp", "arp-mac", "mac", "end"]
+
+
+def test_routed_networks_are_reached_under_their_own_addresses(seen: dict[str, Any]) -> None:
+    assert seen["routed"] == {"published": "hello", "other port": True, "host's port": "ConnectionRefusedError", "shown": [""]}
+
+
 def test_a_second_daemon_takes_over(seen: dict[str, Any]) -> None:
     assert seen["recovered"] == {"port": "hello", "name": seen["web ip"], "address": "in use", "gone": []}
 

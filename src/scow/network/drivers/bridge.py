@@ -18,6 +18,7 @@ _CHECKS = {
     f"{_PREFIX}host_binding_ipv4": options.ipv4,
     f"{_PREFIX}gateway_mode_ipv4": options.one_of(*GATEWAY_MODES),
     f"{_PREFIX}gateway_mode_ipv6": options.one_of(*GATEWAY_MODES),
+    f"{_PREFIX}trusted_host_interfaces": options.links,
     "com.docker.network.host_ipv4": options.ipv4,
     "com.docker.network.host_ipv6": options.ipv6,
     "com.docker.network.container_iface_prefix": options.link,
@@ -59,8 +60,9 @@ class BridgeDriver:
             network.internal,
             network.masquerade,
             six.subnet if six else "",
-            Side(network.gateway_mode(4) == "nat-unprotected", network.host_source(4)),
-            Side(network.gateway_mode(6) == "nat-unprotected", network.host_source(6)),
+            _side(network, 4),
+            _side(network, 6),
+            network.trusted_links,
         )
 
     def interface(self, network: Network, endpoint: Endpoint) -> osl.Interface | None:
@@ -70,3 +72,8 @@ class BridgeDriver:
             endpoint.inner, osl.veth_name(endpoint.id), network.link, settings.mac_address, settings.ip_address, settings.ip_prefix_len,
             network.mtu, isolated=not network.icc, more=osl.more_addresses(settings), sysctls=tuple(checks.sysctls(settings)),
         )  # fmt: skip
+
+
+def _side(network: Network, version: int) -> Side:
+    mode = network.gateway_mode(version)
+    return Side(mode == "nat-unprotected", network.host_source(version), mode == "routed")

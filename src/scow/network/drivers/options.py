@@ -32,6 +32,12 @@ def link(text: str) -> None:
         raise ValueError(text)
 
 
+def links(text: str) -> None:
+    """Names of links, with colons between."""
+    for name in text.split(":"):
+        link(name)
+
+
 def one_of(*words: str) -> Callable[[str], object]:
     """One of these words."""
 

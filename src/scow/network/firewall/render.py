@@ -22,11 +22,13 @@ _SOURCES = {
     "sources": "ipv4_addr . inet_proto . inet_service . ipv4_addr",
     "sources6": "ipv6_addr . inet_proto . inet_service . ipv6_addr",
 }
+_ENTRIES = {"entries": "ipv4_addr . inet_proto . inet_service", "entries6": "ipv6_addr . inet_proto . inet_service"}
 _NETWORK_SETS = {
     "links": ("set", "ifname", ""),
     "internal": ("set", "ifname", ""),
     "routed": ("set", "ifname", ""),
     "same": ("set", "ifname . ifname", ""),
+    "trusted": ("set", "ifname . ifname", ""),
     **{
         name + six: (kind, type_.format(f"{family}_addr"), "interval")
         for six, family in (("", "ipv4"), ("6", "ipv6"))
@@ -35,6 +37,7 @@ _NETWORK_SETS = {
             ("hidden", "set", "{0}"),
             ("hidden_as", "map", "{0} : {0}"),
             ("open", "set", "{0}"),
+            ("plain", "set", "{0}"),
         )
     },
 }
@@ -42,15 +45,18 @@ _NETWORK_SETS = {
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """How a network behaves for one kind of addresses: `exposed` = anybody may come in; `source` = the address to masquerade as."""
+    """How a network behaves for one kind of addresses: `exposed` = anybody may come in; `source` = the address to masquerade as; `routed` =
+    the outside knows the containers' own addresses."""
 
     exposed: bool = False
     source: str = ""
+    routed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class BridgeRule:
-    """What the firewall must know of a bridge network; a subnet is "" where the network has none of its kind."""
+    """What the firewall must know of a bridge network; a subnet is "" where the network has none of its kind; from the links `trusted`
+    everything comes in."""
 
     link: str
     subnet: str
@@ -59,11 +65,13 @@ class BridgeRule:
     subnet6: str = ""
     side: Side = Side()
     side6: Side = Side()
+    trusted: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class PortRule:
-    """A published port; `host_ip` empty = every address of the host; `sources` = the subnets that may use it, empty = everybody."""
+    """A published port; `host_ip` empty = every address of the host; `host_port` 0 = no translation, it is reached under the container's
+    address; `sources` = the subnets that may use it, empty = everybody."""
 
     proto: str
     host_ip: str
@@ -75,6 +83,8 @@ class PortRule:
     @property
     def map(self) -> str:
         """The map that holds the port."""
+        if not self.host_port:
+            return "entries6" if ":" in self.address else "entries"
         return ("ports6" if ":" in self.address else "ports") + ("_of" if self.host_ip else "")
 
     @property
@@ -96,9 +106,9 @@ class PortRule:
 
 def _elements(rules: Iterable[PortRule]) -> dict[str, list[str]]:
     """Elements by map or set."""
-    found: dict[str, list[str]] = {name: [] for name in (*_MAPS, *_GUARDED, *_SOURCES)}
+    found: dict[str, list[str]] = {name: [] for name in (*_MAPS, *_ENTRIES, *_GUARDED, *_SOURCES)}
     for rule in sorted(rules):
-        found[rule.map].append(f"{rule.key} : {rule.address} . {rule.port}")
+        found[rule.map].append(f"{rule.key} : {rule.address} . {rule.port}" if rule.host_port else rule.inside)
         if rule.sources:
             six = "6" if ":" in rule.address else ""
             for name, elements in (("guarded", [rule.inside]), ("sources", rule.allowed())):
@@ -127,20 +137,24 @@ def delete_bridge(bridge: BridgeRule) -> str:
 
 
 def _networks(bridges: Iterable[BridgeRule]) -> dict[str, list[str]]:
-    """Elements by set: `own` = pairs of a subnet with itself, `hidden` = subnets that are masqueraded, `open` = subnets all may enter."""
+    """Elements by set: `own` = pairs of a subnet with itself, `hidden` = subnets that are masqueraded, `open` = subnets all may enter,
+    `plain` = those known outside under their own addresses."""
     found: dict[str, list[str]] = {name: [] for name in _NETWORK_SETS}
     for bridge in sorted(bridges, key=lambda one: one.link):
         link = f'"{bridge.link}"'
         found["links"].append(link)
         found["same"].append(f"{link} . {link}")
         found["internal" if bridge.internal else "routed"].append(link)
+        found["trusted"] += [f'"{name}" . {link}' for name in bridge.trusted if not bridge.internal]
         for six, subnet, side in (("", bridge.subnet, bridge.side), ("6", bridge.subnet6, bridge.side6)):
             if not subnet or bridge.internal:
                 continue
             found["own" + six].append(f"{subnet} . {subnet}")
             if side.exposed:
                 found["open" + six].append(subnet)
-            if bridge.masquerade and side.source:
+            if side.routed:
+                found["plain" + six].append(subnet)
+            elif bridge.masquerade and side.source:
                 found["hidden_as" + six].append(f"{subnet} : {side.source}")
             elif bridge.masquerade:
                 found["hidden" + six].append(subnet)
@@ -184,7 +198,7 @@ def render(bridges: Iterable[BridgeRule], ports: Iterable[PortRule]) -> str:
     lines = [f"table {TABLE} {{ }}", f"delete table {TABLE}", f"table {TABLE} {{"]
     for name, type_ in _MAPS.items():
         lines += _set("map", name, type_, elements[name])
-    for name, type_ in _GUARDED.items():
+    for name, type_ in (*_ENTRIES.items(), *_GUARDED.items()):
         lines += _set("set", name, type_, elements[name])
     for name, type_ in _SOURCES.items():
         lines += _set("set", name, type_, elements[name], "interval")
@@ -213,7 +227,12 @@ def render(bridges: Iterable[BridgeRule], ports: Iterable[PortRule]) -> str:
         lines.append(
             f"    ct direction original ct status dnat {_PROTOCOLS} {port} @guarded{six} {port} . {family} saddr != @sources{six} drop"
         )
-    lines += ["    ct state established,related accept", "    ct status dnat accept"]
+        strangers = f"{port} @guarded{six} {port} . {family} saddr != @sources{six} drop"
+        lines.append(f"    ct direction original {_PROTOCOLS} {port} @entries{six} {strangers}")
+    lines += ["    ct state established,related accept", "    ct status dnat accept", "    iifname . oifname @trusted accept"]
+    for family, six, ping in (("ip", "", "icmp type echo-request"), ("ip6", "6", "icmpv6 type echo-request")):
+        lines.append(f"    oifname @links {_PROTOCOLS} {family} daddr . meta l4proto . th dport @entries{six} accept")
+        lines.append(f"    oifname @links {ping} {family} daddr @plain{six} accept")
     lines += [
         "    oifname @links ip daddr @open accept",
         "    oifname @links ip6 daddr @open6 accept",

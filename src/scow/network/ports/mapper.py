@@ -1,7 +1,8 @@
 """The published ports of containers: held, translated by the firewall, or relayed from one kind of address to the other."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from scow import aio, log
@@ -37,18 +38,28 @@ class PortMapper:
         self._relays: dict[Published, TcpRelay | UdpRelay] = {}
 
     def hold(
-        self, wishes: Sequence[Wish], address: str, address6: str = "", sources: Mapping[str, tuple[str, ...]] | None = None
+        self,
+        wishes: Sequence[Wish],
+        address: str,
+        address6: str = "",
+        sources: Mapping[str, tuple[str, ...]] | None = None,
+        routed: Collection[int] = (),
     ) -> tuple[Published, ...]:
         """Take host ports for the wishes, all or none; they lead to the address of their host address's kind, else to the other.
-        `sources` by `80/tcp`, "" = those of all other ports. Raises PortTaken."""
+        `sources` by `80/tcp`, "" = those of all other ports; `routed`: the kinds (4, 6) whose containers are reached under their own
+        addresses, which needs no host port. Raises PortTaken."""
         limits = sources or {}
         taken: list[Published] = []
         try:
             for wish in wishes:
-                number = self._allocator.take(wish, address or address6)
+                hosts = tuple(host for host in wish.hosts if (6 if ":" in host else 4) not in routed)
+                number = self._allocator.take(replace(wish, hosts=hosts), address or address6) if hosts else 0
                 allowed = limits.get(f"{wish.port}/{wish.proto}", limits.get("", ()))
                 for host in wish.hosts:
                     target = (address6 or address) if ":" in host else (address or address6)
+                    if host not in hosts:
+                        taken.append(Published(wish.proto, host, 0, wish.port, target, allowed))
+                        continue
                     taken.append(Published(wish.proto, host, number, wish.port, target, allowed))
         except BaseException:
             self.unhold(taken)
@@ -57,12 +68,12 @@ class PortMapper:
 
     def unhold(self, published: Iterable[Published]) -> None:
         """Let ports go that were not opened."""
-        for one in published:
+        for one in _of_the_host(published):
             self._allocator.free(one.proto, one.host_ip, one.host_port)
 
     def rehold(self, published: Iterable[Published]) -> None:
         """Take ports that are a container's already (after a restart, or under a new address); one that is lost is logged."""
-        for one in published:
+        for one in _of_the_host(published):
             try:
                 self._allocator.take(Wish(one.port, one.proto, (one.host_ip,), one.host_port, one.host_port), one.address)
             except PortTaken as error:
@@ -101,9 +112,13 @@ class PortMapper:
 
 async def _forget(published: Iterable[Published]) -> None:
     """Datagrams of a sender that goes on would follow the old translation for as long as it does."""
-    ports = {one.host_port for one in published if one.proto == "udp" and one.rule is not None}
+    ports = {one.host_port for one in _of_the_host(published) if one.proto == "udp" and one.rule is not None}
     if ports:
         await aio.in_pool(forget_udp, ports)
+
+
+def _of_the_host(published: Iterable[Published]) -> list[Published]:
+    return [one for one in published if not one.direct]
 
 
 def rules_of(published: Iterable[Published]) -> list[PortRule]:
