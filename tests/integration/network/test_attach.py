@@ -65,7 +65,7 @@ def test_bridges_are_isolated(seen: dict[str, Any]) -> None:
 
 def test_nobody_sends_under_others_addresses(seen: dict[str, Any]) -> None:
     assert seen["forged"] == ["end"]
-    assert seen["trusted"] == ["address", "foreign", "arp", "arp-mac", "mac", "end"]
+    assert set(seen["trusted"]) == {"address", "foreign", "arp", "arp-mac", "mac", "end"}
 
 
 def test_routed_networks_are_reached_under_their_own_addresses(seen: dict[str, Any]) -> None:
