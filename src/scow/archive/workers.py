@@ -11,7 +11,8 @@ put in place in a mount namespace of the helper). Jobs:
     await workers.run(job, fds) -> report                                        # any job of worker.py; run_from, run_to: with a stream
 
 The first item of a packed stream raises what is wrong with the path. Errors: `ArchiveError` (InvalidArgument) for a bad archive;
-`PathNotFound`, `NotADirectory`, `ReadOnly`, `NoSpace`, else Internal. A cancelled call kills its helper. One helper is kept warm.
+`PathNotFound`, `NotADirectory`, `ReadOnly`, `NoSpace`, else Internal. A cancelled call kills its helper. One helper is kept warm, a few
+after much work.
 """
 
 import asyncio
@@ -40,6 +41,8 @@ Report = dict[str, Any]
 _PIPE = 1 << 20
 _READ = 128 << 10  # larger buffers leave malloc's heap, and fresh pages cost more than the reading
 _LIMIT = 64
+_IDLE_MAX = 4  # a new one costs 100 ms of processor time, and the layers of an image come several at a time
+_IDLE_SECONDS = 15.0
 _SO_SNDBUFFORCE = 32
 _ANSWER_MAX = 256 << 20
 
@@ -181,6 +184,7 @@ class Workers:
 
     def __init__(self) -> None:
         self._idle: list[_Helper] = []
+        self._trimming: asyncio.TimerHandle | None = None
         self._limit = asyncio.Semaphore(_LIMIT)
         self._tasks = Supervisor("archive")
 
@@ -191,7 +195,14 @@ class Workers:
 
     def close(self) -> None:
         """End the idle helpers."""
+        if self._trimming is not None:
+            self._trimming.cancel()
         while self._idle:
+            self._idle.pop().end()
+
+    def _trim(self) -> None:
+        self._trimming = None
+        while len(self._idle) > 1:
             self._idle.pop().end()
 
     def _take(self) -> _Helper:
@@ -211,7 +222,7 @@ class Workers:
                 answer = await helper.run(job, fds)
                 if answer is None:
                     raise Internal(f"the archive helper died while it did {job['job']}")
-                keep = not answer.pop("once", False) and not self._idle
+                keep = not answer.pop("once", False) and len(self._idle) < _IDLE_MAX
             finally:
                 if keep:
                     self._idle.append(helper)
@@ -219,6 +230,8 @@ class Workers:
                     helper.end()
         if not self._idle:
             self.warm()
+        elif len(self._idle) > 1 and self._trimming is None:
+            self._trimming = asyncio.get_running_loop().call_later(_IDLE_SECONDS, self._trim)
         if "error" in answer:
             _raise(answer)
         return answer
