@@ -175,15 +175,19 @@ class Catalog:
             done = tx.execute("DELETE FROM links WHERE digest = ? AND repo = (SELECT id FROM repositories WHERE name = ?)", (digest, name))
             return done.rowcount > 0
 
-    def put_manifest(self, name: str, manifest: Manifest, parsed: Parsed, tag: str = "", complete: bool = True) -> None:
-        """Store a manifest, and point `tag` at it. Raises Refused (MANIFEST_BLOB_UNKNOWN), unless `complete` is not asked for."""
+    def put_manifest(self, name: str, manifest: Manifest, parsed: Parsed, tag: str = "", lost: list[str] | None = None) -> None:
+        """Store a manifest, and point `tag` at it. Raises Refused (MANIFEST_BLOB_UNKNOWN) where something is missing or `lost`.
+
+        `lost` None: nobody asks whether it is complete.
+        """
         now = time.time_ns()
         with self.db.update(durable=True) as tx:
             repo = repository(tx, name)
-            if complete:
+            if lost is not None:
                 blobs = [child.digest for child in parsed.children if child.kind == "blob"]
                 inner = [child.digest for child in parsed.children if child.kind == "manifest"]
                 missing = _absent(tx, "links", repo, blobs) + _absent(tx, "manifests", repo, inner)
+                missing += [digest for digest in lost if digest not in missing]
                 if missing:
                     raise errors.blobs_missing(missing[:100])
             annotations = orjson.dumps(parsed.annotations).decode() if parsed.subject and parsed.annotations else ""

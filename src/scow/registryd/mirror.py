@@ -155,7 +155,7 @@ class Mirror:
             parsed = parse(got.data, got.media_type)
             found = Manifest(digest, parsed.media_type, got.data)
             tag = "" if ":" in reference else reference
-            await aio.in_pool(self._store.catalog.put_manifest, name, found, parsed, tag, complete=False)
+            await aio.in_pool(self._store.catalog.put_manifest, name, found, parsed, tag)
         assert found is not None
         if len(self._checked) > _MANY:
             self._checked.clear()

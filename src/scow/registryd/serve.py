@@ -23,7 +23,7 @@ from scow.registryd.ask import Parts
 from scow.registryd.metrics import Metrics
 from scow.registryd.mirror import Mirror
 from scow.registryd.options import Options, parse_address
-from scow.registryd.store import Store, open_store
+from scow.registryd.store import open_store
 from scow.registryd.upkeep import Upkeep
 from scow.registryd.uploads import Uploads
 
@@ -53,46 +53,54 @@ def main(options: Options, inherited: int = 0) -> int:
         return 1
 
 
+class Service:
+    """A registry that is open: its parts and its connections. Made inside the loop. Raises ScowError."""
+
+    def __init__(self, options: Options) -> None:
+        self.tasks = Supervisor("registry")
+        self.store = open_store(options.root)
+        metrics = Metrics()
+        self.mirror = Mirror(options, self.store, self.tasks, metrics) if options.upstreams else None
+        uploads = Uploads(self.store, metrics, options.max_blob, options.stall_seconds)
+        access = Access(options, self.store.accounts, metrics)
+        self.parts = Parts(options, self.store, uploads, access, metrics, self.mirror)
+        self.upkeep = Upkeep(self.parts)
+        limits = Limits(_HEAD_SECONDS, _IDLE_SECONDS, options.max_connections)
+        self.server = Server(App(self.parts, self.tasks), self.tasks, limits)
+        self.counters = Server(MetricsApp(self.parts, self.tasks), self.tasks, limits)
+
+    async def close(self, grace: float) -> None:
+        """Let requests end for `grace` seconds, then stop everything."""
+        self.upkeep.stop()
+        await self.counters.close(0.0)
+        await self.server.close(grace)
+        await self.tasks.close()
+        if self.mirror is not None:
+            await self.mirror.close()
+        self.store.close()
+
+
 async def _run(options: Options, inherited: int) -> int:
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     tls = _tls(options)
-    store = open_store(options.root)
-    tasks = Supervisor("registry")
-    metrics = Metrics()
-    mirror = Mirror(options, store, tasks, metrics) if options.upstreams else None
-    uploads = Uploads(store, metrics, options.max_blob, options.stall_seconds)
-    parts = Parts(options, store, uploads, Access(options, store.accounts, metrics), metrics, mirror)
-    servers: list[Server] = []
-    upkeep = Upkeep(parts)
+    service = Service(options)
     try:
-        limits = Limits(_HEAD_SECONDS, _IDLE_SECONDS, options.max_connections)
-        server = Server(App(parts, tasks), tasks, limits)
-        servers.append(server)
         for sock in _handed(inherited) if inherited else [one for text in options.listen for one in bind(text)]:
-            await server.listen(sock, tls)
+            await service.server.listen(sock, tls)
             logger.info("registry listens on %s%s", _shown(sock), " with TLS" if tls is not None else "")
-        if options.metrics:
-            counters = Server(MetricsApp(parts, tasks), tasks, limits)
-            servers.append(counters)
-            for sock in bind(options.metrics):
-                await counters.listen(sock)
-                logger.info("metrics at http://%s/metrics", _shown(sock))
-        _say(options, parts)
-        tasks.start(upkeep.run(), "upkeep")
+        for sock in bind(options.metrics) if options.metrics else ():
+            await service.counters.listen(sock)
+            logger.info("metrics at http://%s/metrics", _shown(sock))
+        _say(options, service.parts)
+        service.tasks.start(service.upkeep.run(), "upkeep")
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
-        loop.add_signal_handler(signal.SIGUSR1, lambda: tasks.start(upkeep.once(), "upkeep asked for"))
+        loop.add_signal_handler(signal.SIGUSR1, lambda: service.tasks.start(service.upkeep.once(), "upkeep asked for"))
         await stop.wait()
         logger.info("stopping")
     finally:
-        upkeep.stop()
-        for one in servers:
-            await one.close(_GRACE_SECONDS if one is servers[0] else 0.0)
-        await tasks.close()
-        if mirror is not None:
-            await mirror.close()
-        store.close()
+        await service.close(_GRACE_SECONDS)
     return 0
 
 
@@ -165,10 +173,3 @@ def _tls(options: Options) -> ssl.SSLContext | None:
     except (OSError, ssl.SSLError) as error:
         raise InvalidArgument(f"could not load the TLS files ({options.tls_certificate}, {options.tls_key}): {error}") from None
     return tls
-
-
-def offline(options: Options) -> Store:
-    """The store for a command that works beside the server, or without one. Raises ScowError."""
-    if not (options.root / "catalog.db").exists():
-        raise InvalidArgument(f"{options.root} holds no registry: name its directory with --root")
-    return open_store(options.root)

@@ -83,10 +83,8 @@ async def _put(ask: Ask) -> Response:
     lost = await aio.in_pool(
         lambda: [one.digest for one in parsed.children if one.kind == "blob" and store.driver.size(one.digest) is None]
     )
-    if lost:
-        raise errors.blobs_missing(lost[:100])
     tag = "" if ":" in reference else reference
-    await aio.in_pool(store.catalog.put_manifest, ask.name, Manifest(digest, parsed.media_type, data), parsed, tag)
+    await aio.in_pool(store.catalog.put_manifest, ask.name, Manifest(digest, parsed.media_type, data), parsed, tag, lost)
     ask.parts.metrics.add("manifests_pushed_total")
     logger.info("pushed %s%s by %s", ask.name, f":{tag}" if tag else f"@{digest}", ask.caller.name or "anybody")
     headers = [("Location", f"/v2/{ask.name}/manifests/{digest}"), ("Docker-Content-Digest", digest)]
