@@ -52,7 +52,7 @@ class Cli:
     """What a command works with: the engine (dialled at first use), the environment, the configuration file and the standard streams."""
 
     def __init__(self, dial: Callable[[], Client], env: Callable[[str], str], config_dir: str, host: str = "", context: str = "") -> None:
-        """`host` and `context` are what the command line says, "" where it says nothing."""
+        """`host` and `context` are what the command line says, "" where it says nothing. `hooks`: plugins are asked after the command."""
         self._dial = dial
         self._client: Client | None = None
         self._config: dict[str, Any] | None = None
@@ -60,6 +60,7 @@ class Cli:
         self.config_dir = config_dir
         self.host = host
         self._context = context
+        self.hooks = False
 
     @property
     def context(self) -> str:

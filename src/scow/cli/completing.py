@@ -46,14 +46,15 @@ _FILE_FLAGS = frozenset(
 )
 
 
-def run(cli: Cli, words: list[str]) -> int:
+def run(cli: Cli, words: list[str], described: bool = True) -> int:
     """Prints the candidates for the last of `words`."""
     try:
         found, directive = candidates(cli, words or [""])
     except (ScowError, OSError, ValueError):
         found, directive = [], NO_FILES
     typed = words[-1] if words else ""
-    cli.out("".join(f"{word}\t{text}\n" if text else f"{word}\n" for word, text in found if word.startswith(typed)) + f":{directive}\n")
+    lines = [f"{word}\t{text}\n" if text and described else f"{word}\n" for word, text in found if word.startswith(typed)]
+    cli.out("".join(lines) + f":{directive}\n")
     return 0
 
 

@@ -130,6 +130,18 @@ class Options:
         """Whether the flag was on the command line."""
         return name in self._given
 
+    @property
+    def names(self) -> set[str]:
+        """The flags on the command line."""
+        return self._given
+
+    def shown(self, name: str) -> str:
+        """A flag's value as a text."""
+        value = self._values.get(name)
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        return "[" + ",".join(value) + "]" if isinstance(value, list) else str(value or "")
+
     def flag(self, name: str) -> bool:
         """A bool flag."""
         return bool(self._values.get(name))

@@ -35,12 +35,17 @@ def overview(cli: Cli | None = None) -> str:
     """`scow --help`; with `cli`, docker's plugins are named too."""
     from scow.cli.main import GLOBAL_FLAGS
 
-    found = {}
+    found, wrong = {}, []
     if cli is not None:
-        from scow.cli.plugins import described
+        from scow.cli.plugins import candidates
 
-        found = {one["Name"]: str(one.get("ShortDescription") or "") for one in described(cli)}
-    groups = {name: text + (" (not supported yet)" if name in NOT_YET else "") for name, text in GROUPS.items()}
+        for one in candidates(cli):
+            if one.get("Err"):
+                wrong.append((one["Name"], one["Err"]))
+            else:
+                found[one["Name"]] = str(one.get("ShortDescription") or "")
+    hidden = ("checkpoint",)  # for engines with experimental features only
+    groups = {name: text + (" (not supported yet)" if name in NOT_YET else "") for name, text in GROUPS.items() if name not in hidden}
     swarm = {name: groups.pop(name) for name in SWARM if name in groups}
     for name, text in found.items():
         if name in NOT_YET or (name not in groups and name not in COMMANDS):
@@ -58,6 +63,7 @@ def overview(cli: Cli | None = None) -> str:
         + _rows(sorted(swarm.items()))
         + "\nCommands:\n"
         + _rows([(word, _short(word)) for word in sorted(others)])
+        + (f"\nInvalid Plugins:\n{_rows(wrong)}" if wrong else "")
         + "\nGlobal Options:\n"
         + flags.describe(GLOBAL_FLAGS, width())
         + "\nRun 'scow COMMAND --help' for more information on a command.\n"

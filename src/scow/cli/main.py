@@ -22,6 +22,14 @@ from scow.errors import ScowError
 
 SOCKETS = ("/run/scow/scow.sock", "/var/run/docker.sock")
 LEVELS = ("trace", "debug", "info", "warn", "warning", "error", "fatal", "panic")
+# flags that an engine may be too old for: cli/gates.py says since when (API 1.25, as old as any engine in use, is asked nowhere)
+GATED = frozenset(
+    (
+        *("annotation", "availability", "cgroupns", "checkpoint", "checkpoint-dir", "cluster", "cpu-count", "cpu-percent", "gpus"),
+        *("group", "health-start-interval", "io-maxbandwidth", "io-maxiops", "limit-bytes", "platform", "required-bytes", "scope"),
+        *("secret", "sharing", "topology-preferred", "topology-required", "tree", "type"),
+    )
+)
 GLOBAL_FLAGS: tuple[Flag, ...] = (
     ("config", "", "string", "", "Directory of the configuration files"),
     ("context", "c", "string", "", "Name of the context to use"),
@@ -158,18 +166,39 @@ def dispatch(argv: list[str]) -> int:
         from scow.cli import helping
 
         if len(words) > 1 and words[0] == "help":
-            return dispatch([*argv[: len(argv) - len(words)], *words[1:], "--help"])
-        print(helping.overview(_cli(options)), end="")
+            return _help_of([*argv[: len(argv) - len(words)]], words[1:])
+        # who asks for nothing gets help, but not where output is expected
+        (sys.stdout if words or options.flag("help") else sys.stderr).write(helping.overview(_cli(options)))
         return 0
-    if words[0] == "__complete":
+    if words[0] in ("__complete", "__completeNoDesc"):
         from scow.cli.completing import run as complete
 
-        return complete(_cli(options), words[1:])
+        return complete(_cli(options), words[1:], words[0] == "__complete")
     name, rest = find(words)
     if not name or name in NOT_YET:
         return _elsewhere(options, argv, words)
     typed = " ".join(words[: len(words) - len(rest)])
-    return execute(_cli(options), load(name), name, typed, rest)
+    cli = _cli(options)
+    cli.hooks = _hooks(cli)
+    return execute(cli, load(name), name, typed, rest)
+
+
+def _hooks(cli: Cli) -> bool:
+    """Whether plugins are asked for hints after the command: on a terminal, where the user has turned it on."""
+    if not (env("DOCKER_CLI_HOOKS") or env("DOCKER_CLI_HINTS") or cli.config.get("features")) or not posix.isatty(1):
+        return False
+    from scow.cli.hooks import enabled
+
+    return enabled(cli)
+
+
+def _help_of(lead: list[str], words: list[str]) -> int:
+    """`scow help COMMAND`: words after a command are no part of its help."""
+    name, rest = find(words)
+    if name and name not in NOT_YET and rest:
+        sys.stderr.write(f"unknown help topic: {rest[0]}\n")
+        return 1
+    return dispatch([*lead, *words, "--help"])
 
 
 def _cli(options: Options) -> Cli:
@@ -186,8 +215,18 @@ def _elsewhere(options: Options, argv: list[str], words: list[str]) -> int:
     cli = _cli(options)
     wanted = plugins.redirected(words, env, cli.config.get("aliases"))
     path = plugins.find(cli, wanted[0]) if wanted[0] not in GROUPS or wanted[0] in ("buildx", "compose") else ""
-    if path:
-        return plugins.run(cli, path, [*argv[: len(argv) - len(words)], *wanted], program())
+    wrong = plugins.refused(path) if path else ""
+    if path and not wrong:
+        cli.hooks = _hooks(cli)
+        code = plugins.run(cli, path, [*argv[: len(argv) - len(words)], *wanted], program())
+        if cli.hooks:
+            from scow.cli import hooks
+
+            flags = {word.lstrip("-"): "" for word in wanted if word.startswith("-")}
+            hooks.run(cli, " ".join(wanted), flags, wanted[1:], None, f"exit status {code}" if code else "")
+        return code
+    if wrong:
+        sys.stderr.write(f"scow: the plugin {path} is not valid: {wrong}\n")
     name, rest = find(words)
     if name in NOT_YET:
         sys.stderr.write(f"scow: '{' '.join(words[: len(words) - len(rest)])}' is not supported yet\n")
@@ -222,24 +261,39 @@ def execute(cli: Cli, command: Command, name: str, typed: str, rest: list[str]) 
         more = f"{run} 'scow {typed} --help' for more information"
         sys.stderr.write(f"scow: 'scow {typed}' {wanted}\n\n{usage}\n\n{more}\n")
         return 1
+    code, message = _run(cli, command, name, typed, usage, given, args)
+    if message:
+        sys.stdout.flush()
+        sys.stderr.write(message.rstrip("\n") + "\n")
+    if cli.hooks:
+        from scow.cli import hooks
+
+        flags = {flag[0]: given.shown(flag[0]) if flag[2] == "bool" else "" for flag in command.flags if given.given(flag[0])}
+        hooks.run(cli, typed, flags, args, given, message or (f"exited with code {code}" if code else ""))
+    return code
+
+
+def _run(cli: Cli, command: Command, name: str, typed: str, usage: str, given: Options, args: list[str]) -> tuple[int, str]:
+    """(exit status, what to say of it on standard error)."""
     code = command.error_code
     try:
-        return command.run(cli, given, args) or 0
+        if not given.names.isdisjoint(GATED) or env("DOCKER_API_VERSION") or name.startswith(("checkpoint ", "volume prune")):
+            from scow.cli.gates import check
+
+            try:
+                check(cli, name, typed, given)
+            except ScowError as exc:
+                return 1, exc.message
+        return command.run(cli, given, args) or 0, ""
     except flaglib.UsageError as exc:
-        sys.stderr.write(f"{exc.message}\n{_near(exc, command.flags)}\n{usage}\n\nRun 'scow {typed} --help' for more information\n")
-        return exc.code
+        return exc.code, f"{exc.message}\n{_near(exc, command.flags)}\n{usage}\n\nRun 'scow {typed} --help' for more information"
     except ExitCode as exc:
-        if exc.message:
-            sys.stdout.flush()
-            sys.stderr.write(exc.message.rstrip("\n") + "\n")
-        return exc.code
+        return exc.code, exc.message
     except ScowError as exc:
         message = daemon_error(exc.message) if hasattr(exc, "status") else exc.message
         if code == 125:
             message = f"scow: {message}\n\nRun 'scow {typed} --help' for more information"
-        sys.stdout.flush()
-        sys.stderr.write(message + "\n")
-        return code
+        return code, message
 
 
 def _near(exc: flaglib.UsageError, known: tuple[Flag, ...]) -> str:
@@ -279,7 +333,7 @@ def _no_command(words: list[str]) -> int:
 
         rest = words[1:]
         if not rest or rest[0] in ("--help", "-h", "help"):
-            print(helping.group(group), end="")
+            (sys.stdout if rest else sys.stderr).write(helping.group(group))
             return 0
         if rest[0].startswith("-"):
             sys.stderr.write(f"unknown flag: {rest[0]}\n\nUsage:  scow {group} COMMAND\n\nRun 'scow {group} --help' for more information\n")

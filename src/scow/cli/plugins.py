@@ -1,8 +1,9 @@
 """Docker's CLI plugins: executables `docker-NAME` in known folders. `run` hands the whole command line to one (compose, buildx, …);
-`described` asks each for its metadata, for help and `info`.
+`candidates` asks each for its metadata, for help and `info`.
 
 The protocol: a plugin gets the words after the program's name, global flags included, and answers `docker-cli-plugin-metadata` with
-JSON. It becomes this process (exec), so signals, terminal and exit code are its own. Imported only where a command is not in the table.
+JSON. One that answers nonsense is no command. It becomes this process (exec), so signals, terminal and exit code are its own.
+Imported only where a command is not in the table. `cli/hooks.py` asks plugins after a command.
 """
 
 from __future__ import annotations
@@ -89,20 +90,35 @@ def environment(cli: Cli, program: str) -> dict[bytes, bytes]:
 
 
 def run(cli: Cli, path: str, argv: list[str], program: str) -> int:
-    """Becomes the plugin. Raises ScowError where it can't be started."""
+    """Becomes the plugin; where hooks are to follow, waits for it. Raises ScowError where it can't be started."""
     import sys
 
     sys.stdout.flush()
     sys.stderr.flush()
     try:
+        if cli.hooks:
+            return _child(path, argv, environment(cli, program))
         posix.execve(path, [path, *argv], environment(cli, program))
     except OSError as exc:
         raise ScowError(f"the plugin {path} can't be started: {exc.strerror or exc}") from exc
     return 1
 
 
+def _child(path: str, argv: list[str], env: dict[bytes, bytes]) -> int:
+    import _signal  # type: ignore[import-not-found]
+
+    process = posix.posix_spawn(path, [path, *argv], env, setsigdef=[2])
+    before = _signal.signal(2, _signal.SIG_IGN)  # the terminal tells the plugin, too
+    try:
+        status = posix.waitpid(process, 0)[1]
+    finally:
+        _signal.signal(2, before)
+    code: int = posix.waitstatus_to_exitcode(status)
+    return code if code >= 0 else 128 - code
+
+
 def installed(cli: Cli) -> dict[str, str]:
-    """name → path of every plugin."""
+    """name → path of every file that may be a plugin, whatever it is called."""
     found: dict[str, str] = {}
     for folder in folders(cli):
         try:
@@ -111,28 +127,51 @@ def installed(cli: Cli) -> dict[str, str]:
             continue
         for entry in entries:
             name = entry.removeprefix(PREFIX)
-            if entry.startswith(PREFIX) and valid(name) and name not in found and len(found) < MAX_PLUGINS and find(cli, name):
+            if entry.startswith(PREFIX) and name and name not in found and len(found) < MAX_PLUGINS and _is_file(f"{folder}/{entry}"):
                 found[name] = f"{folder}/{entry}"
     return found
 
 
 def described(cli: Cli) -> list[dict[str, Any]]:
-    """The plugins that answered, by name: their metadata with Name and Path. All are asked at once; silent ones are left out."""
-    plugins = installed(cli)
-    if not plugins:
-        return []
+    """The plugins that answered, by name: their metadata with Name and Path."""
+    return [one for one in candidates(cli) if not one.get("Err")]
+
+
+def candidates(cli: Cli) -> list[dict[str, Any]]:
+    """Every plugin by name: its metadata with Name and Path, or `Err`, why it is none. All are asked at once."""
+    found: dict[str, dict[str, Any]] = {}
     asked = {}
-    for name, path in plugins.items():
-        try:
-            asked[name] = _ask(path)
-        except OSError:
-            continue
-    found = []
-    for name in sorted(asked):
-        meta = _answer(*asked[name])
-        if meta is not None:
-            found.append({**meta, "Name": name, "Path": plugins[name]})
-    return found
+    for name, path in installed(cli).items():
+        why = _misnamed(name)
+        if not why:
+            try:
+                asked[name] = _ask(path)
+            except OSError as exc:
+                why = f"failed to fetch metadata: fork/exec {path}: {(exc.strerror or str(exc)).lower()}"
+        found[name] = {"Name": name, "Path": path, "Err": why}
+    for name, (process, reading) in asked.items():
+        meta, why = _answer(process, reading)
+        found[name] = {**meta, "Name": name, "Path": found[name]["Path"], **({"Err": why} if why else {})}
+    return [found[name] for name in sorted(found)]
+
+
+def refused(path: str) -> str:
+    """Why a file is no plugin, by its metadata; "" for a good one."""
+    try:
+        return _answer(*_ask(path))[1]
+    except OSError as exc:
+        return f"failed to fetch metadata: fork/exec {path}: {(exc.strerror or str(exc)).lower()}"
+
+
+def _misnamed(name: str) -> str:
+    """Why a plugin can't have that name."""
+    from scow.cli.table import ALIASES, COMMANDS, GROUPS, NOT_YET
+
+    if not valid(name):
+        return f'plugin candidate "{name}" did not match "^[a-z][a-z0-9]*$"'
+    if name in COMMANDS or name in ALIASES or (name in GROUPS and name not in NOT_YET):
+        return f'plugin "{name}" duplicates builtin command'
+    return ""
 
 
 def _ask(path: str) -> tuple[int, int]:
@@ -152,28 +191,48 @@ def _ask(path: str) -> tuple[int, int]:
         posix.close(writing)
 
 
-def _answer(process: int, reading: int) -> dict[str, Any] | None:
-    import select
-
+def _answer(process: int, reading: int) -> tuple[dict[str, Any], str]:
+    """(metadata, why it is not valid)."""
     from scow.fastjson import loads
 
-    data = b""
+    data, silent = collect(process, reading)
+    if silent:
+        return {}, f"failed to fetch metadata: {silent}"
+    try:
+        meta = loads(data)
+    except ValueError as exc:
+        return {}, f"invalid metadata: {exc}"
+    if not isinstance(meta, dict):
+        return {}, "invalid metadata: it is no JSON object"
+    version = str(meta.get("SchemaVersion", ""))
+    if not version.startswith(("0.", "1.")):
+        return meta, f'plugin SchemaVersion "{version}" is not valid, must be 0.1.0'
+    if not meta.get("Vendor"):
+        return meta, "plugin metadata does not define a vendor"
+    return meta, ""
+
+
+def collect(process: int, reading: int) -> tuple[bytes, str]:
+    """What a plugin wrote, bounded in size and time, and how it failed ("" where it did not)."""
+    import select
+
+    data, late = b"", False
     poller = select.poll()
     poller.register(reading, select.POLLIN)
     while len(data) < MAX_METADATA:
         if not poller.poll(METADATA_TIMEOUT_MS):
-            posix.kill(process, 9)
+            late = True
             break
         piece = posix.read(reading, MAX_METADATA)
         if not piece:
             break
         data += piece
+    else:
+        late = True
+    if late:
+        posix.kill(process, 9)
     posix.close(reading)
-    posix.waitpid(process, 0)
-    try:
-        meta = loads(data)
-    except ValueError:
-        return None
-    if not isinstance(meta, dict) or not meta.get("Vendor") or not str(meta.get("SchemaVersion", "")).startswith("0.1"):
-        return None
-    return meta
+    code = posix.waitstatus_to_exitcode(posix.waitpid(process, 0)[1])
+    if late:
+        return data, "it gave no end of an answer"
+    return data, f"exit status {code}" if code > 0 else f"signal {-code}" if code else ""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 from scow import fastjson
 from scow.client.transport import ApiError, Transport
+from scow.errors import ScowError
 
 _SAFE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~")
 
@@ -153,12 +154,16 @@ def json_values(pieces: Iterable[bytes]) -> Iterator[Any]:
 
 
 def container_path(ref: str, verb: str = "") -> str:
-    """`/containers/<ref>/<verb>`."""
+    """`/containers/<ref>/<verb>`. Raises ScowError for an empty name, which would ask for something else."""
+    if not ref.strip():
+        raise ScowError("invalid container name or ID: value is empty")
     return f"/containers/{quote(ref)}" + (f"/{verb}" if verb else "")
 
 
 def image_path(ref: str, verb: str = "") -> str:
     """`/images/<ref>/<verb>`; slashes of a name stay."""
+    if not ref.strip():
+        raise ScowError("invalid image reference: value is empty")
     return f"/images/{quote(ref, '/:@')}" + (f"/{verb}" if verb else "")
 
 

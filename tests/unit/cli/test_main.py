@@ -63,5 +63,6 @@ def test_errors(argv, code, text, capsys):
 
 def test_overview(capsys):
     assert main.dispatch([]) == 0 and main.dispatch(["container"]) == 0 and main.dispatch(["--version"]) == 0
-    out = capsys.readouterr().out
-    assert "Common Commands:" in out and "  ls " in out and "scow version " in out
+    shown = capsys.readouterr()  # who asks for nothing gets help, but not where output is expected
+    assert "Common Commands:" in shown.err and "  ls " in shown.err and "scow version " in shown.out
+    assert main.dispatch(["--help"]) == 0 and "Common Commands:" in capsys.readouterr().out

@@ -61,7 +61,9 @@ def _or_name(answer: object) -> str | None:
 
 
 def _grace(options: Options) -> dict[str, Any]:
-    return {"t": options.number("timeout") if options.given("timeout") else None, "signal": options.text("signal") or None}
+    old = options.given("time") and not options.given("timeout")  # docker's name of it until 28
+    seconds = options.number("time" if old else "timeout") if old or options.given("timeout") else None
+    return {"t": seconds, "signal": options.text("signal") or None}
 
 
 def stop(cli: Cli, options: Options, args: list[str]) -> int:
@@ -143,9 +145,10 @@ def wait(cli: Cli, options: Options, args: list[str]) -> int:
 
 _SIGNAL = ("signal", "s", "string", "", "Signal to send")
 _TIMEOUT = ("timeout", "t", "int", 0, "Seconds to wait before killing")
+_TIME = ("time", "", "int", 0, "")
 _MANY = " CONTAINER [CONTAINER...]"
-STOP = Command(" [OPTIONS]" + _MANY, "Stop one or more running containers", (_SIGNAL, _TIMEOUT, ("time", "", "int", 0, "")), stop, 1)
-RESTART = Command(" [OPTIONS]" + _MANY, "Restart one or more containers", (_SIGNAL, _TIMEOUT), restart, 1)
+STOP = Command(" [OPTIONS]" + _MANY, "Stop one or more running containers", (_SIGNAL, _TIMEOUT, _TIME), stop, 1)
+RESTART = Command(" [OPTIONS]" + _MANY, "Restart one or more containers", (_SIGNAL, _TIMEOUT, _TIME), restart, 1)
 KILL = Command(" [OPTIONS]" + _MANY, "Kill one or more running containers", (_SIGNAL,), kill, 1)
 PAUSE = Command(_MANY, "Pause all processes within one or more containers", (), pause, 1)
 UNPAUSE = Command(_MANY, "Unpause all processes within one or more containers", (), unpause, 1)

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 import ipaddress
 
 from scow.cli.command import Command
+from scow.cli.flags import every
 from scow.errors import InvalidArgument, ScowError
+from scow.opts.checks import label
 from scow.opts.env import mapping
 
 
@@ -41,26 +43,32 @@ def pools(subnets: list[str], ranges: list[str], gateways: list[str], auxiliary:
                 return config
         raise InvalidArgument(f"no matching subnet for {what}")
 
-    try:
-        for text in ranges:
-            config = home(ipaddress.ip_network(text, strict=False).network_address, f"range {text}")
-            if "IPRange" in config:
-                raise InvalidArgument(
-                    f"cannot configure multiple ranges ({text}, {config['IPRange']}) on the same subnet ({config['Subnet']})"
-                )
-            config["IPRange"] = text
-        for text in gateways:
-            config = home(ipaddress.ip_address(text), f"gateway {text}")
-            if "Gateway" in config:
-                raise InvalidArgument(
-                    f"cannot configure multiple gateways ({text}, {config['Gateway']}) for the same subnet ({config['Subnet']})"
-                )
-            config["Gateway"] = text
-        for name, text in auxiliary.items():
-            home(ipaddress.ip_address(text), f"aux-address {text}").setdefault("AuxiliaryAddresses", {})[name] = text
-    except ValueError as exc:
-        raise InvalidArgument(str(exc)) from None
+    for text in ranges:
+        try:
+            start = ipaddress.ip_network(text, strict=False).network_address
+        except ValueError:
+            raise InvalidArgument(f"invalid CIDR address: {text}") from None
+        config = home(start, f"range {text}")
+        if "IPRange" in config:
+            raise InvalidArgument(f"cannot configure multiple ranges ({text}, {config['IPRange']}) on the same subnet ({config['Subnet']})")
+        config["IPRange"] = text
+    for text in gateways:
+        config = home(_address(text, f"gateway {text}"), f"gateway {text}")
+        if "Gateway" in config:
+            raise InvalidArgument(
+                f"cannot configure multiple gateways ({text}, {config['Gateway']}) for the same subnet ({config['Subnet']})"
+            )
+        config["Gateway"] = text
+    for name, text in auxiliary.items():
+        home(_address(text, f"aux-address {text}"), f"aux-address {text}").setdefault("AuxiliaryAddresses", {})[name] = text
     return [config for _, config in made]
+
+
+def _address(text: str, what: str) -> Any:
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        raise InvalidArgument(f"no matching subnet for {what}") from None
 
 
 def create(cli: Cli, options: Options, args: list[str]) -> int:
@@ -84,7 +92,7 @@ def create(cli: Cli, options: Options, args: list[str]) -> int:
         "Ingress": options.flag("ingress"),
         "ConfigOnly": options.flag("config-only"),
         "Options": mapping(options.list("opt"), "option"),
-        "Labels": mapping(options.list("label")),
+        "Labels": mapping(every("--label", options.list("label"), label)),
     }
     if options.text("config-from"):
         body["ConfigFrom"] = {"Network": options.text("config-from")}

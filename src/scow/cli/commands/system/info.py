@@ -269,9 +269,9 @@ def info(cli: Cli, options: Options, args: list[str]) -> int:
     fmt = options.text("format")
     plugins: list[dict[str, Any]] = []
     if fmt in ("", "json") or "Client" in fmt or "json" in fmt:
-        from scow.cli.plugins import described
+        from scow.cli.plugins import candidates
 
-        plugins = described(cli)
+        plugins = candidates(cli)
     client = {
         "Debug": False,
         "Version": scow.__version__,
@@ -293,9 +293,10 @@ def info(cli: Cli, options: Options, args: list[str]) -> int:
             raise ExitCode(1, problem)
         return 0
     text = f"Client: Scow\n Version:    {scow.__version__}\n Context:    {cli.context}\n Debug Mode: false\n"
-    if plugins:
+    valid = [one for one in plugins if not one.get("Err")]
+    if valid:
         text += " Plugins:\n"
-    for one in plugins:
+    for one in valid:
         text += f"  {one['Name']}: {one.get('ShortDescription', '')} ({one['Vendor']})\n"
         text += f"    Version:  {one['Version']}\n" if one.get("Version") else ""
         text += f"    Path:     {one['Path']}\n"
@@ -303,6 +304,9 @@ def info(cli: Cli, options: Options, args: list[str]) -> int:
     if problem:
         raise ExitCode(1, f"ERROR: {problem}\nerrors pretty printing info")
     cli.out("".join(" " + line.replace("\n", "\n ") + "\n" for line in _lines(facts)) + "\n")
+    for one in plugins:
+        if one.get("Err"):
+            cli.err(f'WARNING: Plugin "{one["Path"]}" is not valid: {one["Err"]}\n')
     for warning in facts.get("Warnings") or []:
         cli.err(f"{warning}\n")
     return 0

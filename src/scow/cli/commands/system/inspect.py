@@ -192,6 +192,7 @@ NETWORK = Command(
     1,
 )
 VOLUME = Command(" [OPTIONS] VOLUME [VOLUME...]", "Display detailed information on one or more volumes", (_FORMAT,), _kind("volume"), 1)
+PLUGIN = Command(" [OPTIONS] PLUGIN [PLUGIN...]", "Display detailed information on one or more plugins", (_FORMAT,), _kind("plugin"), 1)
 ANY = Command(
     " [OPTIONS] NAME|ID [NAME|ID...]",
     "Return low-level information on Docker objects",

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from scow.cli.flags import Options
 
 from scow.cli.command import Command, each
+from scow.cli.flags import every
 from scow.cli.format.table import parse_filters, show
 from scow.client.api import filters_param, quote
 from scow.errors import ScowError
@@ -69,6 +70,7 @@ def ls(cli: Cli, options: Options, args: list[str]) -> int:
 
 def create(cli: Cli, options: Options, args: list[str]) -> int:
     """Creates a volume; prints its name."""
+    from scow.opts.checks import label
     from scow.opts.env import mapping
 
     name = options.text("name")
@@ -79,12 +81,51 @@ def create(cli: Cli, options: Options, args: list[str]) -> int:
     body: dict[str, Any] = {
         "Driver": options.text("driver"),
         "DriverOpts": mapping(options.list("opt"), "option"),
-        "Labels": mapping(options.list("label")),
+        "Labels": mapping(every("--label", options.list("label"), label)),
         "Name": name,
     }
     if not name:
         del body["Name"]
+    if any(options.given(flag) for flag in _CLUSTER):
+        body["ClusterVolumeSpec"] = _cluster(options)
     cli.out(cli.client.post("/volumes/create", None, {key: value for key, value in body.items() if value})["Name"] + "\n")
+    return 0
+
+
+def _cluster(options: Options) -> dict[str, Any]:
+    """What a volume of a cluster must be; an engine that is no swarm manager refuses it."""
+    from scow.opts.env import mapping
+
+    mode: dict[str, Any] = {"Scope": options.text("scope"), "Sharing": options.text("sharing")}
+    kind = options.text("type")
+    mode["MountVolume" if kind == "mount" else "BlockVolume"] = {}
+    if kind not in ("mount", "block"):
+        raise ScowError(f'invalid volume type "{kind}": choose mount or block')
+    topologies = {
+        key: [{"Segments": mapping(word.split(","), "topology")} for word in options.list(flag)]
+        for key, flag in (("Requisite", "topology-required"), ("Preferred", "topology-preferred"))
+    }
+    return {
+        "Group": options.text("group"),
+        "AccessMode": mode,
+        "Availability": options.text("availability"),
+        "Secrets": [{"Key": key, "Secret": value} for key, value in mapping(options.list("secret"), "secret").items()],
+        "AccessibilityRequirements": {key: value for key, value in topologies.items() if value},
+        "CapacityRange": {"RequiredBytes": options.number("required-bytes"), "LimitBytes": options.number("limit-bytes")},
+    }
+
+
+def update(cli: Cli, options: Options, args: list[str]) -> int:
+    """Changes a volume of a cluster."""
+    volume = cli.client.get(f"/volumes/{quote(args[0])}")
+    cluster = volume.get("ClusterVolume")
+    if not cluster:
+        raise ScowError("can only update cluster volumes")
+    spec = cluster.get("Spec") or {}
+    if options.given("availability"):
+        spec["Availability"] = options.text("availability")
+    version = (cluster.get("Version") or {}).get("Index") or 0
+    cli.client.call("PUT", f"/volumes/{quote(cluster.get('ID') or args[0])}", {"version": str(version)}, {"Spec": spec}).read()
     return 0
 
 
@@ -97,6 +138,12 @@ def rm(cli: Cli, options: Options, args: list[str]) -> int:
     return each(cli, args, act)
 
 
+_CLUSTER = (
+    *("availability", "group", "limit-bytes", "required-bytes", "scope", "secret", "sharing", "topology-preferred"),
+    *("topology-required", "type"),
+)
+_AVAILABILITY = ("availability", "", "string", "active", 'Availability of a cluster volume ("active", "pause", "drain")')
+UPDATE = Command(" [OPTIONS] [VOLUME]", "Update a volume (cluster volumes only)", (_AVAILABILITY,), update, 1, 1)
 LS = Command(
     " [OPTIONS]",
     "List volumes",
