@@ -410,7 +410,7 @@ def do_compress(job: Job, fds: list[int]) -> Job:
     """The plain bytes of the file fds[0] as gzip into fds[1]; the digest and size of that. The same bytes always give the same."""
     from isal import isal_zlib
 
-    engine = isal_zlib.compressobj(3, wbits=31)
+    engine = isal_zlib.compressobj(1, wbits=31)  # 3 takes more than twice the time for 3 % less
     hasher = Hasher()
 
     def sink(data: bytes) -> None:
