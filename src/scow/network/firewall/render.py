@@ -205,13 +205,13 @@ def render(bridges: Iterable[BridgeRule], ports: Iterable[PortRule]) -> str:
     for name, (kind, type_, flags) in _NETWORK_SETS.items():
         lines += _set(kind, name, type_, networks[name], flags)
     # the bridges route 127/8 (published ports on the host's loopback), so nobody else may send such packets; containers may use as
-    # source only what the host would answer through their bridge
+    # source only what the host would answer through their bridge (where br_netfilter is loaded, packets that stay on it come by, too)
     lines += [
         "  chain raw {",
         "    type filter hook prerouting priority raw; policy accept;",
         '    iifname != "lo" ip daddr 127.0.0.0/8 drop',
-        "    iifname @links ip saddr != 0.0.0.0 fib saddr . iif oif missing drop",
-        "    iifname @links ip6 saddr != { ::, fe80::/10 } fib saddr . iif oif missing drop",
+        "    iifname @links ip saddr != 0.0.0.0 fib saddr . iif oif missing fib daddr . iif oif missing drop",
+        "    iifname @links ip6 saddr != { ::, fe80::/10 } fib saddr . iif oif missing fib daddr . iif oif missing drop",
         "  }",
     ]
     lines += ["  chain prerouting {", "    type nat hook prerouting priority dstnat; policy accept;", *_dnat()]
