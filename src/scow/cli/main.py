@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 from scow.cli import flags as flaglib
 from scow.cli.command import Cli, Command, ExitCode, daemon_error
-from scow.cli.table import ALIASES, COMMANDS, GROUPS, NOT_YET
+from scow.cli.table import ALIASES, BY_BUILDX, COMMANDS, GROUPS, NOT_YET
 from scow.errors import ScowError
 
 SOCKETS = ("/run/scow/scow.sock", "/var/run/docker.sock")
@@ -175,7 +175,7 @@ def dispatch(argv: list[str]) -> int:
 
         return complete(_cli(options), words[1:], words[0] == "__complete")
     name, rest = find(words)
-    if not name or name in NOT_YET:
+    if not name or name in NOT_YET or (name in BY_BUILDX and _has_buildx(_cli(options), words)):
         return _elsewhere(options, argv, words)
     typed = " ".join(words[: len(words) - len(rest)])
     cli = _cli(options)
@@ -206,6 +206,14 @@ def _cli(options: Options) -> Cli:
     host = (options.list("host") or [""])[0]
     cli = Cli(lambda: make_client(options, cli), env, home, host, options.text("context"))
     return cli
+
+
+def _has_buildx(cli: Cli, words: list[str]) -> bool:
+    """Whether a command goes to the plugin that builds."""
+    from scow.cli import plugins
+
+    wanted = plugins.redirected(words, env, cli.config.get("aliases"))
+    return wanted is not words and bool(plugins.find(cli, wanted[0]))
 
 
 def _elsewhere(options: Options, argv: list[str], words: list[str]) -> int:

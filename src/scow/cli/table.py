@@ -29,7 +29,10 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "container unpause": (C + "container.lifecycle", "UNPAUSE", "Thaw all processes of containers"),
     "container update": (C + "container.update", "UPDATE", "Change limits of containers"),
     "container wait": (C + "container.lifecycle", "WAIT", "Wait until containers stop, then print their exit codes"),
+    "builder du": (C + "builder.prune", "DU", "Show the build cache"),
+    "builder prune": (C + "builder.prune", "PRUNE", "Remove build cache"),
     "image bootstrap": (C + "image.bootstrap", "BOOTSTRAP", "Make a base image from the distribution's packages"),
+    "image build": (C + "builder.build", "BUILD", "Build an image from a Dockerfile"),
     "image history": (C + "image.ls", "HISTORY_COMMAND", "Show how an image was made"),
     "image import": (C + "image.archive", "IMPORT", "Make an image of a file system archive"),
     "image inspect": (C + "system.inspect", "IMAGE", "Show everything about images"),
@@ -179,13 +182,12 @@ ALIASES: dict[str, str] = {
     "builder build": "image build",
 }
 
+# docker's command line leaves these to the plugin buildx, where there is one
+BY_BUILDX = frozenset({"image build", "builder prune"})
 # known to docker's command line, not yet to this one; a later issue brings each
 NOT_YET = frozenset(
     {
-        "image build",
         "bake",
-        "builder prune",
-        "builder",
         "buildx",
         "compose",
         "config",

@@ -1,0 +1,1 @@
+"""`scow build` and what belongs to it."""

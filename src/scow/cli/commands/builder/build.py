@@ -1,0 +1,66 @@
+"""`scow build`: chooses the door. BuildKit's, unless DOCKER_BUILDKIT=0 asks for the classic builder."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    from scow.cli.command import Cli
+    from scow.cli.flags import Options
+
+from scow.cli.command import Command
+from scow.errors import ScowError
+
+ONLY_BUILDKIT = ()  # flags of the next step
+
+
+def classic_asked(cli: Cli) -> bool:
+    """Whether the environment asks for the classic builder. Raises ScowError for what is no truth value."""
+    text = cli.env("DOCKER_BUILDKIT")
+    if text.lower() in ("", "1", "t", "true"):
+        return False
+    if text.lower() in ("0", "f", "false"):
+        return True
+    raise ScowError(f'DOCKER_BUILDKIT environment variable expects boolean value: strconv.ParseBool: parsing "{text}": invalid syntax')
+
+
+def run(cli: Cli, options: Options, args: list[str]) -> int:
+    """Builds an image."""
+    classic_asked(cli)
+    from scow.cli.commands.builder import classic
+
+    return classic.build(cli, options, args[0])
+
+
+CLASSIC_FLAGS = (
+    ("add-host", "", "list", (), 'Add a name to /etc/hosts of the steps ("name:ip")'),
+    ("build-arg", "", "list", (), "Set the value of an ARG"),
+    ("cache-from", "", "strings", (), "Images whose steps are used as cache"),
+    ("cgroup-parent", "", "string", "", "Control group that the steps run below"),
+    ("compress", "", "bool", False, "Send the context compressed"),
+    ("cpu-period", "", "int", 0, "Length of a period of the CPU limit, in microseconds"),
+    ("cpu-quota", "", "int", 0, "CPU time in a period, in microseconds"),
+    ("cpu-shares", "c", "int", 0, "Weight among others for CPU time"),
+    ("cpuset-cpus", "", "string", "", "CPUs that the steps run on (0-3, 0,1)"),
+    ("cpuset-mems", "", "string", "", "Memory nodes that the steps use"),
+    ("disable-content-trust", "", "bool", True, "Accepted; there is nothing to disable"),
+    ("file", "f", "string", "", "Name of the Dockerfile (default: PATH/Dockerfile)"),
+    ("force-rm", "", "bool", False, "Remove the steps' containers also when the build fails"),
+    ("iidfile", "", "string", "", "Write the image's id to a file"),
+    ("isolation", "", "string", "", "Accepted; for Windows"),
+    ("label", "", "list", (), "Set a label of the image"),
+    ("memory", "m", "bytes", 0, "Memory that a step may use"),
+    ("memory-swap", "", "swap", 0, "Memory and swap together; -1 for no limit of swap"),
+    ("network", "", "string", "default", "Network of the steps"),
+    ("no-cache", "", "bool", False, "Don't use the cache"),
+    ("platform", "", "string", "", "Platform to build for"),
+    ("pull", "", "bool", False, "Fetch newer base images"),
+    ("quiet", "q", "bool", False, "Print only the image's id"),
+    ("rm", "", "bool", True, "Remove the steps' containers after a build that worked"),
+    ("security-opt", "", "strings", (), "Security options of the steps"),
+    ("shm-size", "", "bytes", 0, "Size of /dev/shm"),
+    ("squash", "", "bool", False, "Make one layer of all"),
+    ("tag", "t", "list", (), 'Name of the image ("name:tag")'),
+    ("target", "", "string", "", "Stage to build"),
+    ("ulimit", "", "ulimit", (), "Limits of the steps (name=soft[:hard])"),
+)
+BUILD = Command(" [OPTIONS] PATH | URL | -", "Build an image from a Dockerfile", CLASSIC_FLAGS, run, 1, 1)
