@@ -248,9 +248,10 @@ def build_args(cli: Cli, options: Options) -> dict[str, str | None]:
         chosen = configured.get(cli.client.transport.endpoint.url) or configured.get("default")
     if isinstance(chosen, dict):
         for key, upper in PROXIES.items():
-            value = chosen.get(key)
-            if isinstance(value, str) and value:
-                found = {upper: value, upper.lower(): value} | found
+            proxy = chosen.get(key)
+            if isinstance(proxy, str) and proxy:
+                found.setdefault(upper, proxy)
+                found.setdefault(upper.lower(), proxy)
     return found
 
 
