@@ -15,6 +15,7 @@ _RUNTIME_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
 _INTERFACE = re.compile(r"[^\s/:]{1,15}\Z")
 _DOMAIN = re.compile(r"(?=.{1,255}\Z)(\.|([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.?)+)\Z")
 _HOST = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+)(:[0-9]{1,5})?\Z")
+_LIMIT_MAX = (1 << 63) - 1
 _MTU_MAX = _PORT_MAX = 65535
 _NETWORK = (
     *("bridge", "bip", "bip6", "fixed_cidr", "fixed_cidr_v6", "default_gateway", "default_gateway_v6", "dns", "dns_search"),
@@ -104,7 +105,7 @@ def _check_defaults(options: Options) -> None:
             raise InvalidArgument(f"invalid value for native.cgroupdriver: {value}: this engine drives cgroups itself (cgroupfs)")
     for name, limit in options.default_ulimits.items():
         numbers = [limit.get(key, 0) for key in ("Soft", "Hard")] if isinstance(limit, dict) else [None]
-        if not all(isinstance(number, int) and not isinstance(number, bool) for number in numbers):
+        if not all(isinstance(number, int) and not isinstance(number, bool) and -1 <= number <= _LIMIT_MAX for number in numbers):
             raise InvalidArgument(f"default-ulimits: {name}: must be an object with numbers for Soft and Hard")
         from scow.opts import ulimits
 

@@ -13,6 +13,7 @@ from scow.daemon.options import Option, Options, table
 from scow.errors import InvalidArgument
 
 _MAX_FILE = 4 << 20
+_INT_MAX = (1 << 63) - 1
 _TRUE, _FALSE = {"1", "t", "true"}, {"0", "f", "false"}
 
 
@@ -103,6 +104,8 @@ def _collect(values: dict[str, Any], option: Option, text: str) -> None:
 
 def _size(value: Any) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
+        if abs(value) > _INT_MAX:
+            raise InvalidArgument(f"invalid size: '{value}'")
         return value
     from scow.units import parse_size
 
@@ -161,7 +164,7 @@ def _from_json(option: Option, value: Any) -> Any:
         if not isinstance(value, bool):
             raise wrong
     elif kind == "int":
-        if isinstance(value, bool) or not isinstance(value, int):
+        if isinstance(value, bool) or not isinstance(value, int) or abs(value) > _INT_MAX:
             raise wrong
     elif kind == "size":
         return _size(value)
