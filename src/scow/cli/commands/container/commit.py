@@ -44,8 +44,8 @@ def diff(cli: Cli, options: Options, args: list[str]) -> int:
     return 0
 
 
-def save_stream(pieces: Any, output: str) -> None:
-    """Writes a stream to a file (which appears only when complete) or to standard output. Raises ScowError."""
+def save_stream(pieces: Any, output: str, what: str = "output can't be saved") -> None:
+    """Writes a stream to a file (which appears only when complete) or to standard output; `what` failed, errors say. Raises ScowError."""
     from scow.cli.streams import write_all
 
     if not output:
@@ -57,9 +57,9 @@ def save_stream(pieces: Any, output: str) -> None:
 
     folder = os.path.dirname(output) or "."
     if not os.path.isdir(folder):
-        raise ScowError(f'invalid output path: directory "{folder}" does not exist')
+        raise ScowError(f'{what}: invalid output path: the directory "{folder}" does not exist')
     if os.path.isdir(output):
-        raise ScowError(f'invalid output path: "{output}" must be a regular file')
+        raise ScowError(f'{what}: invalid output path: "{output}" is a directory')
     if os.path.exists(output) and not os.path.isfile(output):
         with open(output, "wb") as file:
             for piece in pieces:
@@ -85,7 +85,7 @@ def export(cli: Cli, options: Options, args: list[str]) -> int:
         from scow.cli.progress import Meter
 
         with Meter("Exporting") as meter:
-            save_stream(meter.watch(response.iterate()), options.text("output"))
+            save_stream(meter.watch(response.iterate()), options.text("output"), "failed to export container")
     return 0
 
 

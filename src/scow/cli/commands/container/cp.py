@@ -117,7 +117,7 @@ def _copy_from(cli: Cli, options: Options, container: str, source: str, target: 
             return 0
         found = _decode(response)
         meter = Meter("Copying from container")
-        reader = _Reader(response.iterate() if options.flag("quiet") else meter.watch(response.iterate()))
+        reader = _Reader(response.iterate() if _quiet(options) else meter.watch(response.iterate()))
         name = str(found.get("name") or "").rstrip("/") or os.path.basename(source.rstrip("/"))
         is_dir = bool(found.get("mode", 0) & _GO_DIR)
         content_only = source.endswith("/.")
@@ -298,7 +298,7 @@ def _copy_to(cli: Cli, options: Options, source: str, container: str, target: st
     try:
         pieces = pack(os.path.join(bare, "") if is_dir else bare, name or ".", counter)
         with Meter("Copying to container") as meter:
-            sent = pieces if options.flag("quiet") else meter.watch(pieces)
+            sent = pieces if _quiet(options) else meter.watch(pieces)
             cli.client.call("PUT", container_path(container, "archive"), {**params, "path": folder}, sent).read()
     except ApiError as exc:
         if exc.status == 404 and found is None and "No such container" not in exc.message:
@@ -314,7 +314,7 @@ def _stdin() -> Iterator[bytes]:
 
 
 def _report(options: Options, size: int, where: str) -> None:
-    if not options.flag("quiet"):
+    if not _quiet(options):
         sys.stderr.write(f"Successfully copied {human_size(size, 3)} to {where}\n")
 
 
@@ -336,6 +336,11 @@ def run(cli: Cli, options: Options, args: list[str]) -> int:
     if target_container:
         return _copy_to(cli, options, source_path, target_container, target_path or "/")
     raise ScowError("must specify at least one container source")
+
+
+def _quiet(options: Options) -> bool:
+    """Whether to say nothing of what was copied: as asked, else where nobody looks."""
+    return options.flag("quiet") if options.given("quiet") else not is_terminal(1)
 
 
 CP = Command(

@@ -10,6 +10,14 @@ if TYPE_CHECKING:
 from scow.cli.command import Command
 from scow.cli.times import api_timestamp
 from scow.client.api import container_path, demux
+from scow.errors import InvalidArgument, ScowError
+
+
+def _moment(options: Options, flag: str) -> str | None:
+    try:
+        return api_timestamp(options.text(flag))
+    except InvalidArgument as exc:
+        raise ScowError(f'invalid value for "{flag}": {exc.message}') from None
 
 
 def run(cli: Cli, options: Options, args: list[str]) -> int:
@@ -21,8 +29,8 @@ def run(cli: Cli, options: Options, args: list[str]) -> int:
     params = {
         "stdout": True,
         "stderr": True,
-        "since": api_timestamp(options.text("since")),
-        "until": api_timestamp(options.text("until")),
+        "since": _moment(options, "since"),
+        "until": _moment(options, "until"),
         "timestamps": options.flag("timestamps"),
         "follow": options.flag("follow"),
         "tail": options.text("tail") or None,

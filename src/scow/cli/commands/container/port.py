@@ -26,7 +26,7 @@ def port(cli: Cli, options: Options, args: list[str]) -> int:
     if len(args) > 1:
         number, slash, protocol = args[1].partition("/")
         if not number.isdigit() or int(number) > 65535:
-            raise ScowError(f"invalid port: '{args[1]}'")
+            raise ScowError(f"Error: invalid port ({args[1]}): a number up to 65535 is needed")
         wanted = f"{number}/{protocol if slash else 'tcp'}"
         found = ports.get(wanted)
         if not found:

@@ -42,31 +42,27 @@ def create(cli: Cli, options: Options, args: list[str], verb: str) -> tuple[str,
             f"Run 'scow {verb} --help' for more information",
         )
     try:
+        if not args[0].strip():
+            raise ScowError("invalid reference format")
         body = request.build(options, args, _lookup(cli))
     except UsageError:
         raise
     except ScowError as exc:
         raise interactive.failure(exc, verb, 125) from None
     _proxies(cli, body)
-    cid_file = options.text("cidfile")
-    if cid_file:
-        import posix
-
-        try:
-            posix.stat(cid_file)
-        except OSError:
-            pass
-        else:
-            text = f"container ID file found, make sure the other container isn't running or delete {cid_file}"
-            raise interactive.failure(ScowError(text), verb, 125)
     if options.flag("detach"):
         body.update({"AttachStdin": False, "AttachStdout": False, "AttachStderr": False, "StdinOnce": False})
     if body.get("Tty") and terminal.is_terminal(1):
         body["HostConfig"]["ConsoleSize"] = list(terminal.size())
     platform = options.text("platform") or cli.env("DOCKER_DEFAULT_PLATFORM")
     params = {"name": options.text("name") or None, "platform": platform or None}
+    cid_file = _CidFile(options.text("cidfile"), verb)
     client = cli.client
     try:
+        if platform:
+            from scow.opts.checks import platform as check
+
+            check(platform)
         if pull == "always":
             _pull(cli, args[0], platform, options.flag("quiet"))
         try:
@@ -80,16 +76,54 @@ def create(cli: Cli, options: Options, args: list[str], verb: str) -> tuple[str,
             _pull(cli, args[0], platform, options.flag("quiet"))
             answer = _post(client, params, body)
     except ScowError as exc:
+        cid_file.drop()
         raise interactive.failure(exc, verb, 125) from None
-    for warning in answer.get("Warnings") or []:
-        cli.err(f"WARNING: {warning}\n")
-    if cid_file:
+    except KeyboardInterrupt:
+        cid_file.drop()
+        raise
+    ident: str = answer["Id"]
+    try:
+        for warning in answer.get("Warnings") or []:
+            cli.err(f"WARNING: {warning}\n")
+        cid_file.write(ident)
+    except KeyboardInterrupt:
+        _forget(cli.redial(), ident)
+        raise
+    return ident, body
+
+
+class _CidFile:
+    """--cidfile: made before the container, so that what can't be written is said before there is one; gone again if there is none."""
+
+    def __init__(self, path: str, verb: str) -> None:
+        """Raises ExitCode where it exists, or can't be made. "" is no file."""
+        self.path = path
+        if not path:
+            return
+        import posix
+
         try:
-            with open(cid_file, "w") as file:
-                file.write(answer["Id"])
-        except OSError as exc:
-            raise interactive.failure(ScowError(f"failed to create the container ID file: {exc}"), verb, 125) from None
-    return answer["Id"], body
+            posix.close(posix.open(path, posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_CLOEXEC, 0o644))
+        except FileExistsError:
+            text = f"container ID file found, make sure the other container isn't running or delete {path}"
+            raise interactive.failure(ScowError(text), verb, 125) from None
+        except (OSError, ValueError) as exc:
+            why = exc.strerror.lower() if isinstance(exc, OSError) and exc.strerror else str(exc)
+            code = 127 if isinstance(exc, FileNotFoundError) else 126 if isinstance(exc, PermissionError) else 125
+            raise interactive.failure(ScowError(f"failed to create the container ID file: open {path}: {why}"), verb, code) from None
+
+    def write(self, ident: str) -> None:
+        """Writes the id."""
+        if self.path:
+            with open(self.path, "w") as file:
+                file.write(ident)
+
+    def drop(self) -> None:
+        """There is no container."""
+        if self.path:
+            import posix
+
+            posix.unlink(self.path)
 
 
 _PROXIES = {

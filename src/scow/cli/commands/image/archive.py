@@ -60,7 +60,7 @@ def save(cli: Cli, options: Options, args: list[str]) -> int:
         raise ScowError("cowardly refusing to save to a terminal. Use the -o flag or redirect")
     with cli.client.call("GET", "/images/get", {"names": args, "platform": _platforms(options)}) as response:
         with Meter("Saving") as meter:
-            save_stream(meter.watch(response.iterate()), options.text("output"))
+            save_stream(meter.watch(response.iterate()), options.text("output"), "failed to save image")
     return 0
 
 
