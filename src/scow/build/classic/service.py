@@ -32,7 +32,7 @@ class ClassicBuilder:
         self._db = db
         self._images = images
         self._runner = runner
-        self._contexts = Contexts(root, images.workers)
+        self._contexts = Contexts(root / "contexts", images.workers)
         self._supervisor = Supervisor("builds")
         self._running: dict[str, asyncio.Task[Exception | None]] = {}
 
