@@ -2,7 +2,12 @@
 
 from dataclasses import dataclass, field
 
-DEFAULT_POOLS: tuple[tuple[str, int], ...] = (*((f"172.{n}.0.0/16", 16) for n in range(17, 32)), ("192.168.0.0/16", 20))
+# Docker's, which are 31 networks; then podman's, for 256 more
+DEFAULT_POOLS: tuple[tuple[str, int], ...] = (
+    *((f"172.{n}.0.0/16", 16) for n in range(17, 32)),
+    ("192.168.0.0/16", 20),
+    ("10.89.0.0/16", 24),
+)
 
 # who reaches a port published without an address: everybody (as Docker), only the host, or whom the administrator's chain lets through
 POLICIES = ("open", "loopback", "user")
