@@ -69,7 +69,7 @@ class Mirror:
         self._store = store
         self._tasks = tasks
         self._metrics = metrics
-        self._registry = Registry(Settings(insecure=options.insecure_upstreams))
+        self._registry = Registry(Settings(insecure=options.insecure_upstreams, attempts=3))
         self._credentials = _credentials(options.upstream_config)
         self._repositories: dict[str, tuple[Repository, float]] = {}
         self._checked: dict[tuple[str, str], float] = {}
