@@ -7,6 +7,7 @@ at boot if the engine dies.
 
 import asyncio
 import contextlib
+import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,9 +39,10 @@ def remove_tree(path: Path) -> None:
 
 def remove_logs(path: Path, ident: str) -> None:
     """Unlink a container's log files, whose path `inspect` told: they are looked for after the answer. Absent ones are fine."""
-    for file in path.glob(f"{ident}-json.log*"):
-        with contextlib.suppress(OSError):
-            file.unlink()
+    with contextlib.suppress(OSError):
+        for name in os.listdir(path):  # no glob: it keeps a compiled pattern for each container
+            if name.startswith(f"{ident}-json.log"):
+                os.unlink(path / name)
 
 
 @dataclass(slots=True)
