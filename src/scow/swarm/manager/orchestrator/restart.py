@@ -1,0 +1,124 @@
+"""Restarting tasks that have ended: whether, when, and the wait between.
+
+A replacement is made at once in the wanted state READY; it is released (wanted RUNNING) when the delay is over and, where the old task
+still runs, when that has ended. The history that limits attempts travels in the tasks themselves, so a new leader knows it, too.
+"""
+
+from scow.swarm.clock import Clock
+from scow.swarm.manager.loop import Later
+from scow.swarm.manager.tasks import new_task, restart_policy
+from scow.swarm.objects import Node, Service, Task, TaskState
+from scow.swarm.store.store import Store, Tx
+
+DEFAULT_DELAY_NS = 5_000_000_000
+_OLD_TASK_NS = 60_000_000_000
+
+
+class Restarter:
+    """Ends and replaces tasks."""
+
+    def __init__(self, store: Store, clock: Clock, later: Later) -> None:
+        self._store = store
+        self._clock = clock
+        self._later = later
+        self._waiting: dict[str, str] = {}  # old task → the new one that waits for its end
+
+    def allowed(self, task: Task, service: Service) -> bool:
+        """Whether the policy lets an ended task be replaced."""
+        policy = restart_policy(task.spec)
+        condition = str(policy.get("Condition") or "any")
+        if condition == "none":
+            return False
+        if condition == "on-failure" and task.status.state in (TaskState.COMPLETE, TaskState.SHUTDOWN):
+            return False
+        attempts = int(policy.get("MaxAttempts") or 0)
+        if not attempts or is_updated(task, service):
+            return True
+        return len(self._recent(task)) < attempts
+
+    def _recent(self, task: Task) -> tuple[int, ...]:
+        window = int(restart_policy(task.spec).get("Window") or 0)
+        if not window:
+            return task.restarts_ns
+        since = self._clock.now_ns() - window
+        return tuple(at for at in task.restarts_ns if at >= since)
+
+    def restart(self, tx: Tx, service: Service, task: Task) -> Task | None:
+        """End `task` and replace it where the policy allows; the replacement. The task must be wanted still."""
+        if task.desired_state > TaskState.RUNNING:
+            return None
+        ended = task.changed(desired_state=TaskState.SHUTDOWN)
+        tx.update(ended)
+        if not self.allowed(task, service):
+            return None
+        now = self._clock.now_ns()
+        delay = restart_policy(service.task_spec).get("Delay")
+        wait = DEFAULT_DELAY_NS if delay is None else int(delay)
+        if task.status.state <= TaskState.RUNNING:  # replaced, not failed: nothing to wait for but its end
+            wait = 0
+        made = new_task(service, task.slot, task.node_id if not task.slot else "", now)
+        history = () if is_updated(task, service) else (*self._recent(task), now)
+        made = made.changed(
+            desired_state=TaskState.READY,
+            not_before_ns=now + wait,
+            restarts_ns=history[-1000:],
+            job_iteration=task.job_iteration,
+        )
+        tx.create(made)
+        node = tx.get(Node, task.node_id) if task.node_id else None
+        must_stop = task.status.state <= TaskState.RUNNING and node is not None and node.status_state != "down"
+        self.release(made, task.id if must_stop else "")
+        return made
+
+    def release(self, task: Task, old_id: str = "") -> None:
+        """Let a task in the wanted state READY run when its time has come and `old_id` has ended."""
+        if old_id:
+            self._waiting[old_id] = task.id
+            self._later(_OLD_TASK_NS / 1e9, lambda: self._stopped(old_id), f"old task {old_id}")
+            return
+        wait = max(0, task.not_before_ns - self._clock.now_ns()) / 1e9
+        self._later(wait, lambda: self._start(task.id), f"start {task.id}")
+
+    def changed(self, task: Task) -> None:
+        """A task has changed: one that waits for its end may go on."""
+        if task.id in self._waiting and (task.status.state > TaskState.RUNNING):
+            self._later(0, lambda: self._stopped(task.id), f"after {task.id}")
+
+    def removed(self, task: Task) -> None:
+        """A task is gone."""
+        if task.id in self._waiting:
+            self._later(0, lambda: self._stopped(task.id), f"after {task.id}")
+
+    async def _stopped(self, old_id: str) -> None:
+        new_id = self._waiting.pop(old_id, "")
+        task = self._store.get(Task, new_id) if new_id else None
+        if task is not None:
+            self.release(task)
+
+    async def _start(self, task_id: str) -> None:
+        def write(tx: Tx) -> None:
+            task = tx.get(Task, task_id)
+            if task is not None and task.desired_state is TaskState.READY:
+                tx.update(task.changed(desired_state=TaskState.RUNNING, not_before_ns=0))
+
+        await self._store.update(write)
+
+    def resume(self) -> None:
+        """At the start of a leadership: take up what an earlier leader had begun."""
+        for task in self._store.all(Task):
+            if task.desired_state is not TaskState.READY or task.status.state > TaskState.RUNNING:
+                continue
+            olders = [
+                other.id
+                for other in self._store.by(Task, "slot", f"{task.service_id}/{task.slot or task.node_id}")
+                if other.id != task.id
+                and other.desired_state > TaskState.RUNNING
+                and other.status.state <= TaskState.RUNNING
+                and other.node_id
+            ]
+            self.release(task, olders[0] if olders else "")
+
+
+def is_updated(task: Task, service: Service) -> bool:
+    """Whether the service has another spec by now: attempts are counted anew."""
+    return dict(task.spec) != dict(service.task_spec)

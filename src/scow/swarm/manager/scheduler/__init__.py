@@ -1,0 +1,1 @@
+"""Choosing nodes: filters say where a task may run, preferences and ranking where it should."""

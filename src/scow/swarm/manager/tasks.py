@@ -1,0 +1,60 @@
+"""Making tasks, and what orchestrators ask of them. Pure."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from scow.swarm.identity import new_id
+from scow.swarm.objects import Cluster, Service, Task, TaskState, TaskStatus
+from scow.swarm.store.store import Reader
+
+
+def new_task(service: Service, slot: int, node_id: str, now_ns: int) -> Task:
+    """A task of a service's present spec, NEW, to run."""
+    return Task(
+        id=new_id(),
+        service_id=service.id,
+        service_name=service.name,
+        labels=dict(service.labels),
+        slot=slot,
+        node_id=node_id,
+        spec=service.task_spec,
+        spec_version=service.spec_version,
+        status=TaskStatus(TaskState.NEW, now_ns, "created"),
+        desired_state=TaskState.RUNNING,
+        endpoint={"Spec": service.spec.get("EndpointSpec") or {}},
+    )
+
+
+def is_dirty(service: Service, task: Task) -> bool:
+    """Whether the task was made of another spec than the service has: only what the task is made of counts, not how many there are."""
+    if task.spec_version == service.spec_version:
+        return False
+    return dict(task.spec) != dict(service.task_spec) or dict((task.endpoint or {}).get("Spec") or {}) != dict(
+        service.spec.get("EndpointSpec") or {}
+    )
+
+
+def slots(tasks: Iterable[Task]) -> dict[int, list[Task]]:
+    """Tasks by slot."""
+    found: dict[int, list[Task]] = {}
+    for task in tasks:
+        found.setdefault(task.slot, []).append(task)
+    return found
+
+
+def cluster_of(reader: Reader) -> Cluster | None:
+    """The one cluster object."""
+    found = reader.all(Cluster)
+    return found[0] if found else None
+
+
+def history_limit(reader: Reader) -> int:
+    """How many ended tasks of a slot are kept; negative: all."""
+    cluster = cluster_of(reader)
+    limit = ((cluster.spec.get("Orchestration") if cluster else None) or {}).get("TaskHistoryRetentionLimit")
+    return 5 if limit is None else int(limit)
+
+
+def restart_policy(spec: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The RestartPolicy of a TaskSpec."""
+    return spec.get("RestartPolicy") or {}
