@@ -19,6 +19,8 @@ from scow.errors import InvalidArgument, ScowError
 from scow.events import EventBus
 
 if TYPE_CHECKING:
+    from scow.build.executor import Defaults as StepDefaults
+    from scow.build.service import BuildService
     from scow.containers.attach import AttachService
     from scow.containers.parts import Defaults
     from scow.containers.service import ContainerService
@@ -163,6 +165,27 @@ def defaults(options: Options, known: "frozenset[str]") -> "Defaults":
     )
 
 
+def step_defaults(from_: "Defaults") -> "StepDefaults":
+    """What steps of builds take from what containers do."""
+    from scow.build.executor import Defaults as StepDefaults
+
+    profile = from_.seccomp_profile
+    if profile == "builtin":
+        profile = ""
+    elif profile not in ("", "unconfined"):
+        profile = Path(profile).read_text(encoding="utf-8")[:_MAX_PROFILE]
+    return StepDefaults(
+        seccomp=profile,
+        shm_size=from_.shm_size,
+        ulimits=from_.ulimits,
+        dns=from_.dns,
+        dns_search=from_.dns_search,
+        dns_options=from_.dns_options,
+        host_gateway=from_.host_gateway,
+        cgroup_parent=from_.cgroup_parent,
+    )
+
+
 def check(options: Options) -> None:
     """Refuse defaults that would fail every container. Raises InvalidArgument."""
     from scow.logdrivers import plan
@@ -192,8 +215,10 @@ async def build(options: Options, app: App, reloader: Reloader, lifecycle: Lifec
     known = runtimes(options)
     from scow.aio import Supervisor
     from scow.api.routes import build as build_routes
+    from scow.api.routes import buildkit as buildkit_routes
     from scow.archive.workers import Workers
     from scow.build.classic.service import ClassicBuilder
+    from scow.build.service import BuildService
     from scow.containers.archive import clear_views
     from scow.containers.attach import AttachService
     from scow.containers.parts import Parts
@@ -206,6 +231,7 @@ async def build(options: Options, app: App, reloader: Reloader, lifecycle: Lifec
     from scow.network.service import NetworkService
     from scow.plugins.registry import Plugins
     from scow.runtime.task import TaskManager
+    from scow.system.info import engine_id
     from scow.volumes.service import VolumeService
 
     paths = options.paths
@@ -245,11 +271,27 @@ async def build(options: Options, app: App, reloader: Reloader, lifecycle: Lifec
     attach = AttachService(parts)
     classic = ClassicBuilder(paths.data / "build", db, images, StepContainers(service, attach))
     await lifecycle.start(Step("classic builder", stop=classic.close))
-    build_routes.register(app.router, classic)
-    _routes(options, app, reloader, parts, service, attach, background, known)
+    builds = BuildService(
+        paths.data,
+        paths.run,
+        db,
+        images,
+        bus,
+        tasks,
+        network,
+        options.builder,
+        engine_id(paths.data / "engine-id"),
+        lambda: step_defaults(parts.defaults),
+    )
+    await lifecycle.start(Step("builder", stop=builds.close))
+    build_routes.register(app.router, classic, builds)
+    buildkit_routes.register(app.router, builds)
+    _routes(options, app, reloader, parts, service, attach, background, known, builds)
     await in_pool(clear_views, paths.run / "views")
+    builds.pin()
     await images.recover(set(db.table("containers").all()))
     await classic.recover()
+    await builds.recover()
     await service.recover()
     cgroups.tune()
 
@@ -277,6 +319,7 @@ def _routes(
     attach: "AttachService",
     background: Any,
     known: "dict[str, Runtime]",
+    builds: "BuildService",
 ) -> None:
     from scow.api.routes import containerio, containers, images, networks, system, unsupported, volumes
     from scow.api.routes import exec as execution
@@ -309,7 +352,7 @@ def _routes(
     async def sized() -> Any:
         return await listing.entries(ListQuery(all=True, size=True))
 
-    usage = Usage(parts.images.disk_usage, sized, parts.volumes.disk_usage, background)
+    usage = Usage(parts.images.disk_usage, sized, parts.volumes.disk_usage, background, builds.disk_usage)
     facts = Facts(options, reloader, parts, known)
 
     def running() -> set[str]:

@@ -10,11 +10,11 @@ Part = Callable[[], Awaitable[Any]]
 
 
 class Usage:
-    """Disk usage of images, containers and volumes; the parts are given by wiring."""
+    """Disk usage of images, containers, volumes and the build cache; the parts are given by wiring."""
 
-    def __init__(self, images: Part, containers: Part, volumes: Part, tasks: Supervisor) -> None:
-        """`images` gives {"Images", "LayersSize"}, `containers` and `volumes` give lists."""
-        self._parts = {"image": images, "container": containers, "volume": volumes}
+    def __init__(self, images: Part, containers: Part, volumes: Part, tasks: Supervisor, builds: Part) -> None:
+        """`images` gives {"Images", "LayersSize"}, `containers`, `volumes` and `builds` (the build cache) give lists."""
+        self._parts = {"image": images, "container": containers, "volume": volumes, "build-cache": builds}
         self._tasks = tasks
         self._running: dict[str, asyncio.Task[Any]] = {}
 
@@ -38,5 +38,5 @@ class Usage:
         if "volume" in kinds:
             out["Volumes"] = list(await self._part("volume"))
         if "build-cache" in kinds:
-            out["BuildCache"] = []
+            out["BuildCache"] = await self._part("build-cache")
         return out

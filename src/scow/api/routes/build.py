@@ -1,4 +1,4 @@
-"""Building images: the classic door (`POST /build`), cancelling, and the build cache."""
+"""Building images: `POST /build` (the classic builder; `version=2` is BuildKit through the old endpoint), and cancelling."""
 
 import base64
 import binascii
@@ -9,11 +9,12 @@ from scow.api import errors, streams
 from scow.api.app import Call
 from scow.api.router import Router
 from scow.build.classic.request import ClassicRequest, Limits
-from scow.errors import InvalidArgument, ScowError, Unsupported
+from scow.errors import InvalidArgument, ScowError
 from scow.http.messages import Response, StreamWriter
 
 if TYPE_CHECKING:
     from scow.build.classic.service import ClassicBuilder
+    from scow.build.service import BuildService
 
 _MAX_HEADER = 1 << 20
 
@@ -126,20 +127,47 @@ def _request(call: Call) -> ClassicRequest:
     )
 
 
+def _buildkit(call: Call) -> dict[str, Any]:
+    """The parameters of a build with BuildKit: the fields of a LegacyRequest."""
+    query = call.query
+    outputs = _json(call, "outputs", [])
+    if not isinstance(outputs, list) or any(not isinstance(one, dict) for one in outputs):
+        raise InvalidArgument("invalid value for outputs: a JSON list of objects is needed")
+    return {
+        "session": query.text("session"),
+        "build_id": query.text("buildid"),
+        "remote": query.text("remote"),
+        "dockerfile": query.text("dockerfile"),
+        "tags": tuple(query.all("t")),
+        "build_args": _mapping(call, "buildargs"),
+        "labels": {key: value or "" for key, value in _mapping(call, "labels").items()},
+        "cache_from": _texts(call, "cachefrom"),
+        "outputs": tuple(outputs),
+        "target": query.text("target"),
+        "platform": query.text("platform"),
+        "network": query.text("networkmode"),
+        "extra_hosts": tuple(host for text in query.all("extrahosts") for host in text.split(",") if host),
+        "cgroup_parent": query.text("cgroupparent"),
+        "shm_size": query.integer("shmsize"),
+        "no_cache": query.boolean("nocache"),
+        "pull": query.boolean("pull"),
+    }
+
+
 class Routes:
     """Handlers; made once by `register`."""
 
-    def __init__(self, classic: "ClassicBuilder") -> None:
-        self._classic = classic
+    def __init__(self, classic: "ClassicBuilder", builds: "BuildService") -> None:
+        self._classic, self._builds = classic, builds
 
     async def build(self, call: Call) -> Response | None:
         """POST /build."""
-        if call.query.text("version") == "2":
-            raise Unsupported("this engine builds with BuildKit through buildx only: `docker buildx build`")
         lines = Lines(call)
-        request = _request(call)
         try:
-            await self._classic.build(request, call.request.body, lines.write)
+            if call.query.text("version") == "2":
+                await self._builds.legacy(_buildkit(call), lines.write)
+            else:
+                await self._classic.build(_request(call), call.request.body, lines.write)
         except ScowError as error:
             if not lines.begun:
                 raise
@@ -155,8 +183,8 @@ class Routes:
         return Response(204)
 
 
-def register(router: Router, classic: "ClassicBuilder") -> None:
+def register(router: Router, classic: "ClassicBuilder", builds: "BuildService") -> None:
     """Add the routes."""
-    on = Routes(classic)
+    on = Routes(classic, builds)
     router.add("POST", "/build", on.build, cancel=True, follow=True)
     router.add("POST", "/build/cancel", on.cancel)

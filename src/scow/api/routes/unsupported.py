@@ -10,7 +10,6 @@ from scow.http.messages import Response
 
 _NO_SWARM = 'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.'
 _NOT_IN_SWARM = "This node is not part of a swarm"
-_NO_BUILD = "building images is not supported by this engine yet: use `docker import`, `load` or `commit`"
 _SWARM = [
     ("GET", "/nodes"), ("GET", "/nodes/{id}"), ("DELETE", "/nodes/{id}"), ("POST", "/nodes/{id}/update"),
     ("GET", "/services"), ("POST", "/services/create"), ("GET", "/services/{id}"), ("DELETE", "/services/{id}"),
@@ -32,9 +31,6 @@ def register(router: Router) -> None:
     router.add("POST", "/swarm/unlock", _not_in_swarm)
     router.add("POST", "/swarm/init", _refuse("swarm mode is not supported by this engine yet"))
     router.add("POST", "/swarm/join", _refuse("swarm mode is not supported by this engine yet"))
-    router.add("POST", "/build/prune", _nothing_cached)
-    router.add("POST", "/session", _refuse("BuildKit sessions are not supported by this engine yet"))
-    router.add("POST", "/grpc", _build_api)
     router.add("GET", "/plugins", _empty_list)
     router.add("GET", "/plugins/{name:path}/json", _no_plugin)
     router.add("DELETE", "/plugins/{name:path}", _no_plugin)
@@ -61,19 +57,6 @@ def _refuse(sentence: str) -> Any:
         raise Unsupported(sentence)
 
     return handler
-
-
-async def _build_api(call: Call) -> None:
-    if call.request.head.upgrade != "h2c":
-        raise Unsupported(_NO_BUILD)
-    from scow.api import grpc
-
-    sock, early = await call.request.hijack(101, [("Connection", "Upgrade"), ("Upgrade", "h2c")], "UPGRADED")
-    await grpc.serve(sock, early, _NO_BUILD)
-
-
-def _nothing_cached(call: Call) -> Response:
-    return call.json({"CachesDeleted": [], "SpaceReclaimed": 0})
 
 
 def _empty_list(call: Call) -> Response:

@@ -27,11 +27,11 @@ class Control:
     """The service; one for all connections."""
 
     def __init__(self, builds: Builds, engine: Engine, sessions: Sessions, usage: Usage, history: History) -> None:
-        self._builds, self._engine, self._sessions, self._usage, self._history = builds, engine, sessions, usage, history
+        self.builds, self._engine, self._sessions, self._usage, self._history = builds, engine, sessions, usage, history
 
     # --- builds
 
-    async def solve(self, request: Any, call: rpc.Call) -> Any:
+    async def solve(self, request: Any, call: rpc.Call | None) -> Any:
         """Build, export, answer with the facts about what was made. Without graph and frontend the client's gateway says what to build."""
         entitlements = frozenset(request.Entitlements)
         if unknown := sorted(one for one in entitlements if one.partition("=")[0] not in _ENTITLEMENTS):
@@ -48,7 +48,7 @@ class Control:
         async with self._engine.job(request.Ref, request.Session, entitlements) as job:
             build = Build(request.Ref, request.Session, job, inputs)
             try:
-                async with self._builds.open(build), self._history.recording(record, build, request.Internal):
+                async with self.builds.open(build), self._history.recording(record, build, request.Internal):
                     answer = await self._answer(request, build)
                     for reference in answer.references.values():
                         if reference is not None:
@@ -69,7 +69,7 @@ class Control:
 
     async def status(self, request: Any, call: rpc.Call) -> None:
         """The progress of a build, from its begin to its end."""
-        build = await self._builds.get(request.Ref)
+        build = await self.builds.get(request.Ref)
         async for response in progress.responses(build.job.progress.subscribe()):
             await call.send(response)
 

@@ -16,8 +16,7 @@ def test_swarm_as_outside_a_swarm(path):
 def test_others():
     assert ask(APP, "GET /plugins").json == []
     assert ask(APP, "GET /plugins/a/b:c/json").status == 404
-    assert ask(APP, "POST /build/prune").json == {"CachesDeleted": [], "SpaceReclaimed": 0}
-    for line in ("POST /build", "POST /session", "POST /grpc", "POST /swarm/init", "GET /containers/x/checkpoints", "POST /plugins/pull"):
+    for line in ("POST /swarm/init", "GET /containers/x/checkpoints", "POST /plugins/pull"):
         reply = ask(APP, line)
         assert (reply.status, "not supported by this engine" in reply.message) == (501, True)
     assert ask(APP, "POST /swarm/leave").status == 503

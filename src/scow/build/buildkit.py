@@ -1,0 +1,109 @@
+"""The engine behind BuildKit's doors: solver, ops, frontend and exporters of one daemon, bound together. Made at the first build.
+
+`BuildKit` is `session.engine.Engine`; `service.py` makes it. Stores nothing itself.
+"""
+
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scow.build import frontend
+from scow.build.cachemounts import CacheMounts
+from scow.build.executor import Executor
+from scow.build.llb.ops import Platform
+from scow.build.ops import image
+from scow.build.ops.kit import Kit
+from scow.build.refs import TreeRef
+from scow.build.session import worker
+from scow.build.session.builds import Answer, Build
+from scow.build.session.doors import Doors
+from scow.build.session.engine import ExportRequest, FrontendRequest
+from scow.build.session.registry import Sessions
+from scow.build.solver.cachestore import CacheStore
+from scow.build.solver.scheduler import Job, Solver
+from scow.build.solver.step import step
+from scow.build.solver.types import Options, Result
+from scow.reference import Reference
+
+if TYPE_CHECKING:
+    from scow.build.service import BuildService
+
+_ENTITLEMENTS = frozenset({"network.host", "security.insecure"})
+
+
+def _of_trees(use: Callable[[TreeRef | None], None]) -> Callable[[Result], None]:
+    return lambda result: use(result if isinstance(result, TreeRef) else None)
+
+
+class BuildKit:
+    """What a build's client sees of this engine."""
+
+    def __init__(self, service: "BuildService") -> None:
+        self._service = service
+        refs = service.refs
+        self.sessions = Sessions(service.run / "agents")
+        self.executor = Executor(service.run, service.tasks, service.network, service.defaults())
+        self.kit = Kit(
+            refs,
+            service.images,
+            self.executor,
+            CacheMounts(refs),
+            service.db,
+            service.data / "build" / "scratch",
+            self.sessions,
+            _ENTITLEMENTS,
+        )
+        cache = CacheStore(service.db, refs.find)
+        refs.on_remove = cache.removed
+        self.solver = Solver(cache, self.kit.resolve, self.kit.content, _of_trees(refs.hold), _of_trees(refs.release))
+        self.doors = Doors(self.sessions, self, service.usage)
+
+    # --- session.engine.Engine
+
+    @contextlib.asynccontextmanager
+    async def job(self, id: str, session: str, entitlements: frozenset[str]) -> AsyncIterator[Job]:
+        """A job of the solver."""
+        job = self.solver.job(id, Options(session=session, entitlements=entitlements))
+        try:
+            yield job
+            job.settle()
+        finally:
+            await job.close()
+
+    async def frontend(self, request: FrontendRequest) -> Answer:
+        """Run a frontend."""
+        return await frontend.run(request, self)
+
+    async def image_config(self, build: Build, name: str, platform: Platform | None, mode: str, shown: str) -> tuple[str, str, bytes]:
+        """Reference, digest and configuration of an image. One that is here counts unless `mode` is "pull"; it has no digest."""
+        where = image.wanted(platform)
+        pull = mode in ("pull", "force-pull")
+        reference = Reference.parse(name)
+        full = (reference if reference.digest else reference.tagged()).full()
+        async with step(build.job.progress, shown or f"[internal] load metadata for {full}") as told:
+            found = await image.ensure(self.kit, told, build.session, full, where, pull)
+        return full, reference.digest, json.dumps(found.spec).encode()
+
+    def view(self, result: Result) -> contextlib.AbstractAsyncContextManager[Path]:
+        """A result as a directory to read."""
+        return self._service.refs.view(result)
+
+    async def export(self, build: Build, answer: Answer, request: ExportRequest) -> dict[str, str]:
+        """Write a result where it was asked for."""
+        return {}
+
+    def workers(self) -> list[Any]:
+        """This machine."""
+        return [worker.record(self._service.id, self._service.gateway())]
+
+    def version(self) -> Any:
+        """The BuildKit that is spoken here."""
+        return worker.version()
+
+    async def close(self) -> None:
+        """End all builds."""
+        await self.doors.close()
+        await self.solver.close()
+        await self.executor.close()
