@@ -36,7 +36,7 @@ _BOMB_FLOOR, _BOMB_RATIO = 1 << 30, 250
 
 
 @dataclass(slots=True)
-class _Style:
+class Style:
     """What becomes of a copied entry: owner (None = as it was), mode, time (None = as it was)."""
 
     owner: tuple[int, int] | None
@@ -146,7 +146,7 @@ class Engine:
         owner = self.owner
         mode = treemode.parse(action.get("mode", -1), action.get("mode_str", ""))
         timestamp = action.get("timestamp", -1)
-        style = _Style(owner, mode, timestamp if timestamp >= 0 else None)
+        style = Style(owner, mode, timestamp if timestamp >= 0 else None)
         src, dest = _clean(action["src"]), action["dest"]
         follow = bool(action.get("follow_symlink"))
         if not action.get("create_dest_path"):
@@ -165,7 +165,7 @@ class Engine:
         for one in found:
             self._copy_one(top, one, dest, style, action, follow)
 
-    def _copy_one(self, top: int, src: str, dest: str, style: _Style, action: Job, follow: bool) -> None:
+    def _copy_one(self, top: int, src: str, dest: str, style: Style, action: Job, follow: bool) -> None:
         self._links.clear()
         try:
             at = open_source(top, src, follow)
@@ -198,7 +198,7 @@ class Engine:
         finally:
             os.close(at)
 
-    def _target(self, dest: str, base: str, is_dir: bool, contents: bool, style: _Style) -> str:
+    def _target(self, dest: str, base: str, is_dir: bool, contents: bool, style: Style) -> str:
         """Where the source goes; directories that are missing on the way are made."""
         ensure = os.path.split(dest)[0] if os.path.split(dest)[1] not in ("", ".") else dest
         self._make_dirs(_clean(ensure), style)
@@ -220,7 +220,7 @@ class Engine:
             self._make_dirs(os.path.dirname(place), style)
         return place
 
-    def _make_dirs(self, path: str, style: _Style, mode: int = 0o755) -> None:
+    def _make_dirs(self, path: str, style: Style, mode: int = 0o755) -> None:
         """mkdir -p of a clean absolute path; the new ones get the style's owner and time."""
         real = os.path.realpath(path)
         missing: list[str] = []
@@ -245,7 +245,7 @@ class Engine:
             for one in missing:
                 os.utime(one, ns=(style.mtime_ns, style.mtime_ns))
 
-    def _unpacked(self, at: int, dest: str, style: _Style) -> bool:
+    def _unpacked(self, at: int, dest: str, style: Style) -> bool:
         """Unpack a file that is an archive, whatever its name; False when it is none."""
         fd = reopen(at, os.O_RDONLY | os.O_CLOEXEC)
         try:
@@ -268,7 +268,7 @@ class Engine:
             os.close(fd)
 
     def entry(
-        self, fd: int, src_dir: int | None, info: os.stat_result, into: int, name: str, shown: str, style: _Style, replace: bool
+        self, fd: int, src_dir: int | None, info: os.stat_result, into: int, name: str, shown: str, style: Style, replace: bool
     ) -> None:
         """Copy what is no directory as `name` into the directory `into`. `fd`: the entry itself (O_PATH) when `src_dir` is None, else it is
         `name` in `src_dir`."""
@@ -297,12 +297,12 @@ class Engine:
         self.report.files += 1
 
     @staticmethod
-    def mode(style: _Style, info: os.stat_result) -> int:
+    def mode(style: Style, info: os.stat_result) -> int:
         """The mode of the copy."""
         mode = stat.S_IMODE(info.st_mode)
         return style.mode.apply(mode, stat.S_ISDIR(info.st_mode)) if style.mode else mode
 
-    def _regular(self, fd: int, src_dir: int | None, info: os.stat_result, into: int, name: str, shown: str, style: _Style) -> None:
+    def _regular(self, fd: int, src_dir: int | None, info: os.stat_result, into: int, name: str, shown: str, style: Style) -> None:
         if info.st_nlink > 1:
             key = (info.st_dev, info.st_ino)
             known = self._links.get(key)
@@ -368,7 +368,7 @@ class Engine:
     def _mkdir(self, action: Job) -> None:
         owner = self.owner
         timestamp = action.get("timestamp", -1)
-        style = _Style(owner, None, timestamp if timestamp >= 0 else None)
+        style = Style(owner, None, timestamp if timestamp >= 0 else None)
         path, mode = _clean(action["path"]), action.get("mode", -1)
         mode = 0o755 if mode < 0 else mode
         if action.get("make_parents"):
@@ -421,7 +421,7 @@ class Engine:
 class _Walker:
     """Copies what a directory holds. Descriptors of both sides go down with it."""
 
-    def __init__(self, engine: Engine, style: _Style, include: Ignore | None, exclude: Ignore | None, replace: bool) -> None:
+    def __init__(self, engine: Engine, style: Style, include: Ignore | None, exclude: Ignore | None, replace: bool) -> None:
         self._engine = engine
         self._style = style
         self._include = include

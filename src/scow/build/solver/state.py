@@ -85,6 +85,10 @@ class State:
         """Every session that waits for it."""
         return [job.options.session for job in self.jobs if job.options.session]
 
+    def allowed(self, entitlement: str) -> bool:
+        """See JobContext."""
+        return any(entitlement in job.options.entitlements for job in self.jobs)
+
     def begin(self) -> None:
         """It runs."""
         if not self.progress.started_ns:

@@ -25,17 +25,25 @@ Result = Ref | None
 
 
 @dataclass(frozen=True, slots=True)
+class Read:
+    """A path that a vertex reads of an input, as a copy understands it."""
+
+    path: str
+    wildcard: bool = False
+    follow: bool = False
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Dependency:
-    """How one input takes part in a vertex's cache key. `content` = by a digest of what is read from it (`paths` below its root,
-    none = all), tried when the definition's key misses; False = only by how it was made."""
+    """How one input takes part in a vertex's cache key. `content` = by a digest of `reads` (none = all of it), tried when the definition's
+    key misses; False = only by how it was made. `selector` tells apart uses of one input."""
 
     selector: str = ""
     content: bool = False
-    paths: tuple[str, ...] = ()
-    follow: bool = False
-    wildcard: bool = False
-    include: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
+    reads: tuple[Read, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +65,10 @@ class JobContext(Protocol):
     @property
     def sessions(self) -> Sequence[str]:
         """Every session that waits for this vertex, the first one first."""
+        ...
+
+    def allowed(self, entitlement: str) -> bool:
+        """Whether a job that waits for this vertex has `network.host` or `security.insecure`."""
         ...
 
     def begin(self) -> None:
