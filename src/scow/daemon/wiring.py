@@ -212,6 +212,7 @@ async def build(options: Options, app: App, reloader: Reloader, lifecycle: Lifec
     """Start the engine behind an API that already answers `_ping`. Raises ScowError."""
     await in_pool(_import)
     check(options)
+    reserve()
     known = runtimes(options)
     from scow.aio import Supervisor
     from scow.api.routes import build as build_routes
@@ -227,6 +228,7 @@ async def build(options: Options, app: App, reloader: Reloader, lifecycle: Lifec
     from scow.containers.store import Containers
     from scow.images.service import ImageService
     from scow.kernel import cgroups
+    from scow.kernel.nft import reserve
     from scow.metadata import Database, References
     from scow.network.service import NetworkService
     from scow.plugins.registry import Plugins

@@ -6,6 +6,7 @@ Synchronous, called in pool threads. A handle is locked: libnftables is not thre
 import contextlib
 import ctypes
 import ctypes.util
+import fcntl
 import functools
 import os
 import shutil
@@ -13,6 +14,8 @@ import tempfile
 import threading
 
 _MOST_LISTED = 1 << 20
+_SELECT_MAX = 1000
+_RESERVE, _FREED = 32, 8
 _NAMES = ("libnftables.so.1", "libnftables.so")
 
 
@@ -37,6 +40,45 @@ def _library() -> ctypes.CDLL | None:
     return None
 
 
+_reserve_lock = threading.Lock()
+_reserved: list[int] = []
+
+
+def reserve() -> None:
+    """Keep low descriptors for handles: libnftables waits with select(2), which ends the process for a socket of 1024 and more. To be
+    called before the process has many."""
+    with _reserve_lock:
+        _fill()
+
+
+def _fill() -> None:
+    base = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        while len(_reserved) < _RESERVE:
+            found = fcntl.fcntl(base, fcntl.F_DUPFD_CLOEXEC, 3)
+            if found >= _SELECT_MAX:
+                os.close(found)
+                return
+            _reserved.append(found)
+    finally:
+        os.close(base)
+
+
+def _context(library: ctypes.CDLL) -> int | None:
+    """A handle's context whose socket has a low descriptor, None where there is none left."""
+    with _reserve_lock:
+        _fill()
+        # other threads may take some of them first
+        freed = [_reserved.pop() for _ in range(min(_FREED, len(_reserved)))]
+        for fd in freed:
+            os.close(fd)
+        if len(freed) < _FREED:
+            return None
+        context: int = library.nft_ctx_new(0)
+        _fill()
+        return context
+
+
 class Nft:
     """A handle on the tables of the calling thread's network namespace."""
 
@@ -45,7 +87,8 @@ class Nft:
         self._library = _library()
         self._context: int | None = None
         if self._library is not None:
-            self._context = self._library.nft_ctx_new(0)
+            self._context = _context(self._library)
+        if self._library is not None and self._context is not None:
             self._library.nft_ctx_buffer_error(self._context)
             self._library.nft_ctx_buffer_output(self._context)
 
