@@ -44,7 +44,9 @@ class _Vanishing:
 class Packer:
     """One run. `sink(bytes)` gets the stream in pieces of up to a megabyte; `layer`: overlay marks become whiteouts."""
 
-    def __init__(self, sink: Callable[[bytes], None], layer: bool = False) -> None:
+    def __init__(self, sink: Callable[[bytes], None], layer: bool = False, latest_ns: int | None = None) -> None:
+        """`latest_ns`: no time in the archive is later."""
+        self._latest = latest_ns
         self._sink = sink
         self._layer = layer
         self._links: dict[tuple[int, int], bytes] = {}
@@ -104,7 +106,7 @@ class Packer:
         kind = _KINDS.get(stat.S_IFMT(info.st_mode))
         if kind is None:
             return False
-        mtime = info.st_mtime_ns
+        mtime = info.st_mtime_ns if self._latest is None else min(info.st_mtime_ns, self._latest)
         if self._layer and kind == tar.CHAR and info.st_rdev == 0:
             parent, slash, base = name.rpartition(b"/")
             self._put(tar.header(Entry(parent + slash + b".wh." + base, mode=0o600, mtime_ns=mtime)))

@@ -27,6 +27,7 @@ from scow.images.service import ImageService
 from scow.images.store import Image
 from scow.kernel import mounts
 from scow.metadata import Database
+from scow.snapshots.snapshotter import Committed
 
 logger = log.get(__name__)
 
@@ -305,12 +306,25 @@ class Refs:
             await draft.discard()
             raise
 
-    def adopted(self, old: str, layer: str) -> None:
-        """The snapshot `old` is the layer `layer` from now on."""
+    def adopt(self, name: str, layer: Committed) -> None:
+        """The snapshot `name` is the committed layer from now on; the cache keeps it whatever becomes of images."""
+        with self.db.update():
+            self.snapshots.adopt(name, layer)
+            for id, row in self.table.all().items():
+                if row["snapshot"] == name:
+                    self.table.put(id, {**row, "snapshot": layer.name})
+        self.images.layers.pinned.add(layer.name)
+
+    def layer_of(self, name: str) -> str:
+        """The layer that a snapshot is known to be the same as, "" when none is."""
+        row = next((row for row in self.table.all().values() if row["snapshot"] == name), None)
+        return str(row.get("layer", "")) if row is not None else ""
+
+    def remember_layer(self, name: str, layer: str) -> None:
+        """A snapshot has the content of a layer that is there already."""
         for id, row in self.table.all().items():
-            if row["snapshot"] == old:
-                self.table.put(id, {**row, "snapshot": layer})
-        self.images.layers.pinned.add(layer)
+            if row["snapshot"] == name:
+                self.table.put(id, {**row, "layer": layer})
 
     # --- directories ----------------------------------------------------------------------------------------------------------------
 
