@@ -212,7 +212,6 @@ async def build(options: Options, app: App, reloader: Reloader, lifecycle: Lifec
     """Start the engine behind an API that already answers `_ping`. Raises ScowError."""
     await in_pool(_import)
     check(options)
-    reserve()
     known = runtimes(options)
     from scow.aio import Supervisor
     from scow.api.routes import build as build_routes
@@ -236,6 +235,7 @@ async def build(options: Options, app: App, reloader: Reloader, lifecycle: Lifec
     from scow.system.info import engine_id
     from scow.volumes.service import VolumeService
 
+    reserve()
     paths = options.paths
     for folder in (paths.data / "containers", paths.run / "bundles", paths.run / "netns", paths.run / "views"):
         folder.mkdir(parents=True, exist_ok=True, mode=0o711)
