@@ -299,7 +299,7 @@ def do_pack(job: Job, fds: list[int]) -> Job:
         path = os.fsencode(job.get("path") or "/")
         if job.get("follow"):
             path = os.path.realpath(path)
-        packer = Packer(sink, bool(job.get("layer")))
+        packer = Packer(sink, bool(job.get("layer")), job.get("clamp"))
         name = job.get("rebase")
         if name is None:
             name = os.fsdecode(os.path.basename(path.rstrip(b"/")))
