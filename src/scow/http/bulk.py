@@ -135,9 +135,12 @@ class Intake:
         while not self._framer.done and not held.over:
             if self.count - begun > _VISIT_MAX:
                 return True
+            buffer = _buffer()
+            framer = self._framer
             try:
-                got = self._one()
+                got = self._sock.recv_into(buffer[: min(framer.left, CHUNK)] if isinstance(framer, LengthFramer) else buffer)
             except BlockingIOError:
+                self._mark()
                 if not wait or not poll.poll(_PATIENCE_MS):
                     return False
                 if isinstance(self._framer, ChunkFramer):
@@ -148,28 +151,19 @@ class Intake:
             if not got:
                 self.ended = True
                 raise BodyBroken("the client closed the connection before the request body was complete")
-        return True
-
-    def _one(self) -> int:
-        framer = self._framer
-        buffer = _buffer()
-        if isinstance(framer, LengthFramer):
-            got = self._sock.recv_into(buffer[: min(framer.left, CHUNK)])
-            if got:
+            if isinstance(framer, LengthFramer):
                 framer.advance(got)
                 self.count += got
                 self._take(buffer[:got])
-            return got
-        got = self._sock.recv_into(buffer)
-        if got:
+                continue
             pieces, self.rest = framer.feed(bytes(buffer[:got]))
             for piece in pieces:
                 self.count += len(piece)
                 self._take(memoryview(piece))
-        return got
+        return True
 
     def _mark(self) -> None:
-        """Ask the kernel to wake us for many bytes, not for each."""
+        """Ask the kernel to wake us for many bytes, not for each: before every wait, for no more than are to come."""
         low = 1 if not isinstance(self._framer, LengthFramer) else max(1, min(self._framer.left, _LOW_WATER))
         if low != self._low:
             self._low = low
@@ -181,7 +175,6 @@ class Intake:
         try:
             patient = True
             while not self._framer.done:
-                self._mark()
                 before = self.count
                 ready = await aio.in_pool(held.job, self._pull, held, patient)
                 if ready or self._framer.done:
