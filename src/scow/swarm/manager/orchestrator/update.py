@@ -150,6 +150,8 @@ class Rollout:
                 if stop.is_set() or self._service() is None:
                     return
                 await self._slot(key, config)
+                if self._too_many(config, total):
+                    stop.set()
                 if not stop.is_set() and (delay := int(config.get("Delay") or 0)):
                     await self._clock.sleep(delay / 1e9)
 
@@ -159,6 +161,8 @@ class Rollout:
             await asyncio.wait(work)
             if not stop.is_set():
                 await self._settle(config)
+            if stop.is_set():
+                await guard
             guard.cancel()
         if not stop.is_set() and self._service() is not None:
             await self._complete()
@@ -182,18 +186,18 @@ class Rollout:
 
     async def _guard(self, config: Mapping[str, Any], total: int, stop: asyncio.Event) -> None:
         """Stop the rollout when more than the allowed part of it fails."""
-        action = str(config.get("FailureAction") or "pause")
-        ratio = float(config.get("MaxFailureRatio") or 0.0)
-        if action == "continue":
-            return
         async with self._changed:
-            while True:
-                failed = self._failures(config)
-                if failed and len(failed) / total > ratio:
-                    break
+            while not self._too_many(config, total):
                 await self._changed.wait()
         stop.set()
-        await self._give_up(action, failed[0])
+        await self._give_up(str(config.get("FailureAction") or "pause"), sorted(self._failed)[0])
+
+    def _too_many(self, config: Mapping[str, Any], total: int) -> bool:
+        """Whether more has failed than may, and that matters."""
+        if str(config.get("FailureAction") or "pause") == "continue":
+            return False
+        failed = self._failures(config)
+        return bool(failed) and len(failed) / total > float(config.get("MaxFailureRatio") or 0.0)
 
     async def _give_up(self, action: str, task_id: str) -> None:
         reason = f"due to failure or early termination of task {task_id}"

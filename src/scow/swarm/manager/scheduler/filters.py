@@ -110,10 +110,7 @@ class Platform:
 class Plugins:
     """The node has the volume, network and log drivers that the task needs."""
 
-    _BUILT_IN = frozenset(
-        ("", "local", "overlay", "bridge", "host", "null", "none", "macvlan", "ipvlan")
-        + ("json-file", "syslog", "journald", "gelf", "fluentd", "awslogs", "splunk", "gcplogs")
-    )
+    _BUILT_IN = frozenset({"", "local", "json-file", "none", "syslog", "journald", "gelf", "fluentd", "awslogs", "splunk", "gcplogs"})
 
     def __init__(self, task: Task) -> None:
         container = task.spec.get("ContainerSpec") or {}

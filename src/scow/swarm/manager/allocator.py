@@ -1,0 +1,344 @@
+"""Gives networks their subnets and VXLAN ids, services their virtual addresses and ports, tasks their addresses.
+
+A task comes in NEW and leaves as PENDING. What is taken is known from the store alone (tasks, services, networks hold their addresses), so
+a new leader reads it from there; an address is free again when its task has ended.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from scow import log
+from scow.errors import ScowError
+from scow.swarm.clock import Clock
+from scow.swarm.manager.addresses import FIRST_VNI, Ports, Subnet, next_subnet
+from scow.swarm.manager.tasks import cluster_of
+from scow.swarm.objects import Network, Object, Service, Task, TaskState, TaskStatus
+from scow.swarm.store.memory import networks_of
+from scow.swarm.store.store import Change, Store, Tx
+
+logger = log.get(__name__)
+
+_BATCH = 200
+_FROM_MASK = 24
+
+
+class Allocator:
+    """The loop (`loop.Loop`)."""
+
+    kinds: tuple[type[Object], ...] = (Network, Service, Task)
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._subnets: dict[str, list[Subnet]] = {}
+        self._ports = Ports()
+        self._held: dict[str, list[tuple[str, str]]] = {}  # task or "vip:service" → (network, address)
+        self._networks: set[str] = set()
+        self._services: set[str] = set()
+        self._tasks: dict[str, None] = {}
+
+    # --- what is taken
+
+    def setup(self) -> None:
+        """See Loop."""
+        self._subnets, self._held, self._ports = {}, {}, Ports()
+        self._networks, self._services, self._tasks = set(), set(), {}
+        for network in self._store.all(Network):
+            self._learn_network(network)
+        for service in self._store.all(Service):
+            self._learn_service(service)
+            self._services.add(service.id)
+        for task in self._store.all(Task):
+            self._learn_task(task)
+
+    def _learn_network(self, network: Network) -> None:
+        rows = network.ipam.get("Config") or ()
+        if not rows:
+            self._networks.add(network.id)
+            return
+        if network.id not in self._subnets:
+            made = [_subnet(row) for row in rows]
+            self._subnets[network.id] = made
+            for row in rows:
+                for address in (row.get("Gateway"), *(row.get("AuxiliaryAddresses") or {}).values()):
+                    if address:
+                        self._mark(network.id, str(address))
+        for address in network.leases:
+            self._mark(network.id, address)
+
+    def _mark(self, network_id: str, address: str) -> None:
+        for subnet in self._subnets.get(network_id, ()):
+            if subnet.holds(address):
+                subnet.take(address)
+
+    def _learn_service(self, service: Service) -> None:
+        holder = f"vip:{service.id}"
+        self._held[holder] = [
+            (str(row["NetworkID"]), str(row["Addr"])) for row in service.endpoint.get("VirtualIPs") or () if row.get("Addr")
+        ]
+        for network_id, address in self._held[holder]:
+            self._mark(network_id, address)
+        for row in service.endpoint.get("Ports") or ():
+            if row.get("PublishMode") != "host" and row.get("PublishedPort"):
+                try:
+                    self._ports.take(str(row["Protocol"]), int(row["PublishedPort"]), service.id)
+                except ScowError as error:
+                    logger.warning("ports of service %s: %s", service.name, error.message)
+
+    def _learn_task(self, task: Task) -> None:
+        if task.status.state > TaskState.RUNNING:
+            return
+        self._held[task.id] = [(str(row["Network"]["ID"]), str(address)) for row in task.networks for address in row.get("Addresses") or ()]
+        for network_id, address in self._held[task.id]:
+            self._mark(network_id, address)
+        if task.status.state is TaskState.NEW:
+            self._tasks[task.id] = None
+
+    def _release(self, holder: str) -> None:
+        for network_id, address in self._held.pop(holder, ()):
+            for subnet in self._subnets.get(network_id, ()):
+                if subnet.holds(address):
+                    subnet.free(address)
+
+    # --- changes
+
+    def handle(self, change: Change) -> None:
+        """See Loop."""
+        one = change.object
+        if isinstance(one, Network):
+            if change.new is None:
+                self._subnets.pop(one.id, None)
+                self._networks.discard(one.id)
+            else:
+                if isinstance(change.old, Network):
+                    for address in set(change.old.leases) - set(one.leases):
+                        for subnet in self._subnets.get(one.id, ()):
+                            subnet.free(address)
+                self._learn_network(one)
+        elif isinstance(one, Service):
+            if change.new is None:
+                self._release(f"vip:{one.id}")
+                self._ports.release(one.id)
+                self._services.discard(one.id)
+            else:
+                self._services.add(one.id)
+        elif isinstance(one, Task):
+            if change.new is None or one.status.state > TaskState.RUNNING:
+                self._release(one.id)
+                self._tasks.pop(one.id, None)
+            elif one.status.state is TaskState.NEW:
+                self._tasks[one.id] = None
+
+    async def tick(self) -> None:
+        """See Loop."""
+        for network_id in list(self._networks):
+            await self._store.update(lambda tx, id=network_id: self._network(tx, id))  # type: ignore[misc]
+            self._networks.discard(network_id)
+        for service_id in list(self._services):
+            await self._store.update(lambda tx, id=service_id: self._service(tx, id))  # type: ignore[misc]
+            self._services.discard(service_id)
+        waiting = list(self._tasks)
+        for start in range(0, len(waiting), _BATCH):
+            batch = waiting[start : start + _BATCH]
+            done = await self._store.update(lambda tx, ids=batch: self._allocate_tasks(tx, ids))  # type: ignore[misc]
+            for id in done:
+                self._tasks.pop(id, None)
+
+    # --- networks
+
+    def _network(self, tx: Tx, network_id: str) -> None:
+        network = tx.get(Network, network_id)
+        if network is None or network.ipam.get("Config"):
+            return
+        if str(network.spec.get("Driver") or "overlay") != "overlay":
+            tx.update(network.changed(ipam={"Driver": "default", "Config": [{}]}))
+            return
+        cluster = cluster_of(tx)
+        pools = cluster.default_addr_pool if cluster else ("10.0.0.0/8",)
+        prefix = cluster.subnet_size if cluster else _FROM_MASK
+        taken = [str(row["Subnet"]) for other in tx.all(Network) for row in other.ipam.get("Config") or () if row.get("Subnet")]
+        rows: list[dict[str, Any]] = []
+        asked = (network.spec.get("IPAM") or {}).get("Config") or ()
+        empty: dict[str, Any] = {}
+        for given in asked or (empty,):
+            row = dict(given)
+            if not row.get("Subnet"):
+                row["Subnet"] = next_subnet(pools, prefix, taken)
+                taken.append(row["Subnet"])
+            subnet = _subnet(row)
+            if (not row.get("Gateway") and not network.spec.get("Internal")) or not row.get("Gateway"):
+                row["Gateway"] = subnet.allocate().partition("/")[0]
+            rows.append(row)
+        vnis = {other.vni for other in tx.all(Network)}
+        vni = network.vni
+        if not vni:
+            vni = FIRST_VNI
+            while vni in vnis:
+                vni += 1
+        driver = (network.spec.get("IPAM") or {}).get("Driver") or "default"
+        tx.update(network.changed(ipam={"Driver": driver, "Config": rows}, vni=vni))
+
+    # --- services
+
+    def _ingress(self, tx: Tx) -> Network | None:
+        return next((network for network in tx.all(Network) if network.ingress), None)
+
+    def _wanted_networks(self, tx: Tx, service: Service) -> list[str]:
+        """Networks on which a service has a virtual address."""
+        spec = service.spec.get("EndpointSpec") or {}
+        if str(spec.get("Mode") or "vip") == "dnsrr":
+            return []
+        found = [id for id in networks_of(service.spec) if (network := tx.get(Network, id)) is not None and _is_overlay(network)]
+        ingress = self._ingress(tx)
+        if ingress is not None and _ingress_ports(spec):
+            found.insert(0, ingress.id)
+        return found
+
+    def _service(self, tx: Tx, service_id: str) -> None:
+        service = tx.get(Service, service_id)
+        if service is None:
+            return
+        spec = service.spec.get("EndpointSpec") or {}
+        before = {str(row["NetworkID"]): str(row["Addr"]) for row in service.endpoint.get("VirtualIPs") or ()}
+        wanted = self._wanted_networks(tx, service)
+        if any(id not in self._subnets for id in wanted):
+            return  # comes again with the network's own change
+        ports = self._service_ports(service, spec)
+        addresses = {id: before.get(id) or self._subnets[id][0].allocate() for id in wanted}
+        endpoint: dict[str, Any] = {"Spec": dict(spec)}
+        if ports:
+            endpoint["Ports"] = ports
+        if addresses:
+            endpoint["VirtualIPs"] = [{"NetworkID": id, "Addr": address} for id, address in addresses.items()]
+        for id, address in before.items():
+            if id not in addresses:
+                for subnet in self._subnets.get(id, ()):
+                    subnet.free(address)
+        self._held[f"vip:{service.id}"] = list(addresses.items())
+        if dict(service.endpoint) != endpoint:
+            tx.update(service.changed(endpoint=endpoint))
+
+    def _service_ports(self, service: Service, spec: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The ports as published: those without a number keep the one they got before, or get one now."""
+        before = [dict(row) for row in service.endpoint.get("Ports") or ()]
+        self._ports.release(service.id)
+        found: list[dict[str, Any]] = []
+        for given in spec.get("Ports") or ():
+            row = dict(given)
+            row.setdefault("Protocol", "tcp")
+            row.setdefault("PublishMode", "ingress")
+            if row["PublishMode"] == "ingress":
+                protocol = str(row["Protocol"])
+                if not row.get("PublishedPort"):
+                    key = (row.get("Name"), row.get("TargetPort"), protocol)
+                    old = next((one for one in before if (one.get("Name"), one.get("TargetPort"), one.get("Protocol")) == key), None)
+                    if old is not None and not self._ports.owner(protocol, int(old.get("PublishedPort") or 0)):
+                        row["PublishedPort"] = old["PublishedPort"]
+                        self._ports.take(protocol, int(row["PublishedPort"]), service.id)
+                    else:
+                        row["PublishedPort"] = self._ports.allocate(protocol, service.id)
+                else:
+                    self._ports.take(protocol, int(row["PublishedPort"]), service.id)
+            found.append(row)
+        return found
+
+    # --- tasks
+
+    def _allocate_tasks(self, tx: Tx, ids: list[str]) -> list[str]:
+        """Tasks from NEW to PENDING; the ids of those that are settled."""
+        done: list[str] = []
+        for id in ids:
+            task = tx.get(Task, id)
+            if task is None or task.status.state is not TaskState.NEW:
+                done.append(id)
+                continue
+            service = tx.get(Service, task.service_id)
+            if service is not None and not service.endpoint.get("Spec") and service.id in self._services:
+                continue
+            try:
+                rows = self._attachments(tx, task, service)
+            except ScowError as error:
+                if task.status.error != error.message:
+                    tx.update(task.changed(status=TaskStatus(TaskState.NEW, self._clock.now_ns(), "waiting for an address", error.message)))
+                continue
+            if rows is None:
+                continue
+            self._held[id] = [(str(row["Network"]["ID"]), str(address)) for row in rows for address in row["Addresses"]]
+            endpoint = dict(service.endpoint) if service is not None else dict(task.endpoint)
+            if service is not None:
+                endpoint["Spec"] = (task.endpoint or {}).get("Spec") or {}
+            status = TaskStatus(TaskState.PENDING, self._clock.now_ns(), "pending task scheduling")
+            tx.update(task.changed(status=status, networks=tuple(rows), endpoint=endpoint))
+            done.append(id)
+        return done
+
+    def _attachments(self, tx: Tx, task: Task, service: Service | None) -> list[dict[str, Any]] | None:
+        """A task's networks with its addresses, None when one of them is not ready. Raises Conflict when a network is full."""
+        asked = [
+            (str(row["Target"]), row) for row in task.spec.get("Networks") or (service.spec.get("Networks") if service else None) or ()
+        ]
+        ingress = self._ingress(tx)
+        if ingress is not None and _ingress_ports((task.endpoint or {}).get("Spec") or {}):
+            asked.insert(0, (ingress.id, {}))
+        rows: list[dict[str, Any]] = []
+        for id, given in asked:
+            network = tx.get(Network, id)
+            if network is None or not _is_overlay(network):
+                local = {"ID": id, "Spec": {"Name": network.name if network else str(given.get("Name") or id)}}
+                rows.append({"Network": local, "Addresses": [], "Aliases": list(given.get("Aliases") or ())})
+                continue
+            if id not in self._subnets:
+                self._give_back(rows)
+                return None
+            try:
+                addresses = [subnet.allocate() for subnet in self._subnets[id]]
+            except ScowError:
+                self._give_back(rows)
+                raise
+            rows.append({"Network": view_of(network), "Addresses": addresses, "Aliases": list(given.get("Aliases") or ())})
+        return rows
+
+    def _give_back(self, rows: list[dict[str, Any]]) -> None:
+        for row in rows:
+            for address in row["Addresses"]:
+                for subnet in self._subnets.get(str(row["Network"]["ID"]), ()):
+                    if subnet.holds(address):
+                        subnet.free(address)
+
+
+def _subnet(row: Mapping[str, Any]) -> Subnet:
+    if not row.get("Subnet"):
+        return Subnet("127.0.0.0/32")  # a network whose addresses the nodes manage
+    if row.get("IPRange"):
+        import ipaddress
+
+        span = ipaddress.ip_network(str(row["IPRange"]))
+        return Subnet(str(row["Subnet"]), str(span.network_address), str(span.broadcast_address))
+    return Subnet(str(row["Subnet"]))
+
+
+def _is_overlay(network: Network) -> bool:
+    return str(network.spec.get("Driver") or "overlay") == "overlay"
+
+
+def _ingress_ports(spec: Mapping[str, Any]) -> bool:
+    return any(str(row.get("PublishMode") or "ingress") == "ingress" for row in spec.get("Ports") or ())
+
+
+def view_of(network: Network) -> dict[str, Any]:
+    """A network as a task's attachment holds it: what an agent needs to make it."""
+    return {
+        "ID": network.id,
+        "Spec": {
+            "Name": network.name,
+            "Labels": network.spec.get("Labels") or {},
+            "DriverConfiguration": {"Name": network.spec.get("Driver") or "overlay", "Options": network.spec.get("Options") or {}},
+            "Attachable": bool(network.spec.get("Attachable")),
+            "Internal": bool(network.spec.get("Internal")),
+            "Ingress": network.ingress,
+            "IPAMOptions": {"Driver": {"Name": network.ipam.get("Driver") or "default"}, "Configs": list(network.ipam.get("Config") or ())},
+            "Scope": "swarm",
+        },
+        "DriverState": {"Name": "overlay", "Options": {"com.docker.network.driver.overlay.vxlanid_list": str(network.vni)}},
+        "IPAMOptions": {"Driver": {"Name": "default"}, "Configs": list(network.ipam.get("Config") or ())},
+    }

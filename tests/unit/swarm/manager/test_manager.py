@@ -1,0 +1,291 @@
+"""The manager as a whole: services become tasks on nodes, fail, are updated, scaled and removed. Agents are simulated, time is moved."""
+
+from collections import Counter
+
+import pytest
+
+from scow.swarm.objects import Node, Service, Task, TaskState
+from scow.swarm.store.store import Tx
+from tests.fakes.swarm import Cluster0
+from tests.support.asynchronous import on_loop
+
+TEMPLATE = {"ContainerSpec": {"Image": "x"}, "RestartPolicy": {"Delay": 0}}
+
+
+def template(image: str, **more: object) -> dict[str, object]:
+    return {**TEMPLATE, "ContainerSpec": {"Image": image}, **more}
+
+
+@on_loop
+async def test_replicas_are_spread_scaled_and_removed() -> None:
+    cluster = await Cluster0(nodes=3).start()
+    id = await cluster.service("web", 6)
+    assert Counter(task.node_id for task in cluster.running(id)) == {"n1": 2, "n2": 2, "n3": 2}
+    assert [task.slot for task in cluster.running(id)] == [1, 2, 3, 4, 5, 6]
+    await cluster.change(id, Mode={"Replicated": {"Replicas": 2}})
+    assert len(cluster.running(id)) == 2
+    assert len({task.node_id for task in cluster.running(id)}) == 2
+    await cluster.change(id, Mode={"Replicated": {"Replicas": 0}})
+    assert cluster.running(id) == []
+    await cluster.change(id, Mode={"Replicated": {"Replicas": 3}})
+    await cluster.store.update(lambda tx: tx.delete(Service, id))
+    await cluster.settle()
+    assert cluster.store.all(Task) == []
+    await cluster.stop()
+
+
+@on_loop
+async def test_a_failed_task_is_replaced_after_the_delay_in_its_slot() -> None:
+    cluster = await Cluster0().start()
+    id = await cluster.service("web", 1, TaskTemplate={"RestartPolicy": {"Delay": 2_000_000_000}})
+    (first,) = cluster.running(id)
+    cluster.behave = lambda task: TaskState.FAILED if task.id == first.id else TaskState.RUNNING
+    await cluster.settle()
+    assert cluster.running(id) == []
+    await cluster.pass_time(1.5)
+    assert cluster.running(id) == []
+    await cluster.pass_time(1)
+    (second,) = cluster.running(id)
+    assert second.slot == first.slot
+    assert second.id != first.id
+    await cluster.stop()
+
+
+@pytest.mark.parametrize(
+    ("condition", "end", "again"),
+    [
+        ("none", TaskState.FAILED, False),
+        ("on-failure", TaskState.COMPLETE, False),
+        ("on-failure", TaskState.FAILED, True),
+        ("any", TaskState.COMPLETE, True),
+    ],
+)
+def test_restart_conditions(condition: str, end: TaskState, again: bool) -> None:
+    @on_loop
+    async def go() -> None:
+        cluster = await Cluster0().start()
+        id = await cluster.service("web", 1, TaskTemplate={"RestartPolicy": {"Delay": 0, "Condition": condition}})
+        (first,) = cluster.running(id)
+        cluster.behave = lambda task: end if task.id == first.id else TaskState.RUNNING
+        await cluster.settle()
+        assert bool(cluster.running(id)) is again
+        await cluster.stop()
+
+    go()
+
+
+@on_loop
+async def test_attempts_are_limited() -> None:
+    cluster = await Cluster0().start()
+    cluster.behave = lambda task: TaskState.FAILED
+    id = await cluster.service("web", 1, TaskTemplate={"RestartPolicy": {"Delay": 0, "MaxAttempts": 2}})
+    await cluster.pass_time(5)
+    assert len(cluster.store.by(Task, "service", id)) == 3
+    await cluster.stop()
+
+
+@on_loop
+async def test_history_is_kept_within_bounds() -> None:
+    cluster = await Cluster0().start()
+    cluster.behave = lambda task: TaskState.FAILED
+    id = await cluster.service("web", 1, TaskTemplate={"RestartPolicy": {"Delay": 10**9}})
+    await cluster.pass_time(20)
+    assert len(cluster.store.by(Task, "service", id)) in (5, 6)
+    await cluster.stop()
+
+
+@on_loop
+async def test_global_services_follow_the_nodes() -> None:
+    cluster = await Cluster0(nodes=2).start()
+    id = await cluster.service("agent", None, Mode={"Global": {}})
+    assert {task.node_id for task in cluster.running(id)} == {"n1", "n2"}
+    await cluster.store.update(lambda tx: tx.create(cluster.node("n3")))
+    await cluster.settle()
+    assert {task.node_id for task in cluster.running(id)} == {"n1", "n2", "n3"}
+
+    def drain(tx: Tx) -> None:
+        node = tx.find(Node, "n1")
+        tx.update(node.changed(spec={**node.spec, "Availability": "drain"}))
+
+    await cluster.store.update(drain)
+    await cluster.settle()
+    assert {task.node_id for task in cluster.running(id)} == {"n2", "n3"}
+    await cluster.stop()
+
+
+@on_loop
+async def test_drained_and_dead_nodes_lose_their_tasks() -> None:
+    cluster = await Cluster0(nodes=2).start()
+    id = await cluster.service("web", 2)
+
+    def down(tx: Tx) -> None:
+        tx.update(tx.find(Node, "n1").changed(status_state="down"))
+
+    cluster.dead.add("n1")
+    await cluster.store.update(down)
+    await cluster.settle()
+    assert {task.node_id for task in cluster.running(id) if task.node_id != "n1"} == {"n2"}
+    assert sum(task.node_id == "n2" for task in cluster.running(id)) == 2
+    await cluster.stop()
+
+
+@on_loop
+async def test_what_fits_nowhere_stays_pending_with_the_reason() -> None:
+    cluster = await Cluster0(nodes=2).start()
+    id = await cluster.service("web", 1, TaskTemplate={"Placement": {"Constraints": ["node.labels.zone==a"]}})
+    (task,) = cluster.store.by(Task, "service", id)
+    assert task.status.state is TaskState.PENDING
+    assert task.status.error == "no suitable node (scheduling constraints not satisfied on 2 nodes)"
+    big = await cluster.service("big", 1, TaskTemplate={"Resources": {"Reservations": {"NanoCPUs": 10**12}}})
+    assert cluster.store.by(Task, "service", big)[0].status.error == "no suitable node (insufficient resources on 2 nodes)"
+
+    def label(tx: Tx) -> None:
+        node = tx.find(Node, "n2")
+        tx.update(node.changed(spec={**node.spec, "Labels": {"zone": "a"}}))
+
+    await cluster.store.update(label)
+    await cluster.settle()
+    assert [task.node_id for task in cluster.running(id)] == ["n2"]
+    await cluster.stop()
+
+
+@on_loop
+async def test_reservations_fill_nodes_and_are_given_back() -> None:
+    cluster = await Cluster0(nodes=2).start()
+    id = await cluster.service("web", 5, TaskTemplate={"Resources": {"Reservations": {"NanoCPUs": 2 * 10**9}}})
+    assert len(cluster.running(id)) == 4
+    await cluster.change(id, Mode={"Replicated": {"Replicas": 4}})
+    other = await cluster.service("other", 1, TaskTemplate={"Resources": {"Reservations": {"NanoCPUs": 2 * 10**9}}})
+    assert cluster.running(other) == []
+    await cluster.change(id, Mode={"Replicated": {"Replicas": 3}})
+    assert len(cluster.running(other)) == 1
+    await cluster.stop()
+
+
+@on_loop
+async def test_spread_preferences_fill_labels_evenly() -> None:
+    cluster = await Cluster0(nodes=0).start()
+
+    def nodes(tx: Tx) -> None:
+        for id, zone in (("a1", "a"), ("a2", "a"), ("a3", "a"), ("b1", "b")):
+            tx.create(cluster.node(id, {"zone": zone}))
+
+    await cluster.store.update(nodes)
+    placement = {"Preferences": [{"Spread": {"SpreadDescriptor": "node.labels.zone"}}]}
+    id = await cluster.service("web", 6, TaskTemplate={"Placement": placement})
+    assert Counter(task.node_id[0] for task in cluster.running(id)) == {"a": 3, "b": 3}
+    await cluster.stop()
+
+
+@on_loop
+async def test_a_rolling_update_replaces_a_few_at_a_time() -> None:
+    cluster = await Cluster0(nodes=2).start()
+    update = {"Parallelism": 2, "Delay": 10**9, "Monitor": 10**9}
+    id = await cluster.service("web", 4, UpdateConfig=update)
+    await cluster.change(id, TaskTemplate=template("new"))
+    assert cluster.status(id) == "updating"
+    images = Counter(task.spec["ContainerSpec"]["Image"] for task in cluster.running(id))
+    assert images == {"x": 2, "new": 2}
+    await cluster.pass_time(5)
+    assert cluster.status(id) == "completed"
+    assert {task.spec["ContainerSpec"]["Image"] for task in cluster.running(id)} == {"new"}
+    assert len(cluster.running(id)) == 4
+    await cluster.stop()
+
+
+@on_loop
+async def test_scaling_alone_is_no_update() -> None:
+    cluster = await Cluster0().start()
+    id = await cluster.service("web", 1)
+    (first,) = cluster.running(id)
+    await cluster.change(id, Mode={"Replicated": {"Replicas": 2}})
+    assert first.id in {task.id for task in cluster.running(id)}
+    assert cluster.status(id) == ""
+    await cluster.stop()
+
+
+@on_loop
+async def test_a_failing_update_pauses_and_names_the_task() -> None:
+    cluster = await Cluster0().start()
+    id = await cluster.service("web", 2, UpdateConfig={"Monitor": 10**9, "Delay": 2 * 10**9})
+    cluster.behave = lambda task: TaskState.FAILED if task.spec["ContainerSpec"]["Image"] == "bad" else TaskState.RUNNING
+    await cluster.change(id, TaskTemplate=template("bad", RestartPolicy={"Condition": "none"}))
+    await cluster.pass_time(3)
+    assert cluster.status(id) == "paused"
+    service = cluster.store.get(Service, id)
+    assert service is not None
+    assert service.update_status is not None
+    assert "update paused due to failure or early termination of task " in service.update_status["Message"]
+    assert sum(task.spec["ContainerSpec"]["Image"] == "x" for task in cluster.running(id)) == 1
+    await cluster.stop()
+
+
+@on_loop
+async def test_a_failing_update_rolls_back_when_asked_to() -> None:
+    cluster = await Cluster0().start()
+    config = {"Monitor": 10**9, "FailureAction": "rollback"}
+    id = await cluster.service("web", 2, UpdateConfig=config, RollbackConfig={"Monitor": 10**9})
+    cluster.behave = lambda task: TaskState.FAILED if task.spec["ContainerSpec"]["Image"] == "bad" else TaskState.RUNNING
+    await cluster.change(id, TaskTemplate=template("bad"))
+    await cluster.pass_time(8)
+    assert cluster.status(id) == "rollback_completed"
+    assert [task.spec["ContainerSpec"]["Image"] for task in cluster.running(id)] == ["x", "x"]
+    await cluster.stop()
+
+
+@on_loop
+async def test_start_first_keeps_the_old_one_until_the_new_one_runs() -> None:
+    cluster = await Cluster0().start()
+    id = await cluster.service("web", 1, UpdateConfig={"Order": "start-first", "Monitor": 10**9})
+    cluster.behave = lambda task: None if task.spec["ContainerSpec"]["Image"] == "slow" else TaskState.RUNNING
+    await cluster.change(id, TaskTemplate=template("slow"))
+    assert [task.spec["ContainerSpec"]["Image"] for task in cluster.running(id)] == ["x"]
+    cluster.behave = lambda task: TaskState.RUNNING
+    await cluster.pass_time(3)
+    assert [task.spec["ContainerSpec"]["Image"] for task in cluster.running(id)] == ["slow"]
+    assert cluster.status(id) == "completed"
+    await cluster.stop()
+
+
+@on_loop
+async def test_a_replicated_job_runs_to_its_completions() -> None:
+    cluster = await Cluster0().start()
+    most = 0
+
+    def behave(task: Task) -> TaskState:
+        nonlocal most
+        most = max(most, sum(one.status.state is TaskState.RUNNING for one in cluster.store.all(Task)))
+        return TaskState.COMPLETE if task.status.state is TaskState.RUNNING else TaskState.RUNNING
+
+    cluster.behave = behave
+    id = await cluster.service("job", None, Mode={"ReplicatedJob": {"MaxConcurrent": 2, "TotalCompletions": 5}})
+    await cluster.pass_time(1)
+    done = [task for task in cluster.store.by(Task, "service", id) if task.status.state is TaskState.COMPLETE]
+    assert len(done) == 5
+    assert most <= 2
+    assert {task.desired_state for task in done} == {TaskState.COMPLETE}
+    await cluster.stop()
+
+
+@on_loop
+async def test_a_global_job_runs_once_on_each_node() -> None:
+    cluster = await Cluster0(nodes=3).start()
+    cluster.behave = lambda task: TaskState.COMPLETE if task.status.state is TaskState.RUNNING else TaskState.RUNNING
+    id = await cluster.service("job", None, Mode={"GlobalJob": {}})
+    await cluster.pass_time(1)
+    assert sorted(task.node_id for task in cluster.store.by(Task, "service", id)) == ["n1", "n2", "n3"]
+    await cluster.stop()
+
+
+@on_loop
+async def test_a_new_leader_goes_on_where_the_old_one_was() -> None:
+    cluster = await Cluster0(nodes=2).start()
+    id = await cluster.service("web", 4, UpdateConfig={"Delay": 10**9, "Monitor": 10**9})
+    await cluster.change(id, TaskTemplate=template("new"))
+    await cluster.manager.resign()
+    cluster.manager.lead()
+    await cluster.settle()
+    await cluster.pass_time(12)
+    assert cluster.status(id) == "completed"
+    assert [task.spec["ContainerSpec"]["Image"] for task in cluster.running(id)] == ["new"] * 4
+    await cluster.stop()
