@@ -40,7 +40,7 @@ def loads(data: bytes | str) -> Any:
     start = len(text) - len(text.lstrip())
     try:
         value, end = _scan(text, start)
-    except StopIteration:
+    except (StopIteration, SystemError):  # the scanner finds no json.decoder to raise the error of
         raise ValueError("no JSON value") from None
     if text[end:].strip():
         raise ValueError("text after the JSON value")
@@ -55,7 +55,7 @@ def raw(text: str, start: int) -> tuple[Any, int]:
         return json.JSONDecoder(strict=False).raw_decode(text, start)
     try:
         value, end = _scan(text, start)
-    except StopIteration:
+    except (StopIteration, SystemError):  # the scanner finds no json.decoder to raise the error of
         raise ValueError("no JSON value") from None
     return value, end
 

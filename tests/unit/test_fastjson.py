@@ -1,11 +1,15 @@
 """JSON without the json package."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from scow import fastjson
 
+SRC = Path(__file__).resolve().parents[2] / "src"
 VALUE = {"a": [1, 2.5, None, True, False], "b": {"c": 'x<y>&"\n\u2028é'}, "e": {}, "l": []}
 
 
@@ -30,3 +34,11 @@ def test_bad_text(text):
 
 def test_pretty():
     assert fastjson.pretty([{"A": 1, "B": []}]) == '[\n    {\n        "A": 1,\n        "B": []\n    }\n]'
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"a"', '{"a":', '["', "[1,", "nonsense", '"\\ud8'])
+def test_what_is_cut_off_is_a_value_error_without_the_json_package(text: str) -> None:
+    code = f"import sys; sys.path.insert(0, {str(SRC)!r})\nfrom scow import fastjson\n"
+    code += "for call in (fastjson.loads, lambda text: fastjson.raw(text, 0)):\n try: call(sys.argv[1])\n except ValueError: print('no')\n"
+    done = subprocess.run([sys.executable, "-IS", "-c", code, text], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.stderr) == ("no\nno\n", "")

@@ -388,12 +388,28 @@ def main(argv: list[str]) -> int:
     except Exception as exc:
         if "-D" in argv or "--debug" in argv:
             raise
+        if isinstance(exc, (AttributeError, LookupError, TypeError, ValueError)) and "scow.client.api" in sys.modules:
+            sys.stderr.write(f"scow: the engine's answer can't be understood: {type(exc).__name__}: {exc} (-D shows where)\n")
+            return 1
         sys.stderr.write(f"scow: this should not have happened: {type(exc).__name__}: {exc} (-D shows where)\n")
         return 1
 
 
+def _open_streams() -> None:
+    """Standard streams that the caller closed lead nowhere; without that, the engine's socket would take their numbers."""
+    for number in (0, 1, 2):
+        try:
+            posix.fstat(number)
+        except OSError:
+            posix.open("/dev/null", posix.O_RDWR)  # takes the lowest number that is free
+    for name, mode, number in (("stdin", "r", 0), ("stdout", "w", 1), ("stderr", "w", 2)):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115  # as long as the program
+
+
 def run() -> None:
     """The entry point. Ends without the interpreter's tear-down, which costs more than some commands."""
+    _open_streams()
     try:
         _signal.signal(2, _signal.default_int_handler)
         sys.stdout.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]  # names are bytes to the system
