@@ -213,4 +213,4 @@ def test_the_configurations_formats_and_proxies(engine, capsys, tmp_path):
 def test_a_command_that_breaks_says_so_in_one_line(engine, capsys, monkeypatch):
     monkeypatch.setattr(engine, "get", lambda path, params=None: [{}])
     assert main.main(["ps"]) == 1
-    assert capsys.readouterr().err.startswith("scow: this should not have happened: ")
+    assert capsys.readouterr().err.startswith("scow: the engine's answer can't be understood: KeyError")
