@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from scow.build import frontend
 from scow.build.cachemounts import CacheMounts
 from scow.build.executor import Executor
+from scow.build.exporters import export
+from scow.build.exporters.results import Target
 from scow.build.llb.ops import Platform
 from scow.build.ops import image
 from scow.build.ops.kit import Kit
@@ -92,7 +94,8 @@ class BuildKit:
 
     async def export(self, build: Build, answer: Answer, request: ExportRequest) -> dict[str, str]:
         """Write a result where it was asked for."""
-        return {}
+        target = Target(build, answer, request.attests, request.options)
+        return await export.export(self._service.refs, self.sessions, target, request.exports)
 
     def workers(self) -> list[Any]:
         """This machine."""

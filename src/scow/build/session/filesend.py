@@ -52,9 +52,11 @@ async def send_file(begin: Begin, number: int, chunks: AsyncIterator[bytes], met
         call.reset()
 
 
-async def send_tree(begin: Begin, number: int, root: Path, metadata: Mapping[str, str], progress: Callable[[int], None]) -> None:
-    """Send all files below `root` to output `number` of the client; `progress(bytes so far)`. Raises RpcError."""
-    stats, paths = await aio.in_pool(_walk, str(root))
+async def send_tree(
+    begin: Begin, number: int, root: Path, metadata: Mapping[str, str], progress: Callable[[int], None], folder: str = ""
+) -> None:
+    """Send all files below `root` to output `number` of the client, into `folder` there; `progress(bytes so far)`. Raises RpcError."""
+    stats, paths = await aio.in_pool(_walk, str(root), folder)
     call = _begin(begin, number, metadata)
     try:
         for at in range(0, len(stats), _TOGETHER):
@@ -95,7 +97,7 @@ async def _serve(call: rpc.Call, root: str, paths: Mapping[int, str], progress: 
     raise filesync.BrokenStream("the client ended the transfer of its output before the end")
 
 
-def _walk(root: str) -> tuple[list[bytes], dict[int, str]]:
+def _walk(root: str, inside: str) -> tuple[list[bytes], dict[int, str]]:
     """The encoded stats of everything below a directory in the protocol's order, and the paths of regular files by number."""
     stats: list[bytes] = []
     paths: dict[int, str] = {}
@@ -109,14 +111,16 @@ def _walk(root: str) -> tuple[list[bytes], dict[int, str]]:
             if stat.S_ISSOCK(facts.st_mode):
                 continue
             if stat.S_ISREG(facts.st_mode):
-                paths[len(stats)] = path
+                paths[len(stats)] = os.path.relpath(entry.path, root)
             stats.append(FSUTIL.Packet(stat=_stat(path, entry.path, facts)).SerializeToString())
             if len(stats) > filesync.MAX_ENTRIES:
                 raise InvalidArgument(f"the output has more than {filesync.MAX_ENTRIES} files")
             if stat.S_ISDIR(facts.st_mode):
                 walk(entry.path, path + "/")
 
-    walk(root, "")
+    if inside:
+        stats.append(FSUTIL.Packet(stat=_stat(inside, root, os.stat(root))).SerializeToString())
+    walk(root, inside + "/" if inside else "")
     return stats, paths
 
 
