@@ -36,6 +36,7 @@ _MAX_FILES = 20_000
 _MAX_NAMES = 16 << 20
 _TRIES = 5
 _MAX_FDS = 128
+_BOMB_BYTES, _BOMB_RATIO = 8 << 30, 250
 _FOLLOW_SECONDS = 0.002
 _MAGIC_MAX = 6
 _LARGE = 256 << 10
@@ -224,18 +225,29 @@ def _source(
     first = next(read, b"")
     compression = streams.detect(first)
     streams.load(compression)
+    came = len(first)
 
     def all_of_it() -> Iterator[bytes]:
+        nonlocal came
         if raw and first:
             raw(first)
         if first:
             yield first
         for chunk in read:
+            came += len(chunk)
             if raw:
                 raw(chunk)
             yield chunk
 
-    return Source(streams.decompress(all_of_it(), compression), watch), compression
+    def bounded() -> Iterator[bytes]:
+        made = 0
+        for chunk in streams.decompress(all_of_it(), compression):
+            made += len(chunk)
+            if made > _BOMB_BYTES and made > came * _BOMB_RATIO:
+                raise Malformed(f"the compressed data grows more than {_BOMB_RATIO}-fold, to more than {_BOMB_BYTES >> 30} GiB: a bomb")
+            yield chunk
+
+    return Source(bounded() if compression else all_of_it(), watch), compression
 
 
 def do_unpack(job: Job, fds: list[int]) -> Job:

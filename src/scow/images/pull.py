@@ -246,7 +246,10 @@ class _Layers:
     async def _undo(self) -> None:
         await self._leave()
         kept = {name for image in self._service.store.all() for name in image.layers}
-        await self._service.layers.forget(self._names, kept, demote=True)
+        try:
+            await self._service.layers.forget(self._names, kept, demote=True)
+        except ScowError as error:  # a full disk takes no row: the layers are there for the next try, or go at the next start
+            logger.warning("layers of a pull that failed stay for now: %s", error.message)
 
     def _open(self, blob: Descriptor, offset: int, moved: Moved, retry: Moved) -> AsyncGenerator[bytes, None]:
         return fetcher.blob(self._repository, blob, offset, moved, retry)

@@ -13,10 +13,10 @@ from aiohttp import web
 
 from scow.images.service import ImageService
 from scow.reference import Reference
-from tests.fakes.registry import FakeRegistry, manifest, sha256
+from tests.fakes.registry import FakeRegistry, sha256
 from tests.integration.registry.test_travel import BIG, LOW, config
 from tests.support.asynchronous import until
-from tests.support.images import needs_root, with_service
+from tests.support.images import needs_root, service, with_service
 
 pytestmark = needs_root
 
@@ -71,8 +71,6 @@ def test_a_killed_daemon_goes_on_from_the_bytes_it_has(tmp_path: Path) -> None:
                     ranges.append(request.headers.get("Range", ""))
 
             registry.hook = note
-            from tests.support.images import service
-
             async with service(tmp_path) as images:
                 assert images.store.all() == []
                 assert images.snapshots.layers() == []
@@ -91,9 +89,6 @@ def test_a_shared_layer_goes_on_with_the_next_ones_credentials(tmp_path: Path) -
         digest = sha256(BIG)
         registry.put_image("a", "1", config(BIG), [BIG])
         registry.put_image("b", "1", config(BIG, LOW), [BIG, gzip.compress(LOW, mtime=0)])
-        registry.put_manifest(
-            "b", "1", "application/vnd.docker.distribution.manifest.v2+json", manifest(config(BIG, LOW), [BIG, gzip.compress(LOW, mtime=0)])
-        )
         registry.hold[digest] = asyncio.Event()
         registry.cut[digest] = 20_000
         first = images.travel().pull(Reference.parse(f"{registry.address}/a:1"), "", "")
