@@ -15,7 +15,7 @@ from typing import Any
 
 from scow import aio, log
 from scow.archive.workers import Workers
-from scow.errors import Conflict, Internal, NotFound
+from scow.errors import Conflict, Internal, NotFound, ScowError
 from scow.kernel import mounts
 from scow.metadata import Database
 from scow.snapshots.snapshotter import Change, Committed
@@ -194,8 +194,16 @@ class Overlay:
             return
         if doc["kind"] in ("committed", "built") and any(other["parent"] == key for other in self._table.all().values()):
             raise Conflict(f"snapshot {key} has dependents")
-        self._table.delete(key)
-        self._tasks.start(self._clear([self._root / str(doc["n"])]), "remove")
+        tree = self._root / str(doc["n"])
+        try:
+            self._table.delete(key)
+        except ScowError:
+            if doc["kind"] in ("committed", "built"):
+                raise
+            await self._clear([tree])  # the disk is full: this may be what fills it
+            self._table.delete(key)
+            return
+        self._tasks.start(self._clear([tree]), "remove")
 
     async def _clear(self, trees: list[Path], mounted: bool = False) -> None:
         for tree in trees if mounted else ():
