@@ -88,31 +88,32 @@ def _checked(segments: list[str]) -> str:
     return name
 
 
-@lru_cache(maxsize=1024)
-def _compiled(pattern: str) -> re.Pattern[str]:
-    out = []
-    at = 0
-    while at < len(pattern):
-        if pattern.startswith("**", at):
-            out.append(".*")
-            at += 2
-        elif pattern[at] == "*":
-            out.append("[^/]*")
-            at += 1
-        elif pattern[at] == "?":
-            out.append("[^/]")
-            at += 1
-        else:
-            out.append(re.escape(pattern[at]))
-            at += 1
-    return re.compile("".join(out) + r"\Z")
-
-
+@lru_cache(maxsize=8192)
 def matches(pattern: str, name: str) -> bool:
-    """Whether a glob fits a name: `*` and `?` stay within a part, `**` crosses slashes, `a/**` fits `a` as well."""
-    if pattern.endswith("/**") and name == pattern[:-3]:
+    """Whether a glob fits a name: `*` and `?` stay within a part, `**` crosses slashes, `a/**` fits `a` as well.
+
+    All places in the name that the pattern's beginning may reach are followed at once, as bits: no pattern and no name takes long.
+    """
+    if pattern == "**" or (pattern.endswith("/**") and name == pattern[:-3]):
         return True
-    return _compiled(pattern).match(name) is not None
+    inside = sum(1 << at for at, char in enumerate(name) if char != "/")
+    places, at = 1, 0
+    while at < len(pattern) and places:
+        char = pattern[at]
+        if pattern.startswith("**", at):
+            at += 1
+            places = (1 << len(name) + 1) - (places & -places)
+        elif char == "*":
+            reached = 0
+            while reached != places:
+                reached = places
+                places |= (places & inside) << 1
+        elif char == "?":
+            places = (places & inside) << 1
+        else:
+            places = sum(1 << place + 1 for place, own in enumerate(name) if own == char and places >> place & 1)
+        at += 1
+    return bool(places >> len(name) & 1)
 
 
 def check_pattern(pattern: str) -> str:
