@@ -279,7 +279,8 @@ _KILL_SECONDS = 30.0
 
 def _start_text(message: str) -> str:
     """What the runtime said, without the words about containers that users of a build do not know."""
-    return message.removeprefix("failed to create task for container: ").removesuffix(": unknown")
+    _, found, cause = message.removesuffix(": unknown").partition("unable to start container process: ")
+    return f"unable to start the process: {cause}" if found else message.removeprefix("failed to create task for container: ")
 
 
 def _write(path: Path, data: bytes) -> None:
