@@ -8,7 +8,7 @@ import asyncio
 import dataclasses
 import ipaddress
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -136,10 +136,13 @@ class NetworkService:
         if any(leaving.link == network.link or leaving.options.get("parent") for leaving in self._networks.leaving.values()):
             await self._gone()
         self._networks.put(network)
+        steps: list[Awaitable[None]] = [aio.in_pool(driver.ensure, network)]
+        if (rule := driver.rule(network)) is not None:
+            steps.append(self._firewall.add_bridge(rule))
         try:
-            await aio.in_pool(driver.ensure, network)
-            if (rule := driver.rule(network)) is not None:
-                await self._firewall.add_bridge(rule)
+            for result in await asyncio.gather(*steps, return_exceptions=True):
+                if isinstance(result, BaseException):
+                    raise result
         except BaseException:
             if driver.rule(network) is not None:
                 await self._firewall.remove_bridge(network.link)
