@@ -89,6 +89,7 @@ class SandboxStore:
         self._sandboxes = {key: SandboxState.from_doc(doc) for key, doc in self._table.all().items()}
         self._members: dict[str, dict[str, Endpoint]] = {}
         self._names: dict[tuple[str, str], dict[str, Endpoint]] = {}
+        self.version = 0  # grows with each change
         for sandbox in self._sandboxes.values():
             self._index(sandbox)
 
@@ -96,12 +97,14 @@ class SandboxStore:
         return iter(tuple(self._sandboxes.values()))
 
     def _index(self, sandbox: SandboxState) -> None:
+        self.version += 1
         for endpoint in sandbox.endpoints:
             self._members.setdefault(endpoint.network_id, {})[sandbox.container_id] = endpoint
             for name in endpoint.settings.dns_names:
                 self._names.setdefault((endpoint.network_id, name.lower()), {})[sandbox.container_id] = endpoint
 
     def _forget(self, sandbox: SandboxState) -> None:
+        self.version += 1
         for endpoint in sandbox.endpoints:
             for name in endpoint.settings.dns_names:
                 key = (endpoint.network_id, name.lower())

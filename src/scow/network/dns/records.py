@@ -22,6 +22,11 @@ class Records:
     def __init__(self, sandboxes: SandboxStore) -> None:
         self._sandboxes = sandboxes
 
+    @property
+    def version(self) -> int:
+        """Another number whenever answers may have changed."""
+        return self._sandboxes.version
+
     def _endpoints(self, container_id: str) -> Sequence[Endpoint]:
         sandbox = self._sandboxes.get(container_id)
         if sandbox is None:

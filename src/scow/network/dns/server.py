@@ -20,6 +20,7 @@ logger = log.get(__name__)
 ADDRESS = "127.0.0.11"
 _MOST_PENDING = 256
 _MOST_CONNECTIONS = 32
+_QUESTION_MAX, _TOLD_MAX = 300, 256  # of the answers that are kept: bytes, number
 _IDLE_SECONDS = 10.0
 _TABLE = "scow_dns"
 
@@ -75,6 +76,8 @@ class _Server(asyncio.DatagramProtocol):
         self._tasks = aio.Supervisor(f"dns {container_id[:12]}")
         self._pending = 0
         self._connections = 0
+        self._told: dict[bytes, bytes] = {}  # questions and answers without their number, as long as the records are of `_version`
+        self._version = -1
         self._udp: asyncio.DatagramTransport | None = None
         self._tcp: asyncio.Server | None = None
 
@@ -87,7 +90,16 @@ class _Server(asyncio.DatagramProtocol):
         self._udp = cast(asyncio.DatagramTransport, transport)
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
+        if self._version != self._records.version:
+            self._told.clear()
+            self._version = self._records.version
+        if (told := self._told.get(data[2:])) is not None:
+            self._send(data[:2] + told, addr)
+            return
         own = self.own(data)
+        if isinstance(own, bytes) and own[6:8] == b"\0\1" and len(data) <= _QUESTION_MAX and len(self._told) < _TOLD_MAX:
+            # one address: with several the order varies
+            self._told[data[2:]] = own[2:]
         if isinstance(own, message.Query):
             if self._pending >= _MOST_PENDING:
                 self._send(message.reply(own, code=message.SERVFAIL), addr)

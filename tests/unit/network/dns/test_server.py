@@ -1,6 +1,7 @@
 import asyncio
 import socket
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 from scow.metadata.db import Database
@@ -54,6 +55,13 @@ async def test_answers_over_udp(tmp_path: Path) -> None:
             return await loop.sock_recv(asker, 4096)
 
         assert (await ask(query("WEB"))).endswith(bytes([10, 1, 0, 2]))
+        first, second = await ask(query("web")), await ask(b"\0\x63" + query("web")[2:])
+        assert first[:2] == b"\0\7" and second[:2] == b"\0\x63" and first[2:] == second[2:]
+        records = servers._records
+        (sandbox,) = records._sandboxes
+        moved = replace(sandbox.endpoints[0], settings=replace(sandbox.endpoints[0].settings, ip_address="10.1.0.9"))
+        records._sandboxes.put(replace(sandbox, endpoints=(moved,)))
+        assert (await ask(query("web"))).endswith(bytes([10, 1, 0, 9]))
         empty = await ask(query("web.net", message.AAAA))
         assert message.code(empty) == message.NOERROR and empty[7] == 0
         assert message.code(await ask(query("bare"))) == message.NXDOMAIN
