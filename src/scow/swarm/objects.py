@@ -177,7 +177,6 @@ class Node(Object):
     manager: Doc | None = None
     """Docker's ManagerStatus: {"Leader", "Reachability", "Addr"}; None for a worker."""
     certificate: str = ""
-    last_seen_ns: int = 0
     member_id: str = ""
     """Its member in etcd, for managers."""
 

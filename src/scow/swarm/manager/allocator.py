@@ -12,7 +12,7 @@ from scow.errors import ScowError
 from scow.swarm.clock import Clock
 from scow.swarm.manager.addresses import FIRST_VNI, Ports, Subnet, next_subnet
 from scow.swarm.manager.tasks import cluster_of
-from scow.swarm.objects import Network, Object, Service, Task, TaskState, TaskStatus
+from scow.swarm.objects import Network, Node, Object, Service, Task, TaskState, TaskStatus
 from scow.swarm.store.memory import networks_of
 from scow.swarm.store.store import Change, Store, Tx
 
@@ -25,7 +25,7 @@ _FROM_MASK = 24
 class Allocator:
     """The loop (`loop.Loop`)."""
 
-    kinds: tuple[type[Object], ...] = (Network, Service, Task)
+    kinds: tuple[type[Object], ...] = (Network, Service, Task, Node)
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
@@ -36,13 +36,14 @@ class Allocator:
         self._networks: set[str] = set()
         self._services: set[str] = set()
         self._tasks: dict[str, None] = {}
+        self._ends: set[tuple[str, str]] = set()  # (network, node): a node that takes part needs an address of its own
 
     # --- what is taken
 
     def setup(self) -> None:
         """See Loop."""
         self._subnets, self._held, self._ports = {}, {}, Ports()
-        self._networks, self._services, self._tasks = set(), set(), {}
+        self._networks, self._services, self._tasks, self._ends = set(), set(), {}, set()
         for network in self._store.all(Network):
             self._learn_network(network)
         for service in self._store.all(Service):
@@ -50,6 +51,15 @@ class Allocator:
             self._services.add(service.id)
         for task in self._store.all(Task):
             self._learn_task(task)
+            self._ends |= self._ends_of(task)
+        for node in self._store.all(Node):
+            self._ends |= {(network.id, node.id) for network in self._store.all(Network) if network.ingress}
+
+    @staticmethod
+    def _ends_of(task: Task) -> set[tuple[str, str]]:
+        if not task.node_id or task.status.state > TaskState.RUNNING:
+            return set()
+        return {(str(row["Network"]["ID"]), task.node_id) for row in task.networks if row.get("Addresses")}
 
     def _learn_network(self, network: Network) -> None:
         rows = network.ipam.get("Config") or ()
@@ -115,6 +125,14 @@ class Allocator:
                         for subnet in self._subnets.get(one.id, ()):
                             subnet.free(address)
                 self._learn_network(one)
+                if one.ingress:
+                    self._ends |= {(one.id, node.id) for node in self._store.all(Node)}
+        elif isinstance(one, Node):
+            networks = self._store.all(Network)
+            if change.new is None:
+                self._ends |= {(network.id, one.id) for network in networks if f"node:{one.id}" in network.leases.values()}
+            elif change.old is None:
+                self._ends |= {(network.id, one.id) for network in networks if network.ingress}
         elif isinstance(one, Service):
             if change.new is None:
                 self._release(f"vip:{one.id}")
@@ -128,6 +146,8 @@ class Allocator:
                 self._tasks.pop(one.id, None)
             elif one.status.state is TaskState.NEW:
                 self._tasks[one.id] = None
+            else:
+                self._ends |= self._ends_of(one)
 
     async def tick(self) -> None:
         """See Loop."""
@@ -137,6 +157,10 @@ class Allocator:
         for service_id in list(self._services):
             await self._store.update(lambda tx, id=service_id: self._service(tx, id))  # type: ignore[misc]
             self._services.discard(service_id)
+        for network_id, node_id in list(self._ends):
+            if network_id in self._subnets or self._store.get(Network, network_id) is None:
+                await self._store.update(lambda tx, end=(network_id, node_id): self._node_end(tx, *end))  # type: ignore[misc]
+                self._ends.discard((network_id, node_id))
         waiting = list(self._tasks)
         for start in range(0, len(waiting), _BATCH):
             batch = waiting[start : start + _BATCH]
@@ -145,6 +169,22 @@ class Allocator:
                 self._tasks.pop(id, None)
 
     # --- networks
+
+    def _node_end(self, tx: Tx, network_id: str, node_id: str) -> None:
+        """Give a node its own address on a network, or take that of a node that is gone back."""
+        network = tx.get(Network, network_id)
+        if network is None or not _is_overlay(network):
+            return
+        holder = f"node:{node_id}"
+        mine = next((address for address, who in network.leases.items() if who == holder), "")
+        gone = tx.get(Node, node_id) is None
+        if bool(mine) is not gone:
+            return
+        if gone:
+            leases = {address: who for address, who in network.leases.items() if who != holder}
+        else:
+            leases = {**network.leases, self._subnets[network_id][0].allocate().partition("/")[0]: holder}
+        tx.update(network.changed(leases=leases))
 
     def _network(self, tx: Tx, network_id: str) -> None:
         network = tx.get(Network, network_id)

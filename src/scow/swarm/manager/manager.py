@@ -8,6 +8,7 @@ from scow.aio import Supervisor
 from scow.errors import ScowError
 from scow.swarm.clock import Clock
 from scow.swarm.manager.allocator import Allocator
+from scow.swarm.manager.dispatcher import Dispatcher
 from scow.swarm.manager.loop import Loop, drive
 from scow.swarm.manager.orchestrator.globals import Globals
 from scow.swarm.manager.orchestrator.jobs import Jobs
@@ -33,6 +34,7 @@ class Manager:
         self._more = more
         self._supervisor = Supervisor("swarm manager")
         self._updates: Updates | None = None
+        self.dispatcher = Dispatcher(store, clock)
 
     @property
     def leading(self) -> bool:
@@ -52,11 +54,19 @@ class Manager:
             Jobs(self.store, self.clock, restarter),
             Allocator(self.store, self.clock),
             Scheduler(self.store, self.clock),
+            self.dispatcher,
             *(self._more(self) if self._more else ()),
         ]
         restarter.resume()
         for loop in loops:
             self._supervisor.start(drive(loop, self.store, self.clock), type(loop).__name__)
+        self._supervisor.start(self._watch_nodes(), "silence")
+
+    async def _watch_nodes(self) -> None:
+        while True:
+            with contextlib.suppress(ScowError):
+                await self.dispatcher.watch_nodes()
+            await self.clock.sleep(_RETRY_SECONDS)
 
     async def resign(self) -> None:
         """End the loops; not leading is fine."""

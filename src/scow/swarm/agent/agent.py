@@ -1,0 +1,138 @@
+"""The agent: finds a dispatcher, says hello, beats, runs what it is told, reports. Comes back by itself when the connection breaks."""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from scow import log
+from scow.aio import Supervisor
+from scow.errors import NotFound, ScowError
+from scow.swarm.agent.executor import Executor
+from scow.swarm.agent.worker import Worker
+from scow.swarm.clock import Clock
+from scow.swarm.objects import TaskStatus
+from scow.swarm.wire import Session
+
+logger = log.get(__name__)
+
+_BACKOFF_SECONDS = (0.1, 0.5, 1.0, 2.0, 4.0, 8.0)
+
+Dial = Callable[[], Awaitable[Session]]
+
+
+class Agent:
+    """One node's side. `dial()` gives a session with some manager; `removed()` is called when the cluster no longer knows this node."""
+
+    def __init__(
+        self, executor: Executor, clock: Clock, worker: Callable[["Agent"], Worker], dial: Dial, address: str, removed: Callable[[], None]
+    ) -> None:
+        self._executor = executor
+        self._clock = clock
+        self._dial = dial
+        self._address = address
+        self._removed = removed
+        self._unsent: dict[str, TaskStatus] = {}
+        self._wake = asyncio.Event()
+        self._supervisor = Supervisor("swarm agent")
+        self.worker = worker(self)
+        self.connected = asyncio.Event()
+        self.error = ""
+
+    async def report(self, id: str, status: TaskStatus) -> None:
+        """Queue a status; the newest of a task counts."""
+        self._unsent[id] = status
+        self._wake.set()
+
+    def start(self) -> None:
+        """Begin."""
+        self.worker.recover()
+        self._supervisor.start(self._live(), "session")
+
+    async def close(self) -> None:
+        """The daemon stops; tasks live on."""
+        await self._supervisor.close()
+        await self.worker.close()
+
+    async def leave(self) -> None:
+        """The node leaves: tasks end."""
+        await self._supervisor.close()
+        await self.worker.leave()
+        await self.worker.close()
+
+    async def _live(self) -> None:
+        tries = 0
+        while True:
+            try:
+                session = await self._dial()
+                description = await self._executor.describe()
+                period = await session.register(description, self._address)
+                self.worker.describe_node(_for_templates(description))
+                tries = 0
+                self.error = ""
+                self.connected.set()
+                await self._serve(session, period)
+            except NotFound as error:
+                logger.warning("the cluster no longer knows this node: %s", error.message)
+                self.error = error.message
+                self._removed()
+                return
+            except ScowError as error:
+                self.error = error.message
+                logger.info("no session with a manager: %s", error.message)
+            self.connected.clear()
+            wait = _BACKOFF_SECONDS[min(tries, len(_BACKOFF_SECONDS) - 1)]
+            tries += 1
+            await self._clock.sleep(wait * (0.75 + random.random() / 2))
+
+    async def _serve(self, session: Session, period: float) -> None:
+        """Until one of the three streams breaks."""
+        outcome: list[ScowError] = []
+
+        async def guarded(work: Awaitable[None]) -> None:
+            try:
+                await work
+            except ScowError as error:
+                outcome.append(error)
+
+        self._unsent = {**dict(self.worker.statuses()), **self._unsent}
+        self._wake.set()
+        async with asyncio.TaskGroup() as group:
+            jobs = [
+                group.create_task(guarded(self._assignments(session))),
+                group.create_task(guarded(self._beats(session, period))),
+                group.create_task(guarded(self._reports(session))),
+            ]
+            await asyncio.wait(jobs, return_when=asyncio.FIRST_COMPLETED)
+            for job in jobs:
+                job.cancel()
+        if outcome:
+            raise outcome[0]
+
+    async def _assignments(self, session: Session) -> None:
+        async for assignment in session.assignments():
+            await self.worker.assign(assignment)
+
+    async def _beats(self, session: Session, period: float) -> None:
+        while True:
+            await self._clock.sleep(period)
+            period = await session.heartbeat()
+
+    async def _reports(self, session: Session) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            sending, self._unsent = self._unsent, {}
+            if not sending:
+                continue
+            try:
+                await session.report(list(sending.items()))
+            except BaseException:
+                with contextlib.suppress(Exception):
+                    self._unsent = {**sending, **self._unsent}
+                raise
+
+
+def _for_templates(description: Mapping[str, Any]) -> dict[str, Any]:
+    return {"Hostname": description.get("Hostname"), "Platform": description.get("Platform") or {}}

@@ -1,0 +1,385 @@
+"""Tells nodes what to run, takes their reports and notices who is silent. The leader's is the one that agents speak to.
+
+A session is a node's connection. Each has a mark of what changed for it since the last message; a message is built from the store when the
+agent takes it, so a slow agent costs no memory. Which nodes take part in which network is counted as tasks come and go, so that a change of
+a task touches only the nodes that share a network with it.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from scow import log
+from scow.errors import NotFound, Unavailable
+from scow.swarm.clock import Clock
+from scow.swarm.manager.allocator import view_of
+from scow.swarm.manager.tasks import cluster_of
+from scow.swarm.objects import Cluster, Config, Network, Node, Object, Secret, Service, Task, TaskState, TaskStatus
+from scow.swarm.store.store import Change, Store, Tx
+from scow.swarm.wire import Assignment, ClusterState, Peer, ServiceState
+
+logger = log.get(__name__)
+
+DEFAULT_PERIOD_NS = 5_000_000_000
+_GRACE_BEATS = 3
+_ORPHAN_NS = 24 * 3600 * 1_000_000_000
+_GATHER_SECONDS = 0.01
+_BATCH = 200
+
+
+@dataclass(slots=True)
+class _Session:
+    node_id: str
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    tasks: set[str] = field(default_factory=set)
+    state: bool = True
+    sent: dict[str, int] = field(default_factory=dict)  # task → version
+    sent_state: ClusterState | None = None
+    sent_secrets: set[str] = field(default_factory=set)
+    closed: bool = False
+
+
+class Dispatcher:
+    """Sessions of nodes. Also a loop (`loop.Loop`) that marks what sessions have to be told."""
+
+    kinds: tuple[type[Object], ...] = (Task, Network, Service, Node, Cluster)
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._sessions: dict[str, _Session] = {}
+        self._members: dict[str, Counter[str]] = {}  # network → node → tasks
+        self._seen: dict[str, int] = {}  # node → when it last beat
+
+    # --- the loop
+
+    def setup(self) -> None:
+        """See Loop."""
+        self._members = {}
+        for task in self._store.all(Task):
+            self._count(task, 1)
+        for session in self._sessions.values():
+            session.state = True
+            session.tasks |= {task.id for task in self._store.by(Task, "node", session.node_id)} | set(session.sent)
+            session.wake.set()
+
+    def _count(self, task: Task, sign: int) -> None:
+        if task.node_id and task.status.state <= TaskState.RUNNING:
+            for row in task.networks:
+                self._members.setdefault(str(row["Network"]["ID"]), Counter())[task.node_id] += sign
+
+    def handle(self, change: Change) -> None:
+        """See Loop."""
+        old, new = change.old, change.new
+        one = change.object
+        if isinstance(one, Task):
+            touched: set[str] = set()
+            for version, sign in ((old, -1), (new, 1)):
+                if isinstance(version, Task):
+                    self._count(version, sign)
+                    if version.node_id:
+                        self._mark_task(version.node_id, version.id)
+                    touched |= {str(row["Network"]["ID"]) for row in version.networks if row.get("Addresses")}
+            if touched and _serves(old) != _serves(new):
+                self._mark_networks(touched)
+        elif isinstance(one, Network):
+            self._mark_networks({one.id}, everybody=one.ingress)
+        elif isinstance(one, Service):
+            endpoint = {str(row["NetworkID"]) for row in one.endpoint.get("VirtualIPs") or ()}
+            if isinstance(old, Service):
+                endpoint |= {str(row["NetworkID"]) for row in old.endpoint.get("VirtualIPs") or ()}
+            self._mark_networks(endpoint, everybody=bool(one.endpoint.get("Ports")))
+        else:
+            for session in self._sessions.values():
+                self._wake(session)
+
+    def _mark_task(self, node_id: str, task_id: str) -> None:
+        session = self._sessions.get(node_id)
+        if session is not None:
+            session.tasks.add(task_id)
+            session.wake.set()
+
+    def _mark_networks(self, ids: set[str], everybody: bool = False) -> None:
+        nodes = set(self._sessions) if everybody or self._has_ingress(ids) else {node for id in ids for node in self._members.get(id, ())}
+        for id in ids:
+            network = self._store.get(Network, id)
+            nodes |= {holder[5:] for holder in network.leases.values() if holder.startswith("node:")} if network else set()
+        for node_id in nodes:
+            session = self._sessions.get(node_id)
+            if session is not None:
+                self._wake(session)
+
+    def _has_ingress(self, ids: set[str]) -> bool:
+        return any((network := self._store.get(Network, id)) is not None and network.ingress for id in ids)
+
+    @staticmethod
+    def _wake(session: _Session) -> None:
+        session.state = True
+        session.wake.set()
+
+    async def tick(self) -> None:
+        """See Loop."""
+
+    # --- what agents call
+
+    def period(self) -> float:
+        """Seconds between heartbeats."""
+        cluster = cluster_of(self._store)
+        found = ((cluster.spec.get("Dispatcher") if cluster else None) or {}).get("HeartbeatPeriod")
+        return int(found or DEFAULT_PERIOD_NS) / 1e9
+
+    async def register(self, node_id: str, description: Mapping[str, Any], address: str) -> float:
+        """A node says hello: it is ready now. Raises NotFound for a node that was removed."""
+
+        def write(tx: Tx) -> None:
+            node = tx.get(Node, node_id)
+            if node is None:
+                raise NotFound(f"node {node_id} is not part of this swarm")
+            changed = node.changed(
+                description=dict(description), status_state="ready", status_message="", last_seen_ns=self._clock.now_ns()
+            )
+            if address:
+                changed = changed.changed(address=address)
+            tx.update(changed)
+
+        await self._store.update(write)
+        before = self._sessions.get(node_id)
+        if before is not None:
+            before.closed = True
+            before.wake.set()
+        self._seen[node_id] = self._clock.now_ns()
+        session = _Session(node_id)
+        session.tasks = {task.id for task in self._store.by(Task, "node", node_id)}
+        self._sessions[node_id] = session
+        return self.period()
+
+    async def heartbeat(self, node_id: str) -> float:
+        """A node is still there. Raises NotFound (removed), Unavailable (it has to register again)."""
+        node = self._store.get(Node, node_id)
+        if node is None:
+            raise NotFound(f"node {node_id} is not part of this swarm")
+        if node_id not in self._sessions or node.status_state != "ready":
+            raise Unavailable("the node has to register again")
+        self._seen[node_id] = self._clock.now_ns()
+        return self.period()
+
+    async def report(self, node_id: str, statuses: Sequence[tuple[str, TaskStatus]]) -> None:
+        """States of tasks; only this node's own, and only forward."""
+        for start in range(0, len(statuses), _BATCH):
+            batch = statuses[start : start + _BATCH]
+            await self._store.update(lambda tx, rows=batch: self._note(tx, node_id, rows))  # type: ignore[misc]
+
+    @staticmethod
+    def _note(tx: Tx, node_id: str, rows: Sequence[tuple[str, TaskStatus]]) -> None:
+        for id, status in rows:
+            task = tx.get(Task, id)
+            if task is None or task.node_id != node_id:
+                continue
+            if status.state < task.status.state or (status.state == task.status.state and status == task.status):
+                continue
+            tx.update(task.changed(status=status))
+
+    async def assignments(self, node_id: str) -> AsyncIterator[Assignment]:
+        """Everything first, then what changes, until the node registers again. Raises Unavailable without a session."""
+        session = self._sessions.get(node_id)
+        if session is None:
+            raise Unavailable("the node has to register again")
+        first = True
+        try:
+            while not session.closed:
+                session.wake.clear()
+                message = self._message(session, first)
+                first = False
+                if message is not None:
+                    yield message
+                await session.wake.wait()
+                await asyncio.sleep(_GATHER_SECONDS)  # one message for what comes together
+        finally:
+            if self._sessions.get(node_id) is session:
+                del self._sessions[node_id]
+
+    # --- silence
+
+    async def watch_nodes(self) -> None:
+        """Three missed heartbeats and a node is down; a day later its tasks count as lost for good. Runs while this manager leads."""
+        begun = self._clock.now_ns()  # a new leader gives everybody time to speak
+        while True:
+            await self._clock.sleep(min(1.0, self.period()))
+            if any(self._verdict(node, begun) for node in self._store.all(Node)):
+                await self._store.update(lambda tx: self._judge(tx, begun))
+
+    def _verdict(self, node: Node, begun: int) -> str:
+        """What has become of a silent node: down, lost, or "" when nothing changes."""
+        silent = self._clock.now_ns() - max(self._seen.get(node.id, 0), begun)
+        limit = int(self.period() * 1e9) * _GRACE_BEATS
+        if node.status_state in ("ready", "disconnected") and silent > limit:
+            return "down"
+        if node.status_state == "unknown" and silent > 2 * limit and self._clock.now_ns() - node.created_ns > 2 * limit:
+            return "down"
+        lost = node.status_state == "down" and silent > _ORPHAN_NS
+        return "lost" if lost and any(task.status.state <= TaskState.RUNNING for task in self._store.by(Task, "node", node.id)) else ""
+
+    def _judge(self, tx: Tx, begun: int) -> None:
+        now = self._clock.now_ns()
+        for node in tx.all(Node):
+            match self._verdict(node, begun):
+                case "down":
+                    tx.update(node.changed(status_state="down", status_message="heartbeat failure"))
+                case "lost":
+                    for task in tx.by(Task, "node", node.id):
+                        if task.status.state <= TaskState.RUNNING:
+                            tx.update(task.changed(status=TaskStatus(TaskState.ORPHANED, now, "node is lost")))
+
+    # --- messages
+
+    def _message(self, session: _Session, complete: bool) -> Assignment | None:
+        ids, session.tasks = session.tasks, set()
+        tasks: list[Task] = []
+        removed: list[str] = []
+        for id in ids:
+            task = self._store.get(Task, id)
+            if task is None or task.node_id != session.node_id:
+                if session.sent.pop(id, None) is not None:
+                    removed.append(id)
+            elif task.status.state >= TaskState.ASSIGNED and session.sent.get(id) != task.version:
+                session.sent[id] = task.version
+                tasks.append(task)
+        state: ClusterState | None = None
+        if session.state:
+            session.state = False
+            state = self.state_of(session.node_id)
+            if state == session.sent_state:
+                state = None
+            else:
+                session.sent_state = state
+        if not complete and not tasks and not removed and state is None:
+            return None
+        secrets, configs = self._dependencies(session, tasks)
+        services = {}
+        for task in tasks:
+            service = self._store.get(Service, task.service_id)
+            if service is not None:
+                row: dict[str, Any] = {"ID": service.id, "Name": service.name, "Labels": dict(service.labels)}
+                services[service.id] = {**row, "auth": service.registry_auth} if service.registry_auth else row
+        return Assignment(complete, tuple(tasks), tuple(removed), secrets, configs, services, state)
+
+    def _dependencies(self, session: _Session, tasks: Sequence[Task]) -> tuple[dict[str, dict[str, str]], dict[str, dict[str, str]]]:
+        """Secrets and configs of tasks that this node does not have yet."""
+        secrets: dict[str, dict[str, str]] = {}
+        configs: dict[str, dict[str, str]] = {}
+        for task in tasks:
+            if task.status.state > TaskState.RUNNING:
+                continue
+            container = task.spec.get("ContainerSpec") or {}
+            for row in container.get("Secrets") or ():
+                id = str(row.get("SecretID"))
+                secret = self._store.get(Secret, id)
+                if secret is not None and id not in session.sent_secrets:
+                    secrets[id] = {"name": secret.name, "data": secret.data}
+            for row in container.get("Configs") or ():
+                id = str(row.get("ConfigID"))
+                config = self._store.get(Config, id)
+                if config is not None and id not in session.sent_secrets:
+                    configs[id] = {"name": config.name, "data": config.data}
+        session.sent_secrets |= set(secrets) | set(configs)
+        return secrets, configs
+
+    def state_of(self, node_id: str) -> ClusterState:
+        """What a node's networks are made of."""
+        networks: dict[str, Network] = {}
+        for network in self._store.all(Network):
+            here = bool(self._members.get(network.id, Counter()).get(node_id)) or f"node:{node_id}" in network.leases.values()
+            if network.ipam.get("Config") and (here or network.ingress):
+                networks[network.id] = network
+        peers = [*self._task_peers(networks), *self._lease_peers(networks)]
+        cluster = cluster_of(self._store)
+        own = {
+            id: f"{address}/{_length(network)}"
+            for id, network in networks.items()
+            for address, holder in network.leases.items()
+            if holder == f"node:{node_id}"
+        }
+        return ClusterState(
+            node_id,
+            {node.id: node.address for node in self._store.all(Node) if node.address},
+            {id: view_of(network) for id, network in networks.items()},
+            tuple(peers),
+            tuple(self._service_states(networks)),
+            own,
+            cluster.data_path_port if cluster else 4789,
+            cluster.network_keys if cluster else (),
+        )
+
+    def _task_peers(self, networks: Mapping[str, Network]) -> list[Peer]:
+        found: list[Peer] = []
+        seen: set[str] = set()
+        services = [
+            service
+            for service in self._store.all(Service)
+            if service.endpoint.get("Ports") or any(id in networks for id in self._networks_of(service))
+        ]
+        for service in services:
+            for task in self._store.by(Task, "service", service.id):
+                if task.id in seen or not task.node_id or task.status.state > TaskState.RUNNING or task.status.state < TaskState.ASSIGNED:
+                    continue
+                seen.add(task.id)
+                for row in task.networks:
+                    id = str(row["Network"]["ID"])
+                    if id in networks:
+                        names = (task.name, *(str(alias) for alias in row.get("Aliases") or ()))
+                        found += [
+                            Peer(id, str(address).partition("/")[0], task.node_id, task.id, service.id, names, _serves(task))
+                            for address in row.get("Addresses") or ()
+                        ]
+        return found
+
+    @staticmethod
+    def _networks_of(service: Service) -> list[str]:
+        from scow.swarm.store.memory import networks_of
+
+        return list(networks_of(service.spec))
+
+    @staticmethod
+    def _lease_peers(networks: Mapping[str, Network]) -> list[Peer]:
+        found: list[Peer] = []
+        for id, network in networks.items():
+            for address, holder in network.leases.items():
+                kind, _, rest = holder.partition(":")
+                if kind == "node":
+                    found.append(Peer(id, address, rest, holder))
+                elif kind == "container":  # container:<node>:<id>:<names>
+                    node, _, tail = rest.partition(":")
+                    container, _, names = tail.partition(":")
+                    found.append(Peer(id, address, node, container, "", tuple(name for name in names.split(",") if name)))
+        return found
+
+    def _service_states(self, networks: Mapping[str, Network]) -> list[ServiceState]:
+        found: list[ServiceState] = []
+        for service in self._store.all(Service):
+            addresses = {
+                str(row["NetworkID"]): str(row["Addr"]).partition("/")[0]
+                for row in service.endpoint.get("VirtualIPs") or ()
+                if str(row["NetworkID"]) in networks
+            }
+            mine = [id for id in self._networks_of(service) if id in networks]
+            ports = tuple(row for row in service.endpoint.get("Ports") or () if row.get("PublishMode") != "host")
+            if not addresses and not mine and not ports:
+                continue
+            rows = service.task_spec.get("Networks") or service.spec.get("Networks") or ()
+            aliases = {str(row["Target"]): tuple(row.get("Aliases") or ()) for row in rows if row.get("Target") in networks}
+            mode = str((service.spec.get("EndpointSpec") or {}).get("Mode") or "vip")
+            found.append(ServiceState(service.id, service.name, mode, addresses, aliases, ports))
+        return found
+
+
+def _serves(task: Object | None) -> bool:
+    """Whether load may go to a task: it runs (and is healthy) and is not told to end."""
+    return isinstance(task, Task) and task.status.state is TaskState.RUNNING and task.desired_state <= TaskState.RUNNING
+
+
+def _length(network: Network) -> str:
+    for row in network.ipam.get("Config") or ():
+        return str(row.get("Subnet") or "").partition("/")[2] or "24"
+    return "24"
