@@ -214,6 +214,29 @@ def stat_path(path: str) -> dict[str, object]:
     return {"name": name, "size": info.st_size, "mode": go_mode(info.st_mode), "mtime": info.st_mtime_ns, "linkTarget": target}
 
 
+def blocks(path: bytes, levels: int) -> dict[str, int]:
+    """Bytes on disk below `path` on its file system, as `du -x` counts: "" for all, and by name down to so many levels."""
+    found: dict[str, int] = {"": 0}
+    seen: set[tuple[int, int]] = set()
+    device = os.lstat(path).st_dev
+    stack: list[tuple[bytes, list[str]]] = [(path, [""])]
+    while stack:
+        at, names = stack.pop()
+        with _Vanishing():
+            info = os.lstat(at)
+            if info.st_dev != device or (info.st_nlink > 1 and not stat.S_ISDIR(info.st_mode) and (info.st_dev, info.st_ino) in seen):
+                continue
+            seen.add((info.st_dev, info.st_ino)) if info.st_nlink > 1 and not stat.S_ISDIR(info.st_mode) else None
+            for name in names:
+                found[name] = found.get(name, 0) + info.st_blocks * 512
+            if not stat.S_ISDIR(info.st_mode):
+                continue
+            for child in os.listdir(at):
+                top = names[-1] + "/" + os.fsdecode(child) if names[-1] else os.fsdecode(child)
+                stack.append((at + b"/" + child, [*names, top] if len(names) <= levels else names))
+    return found
+
+
 def usage(path: bytes) -> int:
     """Bytes of the files below `path`; each hard-linked file counts once."""
     total = 0

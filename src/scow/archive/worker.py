@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 from scow.archive import streams, tar
-from scow.archive.pack import Packer, changes, stat_path, usage
+from scow.archive.pack import Packer, blocks, changes, stat_path, usage
 from scow.archive.streams import Hasher, Source, write_all
 from scow.archive.tar import Malformed
 from scow.archive.unpack import Options, Unpacker, clean, remove_tree
@@ -448,6 +448,11 @@ def do_usage(job: Job, fds: list[int]) -> Job:
     return {"usage": [usage(os.fsencode(path)) for path in job["paths"]]}
 
 
+def do_blocks(job: Job, fds: list[int]) -> Job:
+    """Bytes on disk below `path`."""
+    return {"blocks": blocks(os.fsencode(job["path"]), int(job["levels"]))}
+
+
 def do_adjust(job: Job, fds: list[int]) -> Job:
     """Give the directories `paths` below `root` the mode and owner that they have in `lowers` (the top one first), where they are there."""
     with Root(job) as root:
@@ -482,6 +487,7 @@ JOBS: dict[str, Callable[[Job, list[int]], Job]] = {
     "remove": do_remove,
     "usage": do_usage,
     "adjust": do_adjust,
+    "blocks": do_blocks,
     "changes": do_changes,
 }
 

@@ -17,7 +17,7 @@ from scow.errors import DataLoss, Internal, InvalidArgument, NotFound
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
 _SMALL_MAX = 32 << 20
-_KEPT_SECONDS = 24 * 3600.0
+KEPT_SECONDS = 24 * 3600.0
 
 
 def check(digest: str) -> str:
@@ -156,7 +156,7 @@ class ContentStore:
 
     def recover(self) -> None:
         """Remove what a crash left half-written, and downloads that nobody went on with."""
-        self.expire(_KEPT_SECONDS)
+        self.expire(KEPT_SECONDS)
         for entry in self._ingest.iterdir():
             if entry.is_dir() and not entry.is_symlink():
                 shutil.rmtree(entry, ignore_errors=True)

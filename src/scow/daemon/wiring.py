@@ -354,7 +354,9 @@ def _routes(
     async def sized() -> Any:
         return await listing.entries(ListQuery(all=True, size=True))
 
-    usage = Usage(parts.images.disk_usage, sized, parts.volumes.disk_usage, background, builds.disk_usage)
+    usage = Usage(
+        parts.images.disk_usage, sized, parts.volumes.disk_usage, background, builds.disk_usage, lambda: parts.images.blocks(paths.data)
+    )
     facts = Facts(options, reloader, parts, known)
 
     def running() -> set[str]:
@@ -443,6 +445,7 @@ class Facts:
             no_new_privileges=options.no_new_privileges,
             mirrors=options.registry_mirrors,
             insecure=options.insecure_registries,
+            volume_drivers=tuple(self._parts.volumes.drivers()),
         )
         counts = info.Counts(
             containers=len(states),

@@ -6,10 +6,11 @@ Progress lines are Docker's. What is wrong before the first line is an error of 
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scow import log
 from scow.aio import Supervisor
+from scow.content.store import KEPT_SECONDS
 from scow.errors import InvalidArgument, ScowError
 from scow.images import manifest as manifests
 from scow.images import progress
@@ -70,8 +71,20 @@ class Puller:
                     newer |= await self._one(board, repository, reference.with_tag(tag), want)
         except ScowError as error:
             raise translated(error, reference.familiar_name, reference.familiar()) from None
+        self._service.content.expire(KEPT_SECONDS, self.arrivals.busy())
         status = "Downloaded newer image" if newer else "Image is up to date"
         board.put({"status": f"Status: {status} for {reference.familiar()}"})
+
+    async def config(self, reference: Reference, platform: str, credentials: Credentials) -> tuple[str, dict[str, Any]]:
+        """See Travel.config."""
+        want = parse_platform(platform) if platform else None
+        repository = self._registry.repository(reference, credentials)
+        try:
+            top = await fetcher.manifest(repository, reference.digest or reference.tag)
+            image, _ = await self._choose(repository, manifests.parse(top), want, [top])
+            return top.digest, parse_spec(await self._config(repository, image))
+        except ScowError as error:
+            raise translated(error, reference.familiar_name, reference.familiar()) from None
 
     async def _one(self, board: Board, repository: Repository, reference: Reference, want: Platform | None) -> bool:
         """Pull one image; whether it is another one than before."""

@@ -197,6 +197,11 @@ class ImageService:
         ]
         return {"Images": images, "LayersSize": sum(layer.size for layer in self.snapshots.layers())}
 
+    async def blocks(self, data: Path) -> dict[str, int]:
+        """Bytes on disk of the data directory, by path below it ("" for all), two levels deep."""
+        report = await self.workers.run({"job": "blocks", "path": str(data), "levels": 2})
+        return dict(report["blocks"])
+
     # --- names -----------------------------------------------------------------------------------------------------
 
     def tag(self, ref: str, repo: str, tag: str) -> None:
@@ -241,7 +246,7 @@ class ImageService:
         self._pruning = True
         try:
             deleted, freed = await self._remover.prune(filters)
-            self.content.expire(0, self._travel.busy() if self._travel is not None else set())
+            freed += self.content.expire(0, self._travel.busy() if self._travel is not None else set())
         finally:
             self._pruning = False
         self._events.publish("image", "prune", "", {"reclaimed": str(freed)})

@@ -92,6 +92,10 @@ class Travel:
         descriptor = {"mediaType": found.media_type, "digest": top.digest, "size": len(top.data)}
         return {"Descriptor": descriptor, "Platforms": platforms}
 
+    async def config(self, reference: Reference, platform: str, auth: str) -> tuple[str, dict[str, Any]]:
+        """(digest of the manifest, configuration document) of an image in its registry; nothing is kept. Raises ScowError."""
+        return await self._puller.config(reference, platform, creds.from_header(auth))
+
     async def search(self, term: str, limit: int, auth: str) -> list[dict[str, Any]]:
         """What a registry finds. Raises ScowError."""
         if not term:

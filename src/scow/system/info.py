@@ -40,6 +40,7 @@ class Facts:
     no_new_privileges: bool = False
     mirrors: tuple[str, ...] = ()
     insecure: tuple[str, ...] = ()
+    volume_drivers: tuple[str, ...] = ("local",)
     warnings: tuple[str, ...] = ()
 
 
@@ -111,7 +112,7 @@ def info(facts: Facts, counts: Counts, tasks: int, now_ns: Callable[[], int] = t
         "Images": counts.images,
         "Driver": facts.storage_driver,
         "DriverStatus": facts.driver_status,
-        "Plugins": {"Volume": ["local"], "Network": _NETWORK_DRIVERS, "Authorization": None, "Log": _LOG_DRIVERS},
+        "Plugins": {"Volume": list(facts.volume_drivers), "Network": _NETWORK_DRIVERS, "Authorization": None, "Log": _LOG_DRIVERS},
         "MemoryLimit": "memory" in have,
         "SwapLimit": "memory" in have,
         "CpuCfsPeriod": "cpu" in have,

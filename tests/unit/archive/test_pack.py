@@ -3,9 +3,10 @@
 import io
 import os
 import stat
+import subprocess
 import tarfile
 
-from scow.archive.pack import Packer, changes, go_mode, stat_path, usage
+from scow.archive.pack import Packer, blocks, changes, go_mode, stat_path, usage
 
 
 def test_go_modes():
@@ -50,3 +51,21 @@ def test_usage_and_changes(tmp_path):
     assert usage(os.fsencode(tmp_path / "upper")) == 5
     found = changes(os.fsencode(tmp_path / "upper"), [os.fsencode(tmp_path / "lower")])
     assert found == [("A", "/again"), ("C", "/d"), ("C", "/d/f"), ("A", "/new")]
+
+
+def test_blocks_are_what_du_says(tmp_path):
+    (tmp_path / "a/b").mkdir(parents=True)
+    (tmp_path / "a/b/file").write_bytes(bytes(100_000))
+    os.link(tmp_path / "a/b/file", tmp_path / "a/again")
+    (tmp_path / "c").write_bytes(b"x")
+    (tmp_path / "link").symlink_to("a")
+    found = blocks(os.fsencode(tmp_path), 2)
+
+    def du(name: str) -> int:
+        out = subprocess.run(["du", "-s", "-x", "-B1", str(tmp_path / name)], capture_output=True, text=True, check=True)
+        return int(out.stdout.split()[0])
+
+    assert found[""] == du(".")
+    assert found["a"] + found["c"] + found["link"] + os.lstat(tmp_path).st_blocks * 512 == found[""]
+    assert "a/b" in found
+    assert "a/b/file" not in found

@@ -15,7 +15,7 @@ from scow.system.version import version
 _DF_KINDS = {"container", "image", "volume", "build-cache"}
 
 Info = Callable[[], Awaitable[dict[str, Any]]]
-Usage = Callable[[frozenset[str]], Awaitable[dict[str, Any]]]
+Usage = Callable[..., Awaitable[dict[str, Any]]]
 
 
 def register_basics(router: Router, bus: EventBus, runtime_version: str = "") -> None:
@@ -45,7 +45,8 @@ def register(router: Router, info: Info, usage: Usage) -> None:
         unknown = kinds - _DF_KINDS
         if unknown:
             raise InvalidArgument(f"unknown object type: {sorted(unknown)[0]}")
-        return call.json(await usage(kinds or frozenset(_DF_KINDS)), kind="system.df")
+        more = {"storage": True} if call.query.boolean("storage") else {}  # scow's own: where the bytes on the disk are
+        return call.json(await usage(kinds or frozenset(_DF_KINDS), **more), kind="system.df")
 
     router.add("GET", "/info", show_info)
     router.add("GET", "/system/df", df)

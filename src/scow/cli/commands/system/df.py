@@ -120,12 +120,21 @@ def verbose(usage: dict[str, Any]) -> str:
     total = human_size(sum(one.get("Size") or 0 for one in cached))
     parts = (("Images space usage", images), ("Containers space usage", containers), ("Local Volumes space usage", volumes))
     text = "\n".join(f"{title}:\n\n{layout(lines)}" for title, lines in parts)
-    return f"{text}\nBuild cache usage: {total}\n\n{layout(cache)}"
+    text = f"{text}\nBuild cache usage: {total}\n\n{layout(cache)}"
+    return text + storage(usage["Storage"]) if usage.get("Storage") else text
+
+
+def storage(rows: list[dict[str, Any]]) -> str:
+    """Where the bytes on the engine's disk are; the sum is what `du` says of its data directory."""
+    lines = [["ON THE DISK", "SIZE", "RECLAIMABLE"]]
+    lines += [[str(row["Name"]), human_size(row["Size"], 4), human_size(row.get("Reclaimable") or 0, 4)] for row in rows]
+    lines.append(["Total", human_size(sum(row["Size"] for row in rows), 4), ""])
+    return f"\nSpace on the engine's disk:\n\n{layout(lines)}"
 
 
 def run(cli: Cli, options: Options, args: list[str]) -> int:
     """Shows what takes space on the disk."""
-    usage = cli.client.get("/system/df")
+    usage = cli.client.get("/system/df", {"storage": True} if options.flag("verbose") else {})
     fmt = options.text("format")
     if options.flag("verbose") and fmt in ("", "table"):
         cli.out(verbose(usage))
