@@ -67,16 +67,12 @@ PARSERS: dict[str, Callable[[Node], Instruction]] = {
 }
 
 
-def _nearest(word: str) -> str:
-    return hint(word, [name.lower() for name in PARSERS]).replace("mean ", "mean\0").upper().replace("DID YOU MEAN\0", "did you mean ")
-
-
 def parse(node: Node) -> Instruction:
     """The typed instruction of a node. Raises DockerfileError with the node's place."""
     reader = PARSERS.get(node.name)
     try:
         if reader is None:
-            raise DockerfileError(f"unknown instruction: {node.written}" + _nearest(node.written))
+            raise DockerfileError(f"unknown instruction: {node.written}" + hint(node.written, PARSERS))
         return reader(node)
     except DockerfileError as exc:
         raise exc.at(node.start, node.end, node.name) from None

@@ -140,8 +140,9 @@ def hint(word: str, known: Iterable[str]) -> str:
     """` (did you mean x?)` for a mistyped word, or nothing."""
     from scow.opts.suggest import nearest
 
-    found = nearest(word, known, 1)
-    return f" (did you mean {found[0]}?)" if found else ""
+    spelled = {one.lower(): one for one in known}
+    found = nearest(word, spelled, 1)
+    return f" (did you mean {spelled[found[0]]}?)" if found else ""
 
 
 def exactly_one(node: Node) -> str:
