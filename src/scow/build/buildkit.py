@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scow.build import frontend
+from scow.build import frontend, imports
 from scow.build.cachemounts import CacheMounts
 from scow.build.executor import Executor
 from scow.build.exporters import export
@@ -27,6 +27,7 @@ from scow.build.solver.cachestore import CacheStore
 from scow.build.solver.scheduler import Job, Solver
 from scow.build.solver.step import step
 from scow.build.solver.types import Options, Result
+from scow.errors import InvalidArgument
 from scow.reference import Reference
 
 if TYPE_CHECKING:
@@ -75,7 +76,12 @@ class BuildKit:
             await job.close()
 
     async def frontend(self, request: FrontendRequest) -> Answer:
-        """Run a frontend."""
+        """Run a frontend; the caches that it may use are the job's from now on."""
+        job: Job = request.build.job
+        for ref in imports.wanted(request.imports, request.options.get("cache-imports", "")):
+            if ref not in {importer.ref for importer in job.importers}:
+                with contextlib.suppress(InvalidArgument):
+                    job.importers.append(imports.RegistryCache(self.kit, job.progress, request.build.session, ref))
         return await frontend.run(request, self)
 
     async def image_config(self, build: Build, name: str, platform: Platform | None, mode: str, shown: str) -> tuple[str, str, bytes]:
@@ -94,7 +100,8 @@ class BuildKit:
 
     async def export(self, build: Build, answer: Answer, request: ExportRequest) -> dict[str, str]:
         """Write a result where it was asked for."""
-        target = Target(build, answer, request.attests, request.options)
+        inline = any(kind == "inline" for kind, _ in request.caches)
+        target = Target(build, answer, request.attests, request.options, inline)
         return await export.export(self._service.refs, self.sessions, target, request.exports)
 
     def workers(self) -> list[Any]:

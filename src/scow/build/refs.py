@@ -320,6 +320,10 @@ class Refs:
         row = next((row for row in self.table.all().values() if row["snapshot"] == name), None)
         return str(row.get("layer", "")) if row is not None else ""
 
+    def made_ns(self, layer: str) -> int:
+        """When the build cache made a layer (or its equal), 0 for one that came with an image."""
+        return min((int(row["created"]) for row in self.table.all().values() if layer in (row["snapshot"], row.get("layer"))), default=0)
+
     def remember_layer(self, name: str, layer: str) -> None:
         """A snapshot has the content of a layer that is there already."""
         for id, row in self.table.all().items():

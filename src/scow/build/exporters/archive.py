@@ -33,7 +33,7 @@ async def export(refs: Refs, sessions: Sessions, target: Target, number: int, ki
     images = refs.images
     async with step(target.progress, f"exporting to {'oci image' if kind == 'oci' else 'docker image'} format") as told:
         with told.part("exporting layers"):
-            exported = await target.exported(refs)
+            exported = await target.exported(refs, attrs)
         given = attrs if kind == "oci" or "oci-mediatypes" in attrs else {**attrs, "oci-mediatypes": "false"}
         made = await assemble(images, exported, given, target, told)
         try:

@@ -5,13 +5,13 @@ the snapshot is the layer then, or, when an equal layer was here already, the ro
 """
 
 import os
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scow import aio, units
 from scow.build.refs import Refs, TreeRef
 from scow.build.solver.types import Result
+from scow.content.store import Ingest
 from scow.errors import InvalidArgument
 from scow.images.platforms import host_platform
 from scow.images.store import chain_ids
@@ -21,13 +21,36 @@ _locks = aio.KeyedLock()
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-async def layers(refs: Refs, result: Result) -> list[Committed]:
-    """The layers of a tree from the lowest up; steps that changed nothing are layers, too. The caller holds the tree. Raises NotFound."""
+async def layers(refs: Refs, result: Result, epoch_ns: int | None = None) -> list[Committed]:
+    """The layers of a tree from the lowest up; steps that changed nothing are layers, too. The caller holds the tree. Raises NotFound.
+
+    `epoch_ns`: no time in the layers that the build made is later; they are unpacked beside the cache, which keeps its own times, and the
+    caller has a lease on them."""
     found: list[Committed] = []
+    own = {str(row["snapshot"]) for row in refs.table.all().values()} if epoch_ns is not None else set()
     for name in refs.lineage(result) if isinstance(result, TreeRef) else ():
+        parent = found[-1].name if found else ""
         layer = refs.snapshots.layer(name)
-        found.append(layer if layer is not None else await _made(refs, name, found[-1].name if found else ""))
+        if epoch_ns is not None and (layer is None or name in own):
+            layer = await _clamped(refs, name, parent, epoch_ns)
+        elif layer is None:
+            layer = await _made(refs, name, parent)
+        elif layer.parent != parent:  # what lies below it has other times now
+            file = refs.images.content.path(layer.blob)
+            layer = await refs.images.layers.add_file(parent, layer.diff_id, file, layer.blob)
+        found.append(layer)
     return found
+
+
+async def _packed(refs: Refs, name: str, ingest: Ingest, epoch_ns: int | None) -> dict[str, Any]:
+    job = refs.snapshots.pack(name)
+    if epoch_ns is not None:
+        job["clamp"] = epoch_ns
+    out = ingest.file()
+    try:
+        return await refs.images.workers.run(job, [out])
+    finally:
+        os.close(out)
 
 
 async def _made(refs: Refs, name: str, parent: str) -> Committed:
@@ -37,11 +60,7 @@ async def _made(refs: Refs, name: str, parent: str) -> Committed:
             return known
         images = refs.images
         with images.content.ingest() as ingest:
-            fd = ingest.file()
-            try:
-                report = await images.workers.run(refs.snapshots.pack(name), [fd])
-            finally:
-                os.close(fd)
+            report = await _packed(refs, name, ingest, None)
             diff_id = str(report["digest"])
             chain = chain_ids((parent, diff_id))[-1] if parent else diff_id
             with images.layers.hold(diff_id):
@@ -56,39 +75,58 @@ async def _made(refs: Refs, name: str, parent: str) -> Committed:
                 return layer
 
 
+async def _clamped(refs: Refs, name: str, parent: str, epoch_ns: int) -> Committed:
+    """The files of a snapshot with no time later than `epoch_ns`, as a layer of its own."""
+    with refs.images.content.ingest() as ingest:
+        report = await _packed(refs, name, ingest, epoch_ns)
+        digest = str(report["digest"])
+        return await refs.images.layers.add_file(parent, digest, ingest.path / "data", digest)
+
+
 def _known(refs: Refs, name: str, parent: str) -> Committed | None:
     """The layer that is equal to a snapshot, as the cache remembers it."""
     layer = refs.snapshots.layer(refs.layer_of(name))
     return layer if layer is not None and layer.parent == parent else None
 
 
-def document(given: Mapping[str, Any] | None, found: Sequence[Committed], epoch: int | None) -> dict[str, Any]:
+def document(given: Mapping[str, Any] | None, found: Sequence[Committed], made: Sequence[int], epoch: int | None) -> dict[str, Any]:
     """The image config over these layers: `given` (a frontend's; None = that of an image about which nothing was said) with root and
-    history made to fit. `epoch`: seconds, the time of everything that this build made."""
+    history made to fit. Times are those of the layers (`made`), so that a build from the cache gives the same image; `epoch`: seconds, the
+    time of everything that this build made."""
     if given is None:
         where = host_platform()
-        given = {
-            "architecture": where.architecture,
-            "os": where.os,
-            "config": {"Env": [f"PATH={DEFAULT_PATH}"], "WorkingDir": "/"},
-        }
+        config = {"Env": [f"PATH={DEFAULT_PATH}"], "WorkingDir": "/"}
+        given = {"architecture": where.architecture, "os": where.os, "config": config}
     if not isinstance(given, Mapping) or not isinstance(given.get("config", {}), Mapping):
         raise InvalidArgument("invalid image config: an object is needed")
-    made = units.rfc3339nano(epoch * 1_000_000_000 if epoch is not None else time.time_ns())
     spec = dict(given)
     spec["rootfs"] = {"type": "layers", "diff_ids": [layer.diff_id for layer in found]}
-    spec["history"] = _history([dict(row) for row in given.get("history") or () if isinstance(row, Mapping)], len(found), made)
-    spec["created"] = made
+    times = [epoch * 1_000_000_000 if epoch is not None else one for one in made]
+    spec["history"] = _history([dict(row) for row in given.get("history") or () if isinstance(row, Mapping)], times)
+    dated = [row["created"] for row in spec["history"] if row.get("created")]
+    if epoch is not None:
+        spec["created"] = units.rfc3339nano(epoch * 1_000_000_000)
+    elif dated:
+        spec["created"] = dated[-1]
     return spec
 
 
-def _history(rows: list[dict[str, Any]], layers: int, made: str) -> list[dict[str, Any]]:
-    """Rows for layers, in order, with time; rows too many are empty layers, layers without a row get one."""
+def _history(rows: list[dict[str, Any]], made: Sequence[int]) -> list[dict[str, Any]]:
+    """Rows for layers, in order, with their times (a row without a layer has that of the one before). Rows too many are empty layers,
+    layers without a row get one."""
+    left = list(made)
+    last = ""
     for row in rows:
+        own = 0
         if not row.get("empty_layer"):
-            if layers:
-                layers -= 1
+            if left:
+                own = left.pop(0)
             else:
                 row["empty_layer"] = True
-        row.setdefault("created", made)
-    return rows + [{"created": made, "comment": "buildkit.exporter.image.v0"}] * layers
+        last = row.get("created") or (units.rfc3339nano(own) if own else last)
+        if last:
+            row["created"] = last
+    for own in left:
+        created = {"created": units.rfc3339nano(own)} if own else {}
+        rows.append({**created, "comment": "buildkit.exporter.image.v0"})
+    return rows

@@ -13,10 +13,17 @@ _IMAGES = ("image", "moby", "registry")
 
 async def export(refs: Refs, sessions: Sessions, target: Target, exports: Sequence[tuple[str, dict[str, str]]]) -> dict[str, str]:
     """Run the exporters; BuildKit's facts about what was made. Raises InvalidArgument for types nobody here knows."""
-    facts: dict[str, str] = {}
     for kind, _ in exports:
         if kind not in (*_IMAGES, "local", "tar", "oci", "docker", "cacheonly"):
             raise InvalidArgument(f"exporter {kind[:50]!r} could not be found: use image, local, tar, oci, docker or cacheonly")
+    try:
+        return await _all(refs, sessions, target, exports)
+    finally:
+        target.release()
+
+
+async def _all(refs: Refs, sessions: Sessions, target: Target, exports: Sequence[tuple[str, dict[str, str]]]) -> dict[str, str]:
+    facts: dict[str, str] = {}
     for number, (kind, attrs) in enumerate(exports):
         if kind in _IMAGES:
             facts |= await image.export(refs, sessions, target, attrs if kind != "registry" else {**attrs, "push": "true"})

@@ -58,7 +58,7 @@ async def export(refs: Refs, sessions: Sessions, target: Target, attrs: Mapping[
     images = refs.images
     async with step(target.progress, "exporting to image") as told:
         with told.part("exporting layers"):
-            exported = await target.exported(refs)
+            exported = await target.exported(refs, attrs)
         facts = await (_index if wants_index(target, attrs) else _single)(images, exported, wanted, attrs, target, told)
     if push:
         for name in wanted:

@@ -1,11 +1,12 @@
 """What exporters work on: a build's answer, by platforms, made layers and configs when an exporter asks for them."""
 
+import contextlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from scow.build.exporters import chain
+from scow.build.exporters import cache, chain
 from scow.build.refs import Refs
 from scow.build.session.builds import Answer, Build
 from scow.build.solver.progress import Progress
@@ -34,12 +35,13 @@ class Target:
     answer: Answer
     attests: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, str] = field(default_factory=dict)
-    cache: bytes = b""
-    """An inline cache for the image's config."""
+    inline: bool = False
+    """The image's config carries a cache."""
     started_ns: int = 0
     materials: tuple[tuple[str, str], ...] = ()
     """Images it was built from: name and id."""
-    _exported: list[Exported] | None = None
+    _exported: dict[bool, list[Exported]] = field(default_factory=dict)
+    _leases: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     @property
     def progress(self) -> Progress:
@@ -80,18 +82,28 @@ class Target:
             raise InvalidArgument("failed to parse image config: an object in JSON is needed")
         return found
 
-    async def exported(self, refs: Refs) -> list[Exported]:
-        """The image of each platform, with its layers in the store (pinned by the cache)."""
-        if self._exported is None:
+    async def exported(self, refs: Refs, attrs: Mapping[str, str]) -> list[Exported]:
+        """The image of each platform, with its layers in the store (pinned by the cache, or leased until `release`).
+
+        `rewrite-timestamp` in the output's attributes: no file is younger than SOURCE_DATE_EPOCH."""
+        rewrite = attrs.get("rewrite-timestamp", "").lower() in ("1", "t", "true") and self.epoch is not None
+        if rewrite not in self._exported:
+            epoch_ns = (self.epoch or 0) * 1_000_000_000 if rewrite else None
             made: list[Exported] = []
             for key, tree in (await self.trees()).items():
-                layers = await chain.layers(refs, tree)
-                spec = chain.document(self.config(key), layers, self.epoch)
-                if self.cache and not key:
-                    spec["moby.buildkit.cache.v0"] = json.loads(self.cache)
+                layers = await chain.layers(refs, tree, epoch_ns)
+                if rewrite:
+                    self._leases.enter_context(refs.images.layers.lease([layer.name for layer in layers]))
+                spec = chain.document(self.config(key), layers, [refs.made_ns(layer.name) for layer in layers], self.epoch)
+                if self.inline and not rewrite:
+                    spec[cache.FIELD] = await cache.inline(refs, self.build.job, layers)
                 made.append(Exported(key or _platform(spec), spec, layers, key))
-            self._exported = made
-        return self._exported
+            self._exported[rewrite] = made
+        return self._exported[rewrite]
+
+    def release(self) -> None:
+        """Everything is written: layers that nobody has taken may go."""
+        self._leases.close()
 
 
 def _platform(spec: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from scow.build import layers
+from scow.build.layers import apply, compare
 from scow.build.llb.ops import EMPTY, DiffOp, MergeOp, digest_of
 from scow.build.ops.kit import Kit
 from scow.build.refs import TreeRef
@@ -36,7 +36,7 @@ class Merge:
             for path in self._paths(tree):
                 draft = self._kit.refs.draft(result, description="merge")
                 try:
-                    await layers.apply(self._kit.workers, path, await draft.tree())
+                    await apply(self._kit.workers, path, await draft.tree())
                     result = await draft.commit()
                 except BaseException:
                     await draft.discard()
@@ -76,10 +76,10 @@ class Diff:
             own = await draft.tree()
             if above[: len(below)] == below:
                 for name in above[len(below) :]:
-                    await layers.apply(kit.workers, kit.refs.snapshots.path(name), own, marks=True)
+                    await apply(kit.workers, kit.refs.snapshots.path(name), own, marks=True)
             else:
                 async with kit.refs.view(lower) as low, kit.refs.view(upper) as high:
-                    await layers.compare(kit.workers, low, high, own)
+                    await compare(kit.workers, low, high, own)
             return [await draft.commit()]
         except BaseException:
             await draft.discard()

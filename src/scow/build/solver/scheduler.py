@@ -15,7 +15,7 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from typing import Any, Protocol
 
-from scow import aio
+from scow import aio, log
 from scow.build.llb.ops import LOCAL, Definition, Input, SourceOp, Vertex
 from scow.build.solver.cachestore import CacheStore, Record, combine
 from scow.build.solver.progress import Progress
@@ -24,12 +24,16 @@ from scow.build.solver.types import BuildError, Dependency, Op, Options, Result
 
 _SLOTS = 32
 
+logger = log.get(__name__)
+
 
 class Importer(Protocol):
-    """A cache from elsewhere."""
+    """A cache from elsewhere; `ref` says which."""
 
-    async def load(self, key: str) -> list[Result] | None:
-        """The trees that a key made there, brought here; None when it has none."""
+    ref: str
+
+    async def load(self, key: str) -> tuple[list[Result], str] | None:
+        """The trees that a key made there, brought here, and the canonical key of that; None when it has none. Raises nothing."""
         ...
 
 
@@ -97,9 +101,9 @@ class Solver:
         """A record that a cache from elsewhere has for the key; it is kept here from now on."""
         for job in list(state.jobs):
             for importer in job.importers:
-                results = await importer.load(key)
-                if results is not None:
-                    self.cache.save(key, key, "", results)
+                found = await importer.load(key)
+                if found is not None:
+                    self.cache.save(key, found[1], "", found[0])
                     return self.cache.find(key)
         return None
 
@@ -119,6 +123,7 @@ class Job:
         self.options = options
         self.progress = Progress()
         self.importers: list[Importer] = []
+        self._deferred: list[Callable[[], Awaitable[None]]] = []
         self._states: dict[str, State] = {}
         self._closing: asyncio.Task[None] | None = None
 
@@ -132,17 +137,11 @@ class Job:
         except BuildError as error:
             raise self._placed(error, definition) from error.reason
 
-    def states(self, definition: Definition) -> list[State]:
-        """The states of a definition that was built in this job."""
-        return [state for vertex in definition.upward() if (state := self._find(vertex.digest)) is not None]
-
-    def key_of(self, input: Input) -> str:
-        """The cache key of a result of this job, "" when it is unknown."""
-        state = self._find(input.digest)
-        return state.canonical if state is not None else ""
-
-    def _find(self, digest: str) -> State | None:
-        return next((state for state in self._states.values() if state.vertex.digest == digest), None)
+    def recorded(self) -> list[tuple[str, str, list[Result]]]:
+        """What this job has in the cache: key, canonical key, trees."""
+        cache = self._solver.cache
+        keys = [state.record_key for state in self._states.values() if state.record_key]
+        return [(one.key, one.canonical, cache.results(one)) for key in keys if (one := cache.find(key)) is not None]
 
     @staticmethod
     def _placed(error: BuildError, definition: Definition) -> BuildError:
@@ -189,6 +188,10 @@ class Job:
             return vertex.digest
         return combine(vertex.digest, mark, changed, fresh)
 
+    def defer(self, undo: Callable[[], Awaitable[None]]) -> None:
+        """Do this at the end of the build, however it ends."""
+        self._deferred.append(undo)
+
     def settle(self) -> None:
         """The build has ended well: tell of what was not needed."""
         for state in self._states.values():
@@ -211,5 +214,10 @@ class Job:
                 last.append(state)
         for state in reversed(last):
             await state.close()
+        while self._deferred:
+            try:
+                await self._deferred.pop()()
+            except Exception:
+                logger.exception("tidying up after the build %s failed", self.id)
         self._states.clear()
         self.progress.close()

@@ -64,6 +64,8 @@ class State:
         self.jobs: list[Job] = []
         self.failed = False
         self.canonical = ""
+        self.record_key = ""
+        """Under which the cache has its result, "" = it has none."""
         self._op: Op | None = None
         self._probing: asyncio.Task[_Outcome] | None = None
         self._making: asyncio.Task[_Outcome] | None = None
@@ -253,6 +255,7 @@ class State:
     def _known(self, map: CacheMap, canonical: str, record: Record | None, reason: str) -> Probe:
         self.canonical = canonical
         if record is not None:
+            self.record_key = record.key
             for result in self._solver.cache.results(record):
                 self._hold(result)
             now = time.time_ns()
@@ -293,6 +296,7 @@ class State:
                 self.canonical = combine("fresh", key, [result.id if result is not None else "" for result in results])
             self._solver.cache.save(key, self.canonical, self._partial(map, deps, keys), results)
             self._solver.cache.alias(plain, key)
+            self.record_key = key
         return results
 
     async def _run(self, inputs: Sequence[Result], reason: str) -> list[Result]:
