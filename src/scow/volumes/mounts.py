@@ -294,6 +294,21 @@ def _bind_options(mount: MountPoint, source: str) -> tuple[str, ...]:
     return tuple(words)
 
 
+def _check_bind(mount: MountPoint, source: str) -> None:
+    """What the host must offer for a bind. Raises MountFailed with dockerd's texts."""
+    if mount.options.get("readonly") == "force" and not _kernel_can_recurse():
+        raise MountFailed("failed to mount read-only recursively: the kernel must be 5.12 or newer for bind-recursive=readonly")
+    kind = mount.propagation.removeprefix("r")
+    if kind not in ("shared", "slave"):
+        return
+    place = os.path.realpath(source)
+    holders = [row for row in kernel.mountinfo() if row.target == "/" or (place + "/").startswith(row.target + "/")]
+    holder = max(holders, key=lambda row: len(row.target), default=None)
+    if holder is not None and holder.propagation not in (("shared",) if kind == "shared" else ("shared", "slave")):
+        wanted = "a shared mount" if kind == "shared" else "a shared or slave mount"
+        raise MountFailed(f"path {source} is mounted on {holder.target} but it is not {wanted}")
+
+
 def _kernel_can_recurse() -> bool:
     """mount_setattr(2) came with Linux 5.12."""
     major, _, rest = os.uname().release.partition(".")
@@ -329,6 +344,7 @@ async def activate(
                 source = str(base)
             elif point.type == "bind":
                 await aio.in_pool(_check_source, point)
+                await aio.in_pool(_check_bind, point, source)
             elif point.type == "image":
                 if mount_image is None:
                     raise Unsupported("mounts of type image are not supported by this engine")

@@ -88,6 +88,10 @@ class VolumeService:
             driver = self._remote[name] = PluginDriver(plugin)
         return driver
 
+    def drivers(self) -> Sequence[str]:
+        """The drivers in use, for /info."""
+        return sorted({LocalDriver.name, *self._remote})
+
     async def _ask(self, plugin: str, name: str) -> Found | None:
         """Whether a plugin has a volume; one that does not answer is left in peace for a while."""
         if self._shunned.get(plugin, 0.0) > time.monotonic():

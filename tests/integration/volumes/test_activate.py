@@ -102,3 +102,19 @@ def test_a_sub_path_stays_what_it_was_and_never_leads_out(service, tmp_path):
 
     asyncio.run(go())
     assert os.listdir(outside) == []
+
+
+def test_propagation_needs_a_mount_of_the_host_that_has_it(service, tmp_path):
+    folder = tmp_path / "tree"
+    folder.mkdir()
+    kernel.mount("t", folder, "tmpfs")
+    kernel.set_propagation(folder, "private")
+    bind = MountPoint("bind", source=str(folder), destination="/d", propagation="rshared")
+
+    async def go():
+        with pytest.raises(MountFailed, match=rf"path {folder} is mounted on {folder} but it is not a shared mount"):
+            await mounts.activate(service, "c", [bind], HostConfig(), tmp_path / "scratch")
+        kernel.set_propagation(folder, "shared")
+        assert (await mounts.activate(service, "c", [bind], HostConfig(), tmp_path / "scratch"))[0].options == ("rbind", "rshared")
+
+    asyncio.run(go())
