@@ -152,6 +152,7 @@ def document(parts: Parts, container: Container, netns: str | None, mounted: Seq
     taken = {mount.destination for mount in mounted}
     shared = shm_path(parts, container)
     extra = link_environment(parts, container)
+    more = parts.engine_mounts(container) if parts.engine_mounts is not None else []
     spec = oci.SpecInput(
         id=container.id,
         config=config,
@@ -161,7 +162,7 @@ def document(parts: Parts, container: Container, netns: str | None, mounted: Seq
         cwd=config.working_dir,
         user=resolve_user(container.rootfs, config.user, host.group_add),
         rootfs=str(container.rootfs),
-        mounts=landed(container.rootfs, [*mounted, *engine_files(parts, container, taken)]),
+        mounts=landed(container.rootfs, [*mounted, *engine_files(parts, container, taken), *more]),
         netns=netns,
         joined=spaces,
         hostname=config.hostname if host.network_mode != "host" or config.hostname else os.uname().nodename,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from scow.events import EventBus
     from scow.images.service import ImageService
     from scow.metadata import Database, References
+    from scow.model.oci import SpecMount
     from scow.network.service import NetworkService
     from scow.runtime.task import TaskManager
     from scow.volumes.service import VolumeService
@@ -62,6 +63,8 @@ class Parts:
     locks: KeyedLock = field(default_factory=KeyedLock)
     on_running: list[Callable[[Container], Any]] = field(default_factory=list)
     on_ended: list[Callable[[Container], Any]] = field(default_factory=list)
+    engine_mounts: "Callable[[Container], list[SpecMount]] | None" = None
+    """Further files of the engine's own that a container gets at its start (a swarm's secrets); called in the pool."""
 
     def running(self, container: Container) -> None:
         """Tell those who care that the container runs now."""
