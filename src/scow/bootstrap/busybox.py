@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+import os
+import subprocess
 import tarfile
 from pathlib import Path
 
@@ -27,17 +29,30 @@ def make(folder: Path, tell: apt.Tell) -> Base:
     if program:
         tell(f"using the installed {PACKAGE} {version}")
         made = int(_program_path().stat().st_mtime)
-        (folder / "busybox").write_bytes(program)
     else:
         deb = apt.download(PACKAGE, folder, tell)
         version = apt.run(["dpkg-deb", "--field", str(deb), "Version"]).strip()
         program, made = _unpacked(deb, folder)
-    (folder / "busybox").chmod(0o755)
-    applets = apt.run([str(folder / "busybox"), "--list"]).split()
     epoch = wanted_epoch()
-    layer = lay_down(folder / "layer.tar", program, applets, made if epoch is None else epoch)
+    layer = lay_down(folder / "layer.tar", program, applets_of(program), made if epoch is None else epoch)
     architecture, variant = apt.architecture()
     return Base(layer, ("busybox:latest",), ("sh",), "scow image bootstrap busybox", f"{PACKAGE} {version}", architecture, variant)
+
+
+def applets_of(program: bytes) -> list[str]:
+    """What the program can do, as it says itself. It runs from memory: temporary folders may forbid programs. ScowError."""
+    fd = os.memfd_create("busybox")
+    try:
+        with open(fd, "wb", closefd=False) as file:
+            file.write(program)
+        done = subprocess.run(
+            ["busybox", "--list"], executable=f"/proc/self/fd/{fd}", pass_fds=[fd], capture_output=True, text=True, timeout=60, check=True
+        )
+    except (OSError, subprocess.SubprocessError) as exc:
+        raise ScowError(f"busybox can't be asked for its applets: {exc}") from exc
+    finally:
+        os.close(fd)
+    return done.stdout.split()
 
 
 def lay_down(path: Path, program: bytes, applets: list[str], epoch: int) -> Layer:
@@ -83,12 +98,10 @@ def _unchanged(version: str) -> bytes:
 
 
 def _unpacked(deb: Path, folder: Path) -> tuple[bytes, int]:
-    """The program of the package, also left in the folder, and when it was made."""
+    """The program of the package, and when it was made."""
     apt.run(["dpkg-deb", "--fsys-tarfile", str(deb)], binary_to=folder / "package.tar")
     with tarfile.open(folder / "package.tar") as tar:
         for member in tar:
             if member.isreg() and member.name.removeprefix("./") in _PATHS and member.size <= _PROGRAM_MAX:
-                program = (tar.extractfile(member) or io.BytesIO()).read()
-                (folder / "busybox").write_bytes(program)
-                return program, int(member.mtime)
+                return (tar.extractfile(member) or io.BytesIO()).read(), int(member.mtime)
     raise ScowError(f"the package {PACKAGE} holds no busybox")

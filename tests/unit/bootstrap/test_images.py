@@ -37,6 +37,11 @@ def test_an_archive_that_load_takes(tmp_path):
         assert tar.getmember("tmp").mode == 0o1777
 
 
+def test_a_program_that_is_no_busybox_is_a_sentence():
+    with pytest.raises(ScowError, match="busybox can't be asked for its applets"):
+        busybox.applets_of(b"no program")
+
+
 def test_sources_of_the_host_are_turned_to_the_suite():
     other = Source("http://example.org/apt", "stable-tools", "main")
     found = debian.choose([MAIN, UPDATES, SECURITY, other], "bookworm", "trixie")
