@@ -40,9 +40,10 @@ class Program:
 
     def start(self) -> None:
         """Run until it listens."""
+        before = len(self.log) if self._log.exists() else 0
         with self._log.open("ab") as log:
             self.process = subprocess.Popen(self._argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        until(lambda: "registry listens on" in self.log or self.process.poll() is not None, what="the server")
+        until(lambda: "registry listens on" in self.log[before:] or self.process.poll() is not None, what="the server")
         assert self.process.poll() is None, self.log
 
     def stop(self) -> int:
