@@ -1,4 +1,5 @@
-"""The service manager's files: `scow.service`, its socket, a second socket at Docker's address (off until enabled), the group `docker`.
+"""The service manager's files: `scow.service`, its socket, a second socket at Docker's address and the registry server (both off
+until enabled), the group `docker`.
 
 They lie beside this module and name the programs' folder as @bindir@. `python -m scow.daemon.units [FOLDER]` writes them for this
 installation (by default to /etc/systemd/system); `make install` and the Debian package do the same for theirs.
@@ -7,7 +8,7 @@ installation (by default to /etc/systemd/system); `make install` and the Debian 
 from pathlib import Path
 
 HERE = Path(__file__).parent
-UNITS = ("scow.service", "scow.socket", "scow-docker.socket")
+UNITS = ("scow.service", "scow.socket", "scow-docker.socket", "scow-registry.service")
 GROUP = "scow.conf"  # for sysusers.d
 
 
