@@ -17,7 +17,7 @@ LINES = [
     "--network remade --network-alias q --ip 10.66.0.9 --dns 1.1.1.1 --add-host a:1.2.3.4 busybox sleep 1000",
     "-m 64m --memory-swap 128m --cpus 0.5 --pids-limit 50 --shm-size 1m --ulimit nofile=100:200 busybox sleep 1000",
     "--restart on-failure:3 --oom-score-adj 5 --cap-add NET_ADMIN --cap-drop CHOWN --read-only busybox sleep 1000",
-    "--security-opt no-new-privileges --sysctl net.ipv4.ip_forward=1 --device /dev/null --blkio-weight 300 busybox sleep 1000",
+    "--security-opt no-new-privileges --sysctl net.ipv4.ip_forward=1 --device /dev/null busybox sleep 1000",
     "--log-driver local --log-opt max-size=1m --annotation a=b --stop-signal INT --stop-timeout 3 --group-add 5 busybox sleep 1000",
     "--entrypoint /bin/sleep busybox 1000",
     "--health-cmd 'test -e \"/x y\"' --health-interval 30s --health-retries 2 --ipc host --uts host busybox sh -c 'sleep 1000 # it'\\''s'",

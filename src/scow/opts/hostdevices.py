@@ -56,6 +56,8 @@ def parse_gpus(text: str) -> dict[str, Any]:
         elif key == "count":
             if value != "all" and not value.lstrip("-").isdigit():
                 raise InvalidArgument(f'invalid count ({value}): value must be either "all" or an integer: invalid syntax')
+            if value != "all" and not -(1 << 63) <= int(value) < 1 << 63:
+                raise InvalidArgument(f'invalid count ({value}): value must be either "all" or an integer: value out of range')
             request["Count"] = -1 if value == "all" else int(value)
         elif key == "device":
             request["DeviceIDs"] = value.split(",")

@@ -143,8 +143,8 @@ def inspect(cli: Cli, options: Options, args: list[str]) -> int:
     return 0
 
 
-def _endpoint(cli: Cli, words: list[str]) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """(endpoint, TLS files) of the words of --docker. Raises ScowError."""
+def _settings(words: list[str]) -> dict[str, str]:
+    """The keys and values of --docker. Raises UsageError, ScowError."""
     settings = {}
     for word in words:
         for part in word.split(","):
@@ -154,6 +154,12 @@ def _endpoint(cli: Cli, words: list[str]) -> tuple[dict[str, Any], dict[str, byt
             if key not in _KEYS:
                 raise ScowError(f"unable to create docker endpoint config: unrecognized config key: {key}")
             settings[key] = value
+    return settings
+
+
+def _endpoint(cli: Cli, words: list[str]) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """(endpoint, TLS files) of the words of --docker. Raises ScowError."""
+    settings = _settings(words)
     if "from" in settings:
         try:
             meta = _read(cli, settings["from"])
@@ -215,6 +221,7 @@ def create(cli: Cli, options: Options, args: list[str]) -> int:
 def update(cli: Cli, options: Options, args: list[str]) -> int:
     """Changes a stored context."""
     name = args[0]
+    _settings(options.list("docker"))  # a word that is none is said first
     _check(name)
     meta = contexts.read(cli.config_dir, name)
     tls = None

@@ -10,8 +10,10 @@ if TYPE_CHECKING:
     from scow.cli.flags import Options
 
 from scow.cli.command import Command
+from scow.cli.flags import every
 from scow.client.api import quote
 from scow.errors import ScowError
+from scow.opts.checks import link
 
 
 def connect(cli: Cli, options: Options, args: list[str]) -> int:
@@ -28,7 +30,7 @@ def connect(cli: Cli, options: Options, args: list[str]) -> int:
     if options.list("alias"):
         endpoint["Aliases"] = options.list("alias")
     if options.list("link"):
-        endpoint["Links"] = options.list("link")
+        endpoint["Links"] = every("--link", options.list("link"), link)
     if options.list("driver-opt"):
         settings = {}
         for word in options.list("driver-opt"):

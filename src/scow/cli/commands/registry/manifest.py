@@ -10,11 +10,14 @@ from typing import Any
 from scow.cli import credentials
 from scow.cli.command import Cli, Command
 from scow.cli.flags import Options
-from scow.cli.registryclient import ACCEPT, MANIFEST, MANIFEST_LIST, OCI_INDEX, OCI_MANIFEST, Refused, RegistryClient
+from scow.cli.format.table import layout
+from scow.cli.registryclient import RegistryClient, missing
 from scow.errors import ScowError
 from scow.reference import Reference, parse_normalized
+from scow.registry.media import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
+from scow.units import human_size
 
-_LISTS = (MANIFEST_LIST, OCI_INDEX)
+_LISTS = (DOCKER_LIST, OCI_INDEX)
 
 
 def _name(reference: Reference) -> str:
@@ -50,21 +53,19 @@ def _save(cli: Cli, target: Reference, row: dict[str, Any]) -> None:
         raise ScowError(f"{folder}: {(exc.strerror or str(exc)).lower()}") from None
 
 
-def _client(cli: Cli, reference: Reference, insecure: bool, actions: str = "pull") -> RegistryClient:
+def _client(cli: Cli, reference: Reference, insecure: bool, push: bool = False) -> RegistryClient:
     auth = credentials.get(cli, credentials.key_of(reference.domain))
-    return RegistryClient(reference.domain, reference.path, auth, insecure, actions)
+    proxies = {name: cli.env(f"{name}_proxy") or cli.env(f"{name.upper()}_PROXY") for name in ("http", "https", "no")}
+    return RegistryClient(reference.domain, reference.path, auth, insecure, push, proxies)
 
 
 def _fetch(client: RegistryClient, reference: Reference) -> tuple[bytes, str, str]:
     """(bytes, media type, digest) of a manifest. Raises ScowError."""
     try:
-        data, headers = client.request("GET", f"manifests/{reference.digest or reference.tag}", headers={"Accept": ACCEPT})
-    except Refused as exc:
-        raise ScowError(f"no such manifest: {reference.full()}" if exc.code == 404 else exc.message) from None
-    digest = "sha256:" + hashlib.sha256(data).hexdigest()
-    if reference.digest and reference.digest != digest:
-        raise ScowError(f"manifest verification failed for digest {reference.digest}")
-    return data, str(headers.get("Content-Type") or "").partition(";")[0].strip(), digest
+        found = client.manifest(reference.digest or reference.tag)
+    except ScowError as exc:
+        raise ScowError(f"no such manifest: {reference.full()}" if missing(exc) else exc.message) from None
+    return found.data, found.media_type, found.digest
 
 
 def _document(data: bytes) -> dict[str, Any]:
@@ -82,12 +83,12 @@ def _row(client: RegistryClient, reference: Reference) -> dict[str, Any]:
     data, kind, digest = _fetch(client, reference)
     if kind in _LISTS:
         raise ScowError(f"{reference.full()} is a manifest list")
-    if kind not in (MANIFEST, OCI_MANIFEST):
+    if kind not in (DOCKER_MANIFEST, OCI_MANIFEST):
         raise ScowError(f"unsupported manifest format: {kind}")
     document = _document(data)
     try:
-        config, _ = client.request("GET", f"blobs/{document['config']['digest']}")
-    except (KeyError, TypeError):
+        config = client.config(str(document["config"]["digest"]), int(document["config"]["size"]))
+    except (KeyError, TypeError, ValueError):
         raise ScowError(f"{reference.full()} has no config") from None
     spec = _document(config)
     platform = {key: str(spec[key]) for key in ("architecture", "os", "os.version", "variant") if spec.get(key)}
@@ -167,7 +168,7 @@ def _print(cli: Cli, value: Any) -> int:
 
 def _list(rows: list[dict[str, Any]]) -> dict[str, Any]:
     oci = all(row["Descriptor"].get("mediaType") == OCI_MANIFEST for row in rows)
-    return {"schemaVersion": 2, "mediaType": OCI_INDEX if oci else MANIFEST_LIST, "manifests": [row["Descriptor"] for row in rows]}
+    return {"schemaVersion": 2, "mediaType": OCI_INDEX if oci else DOCKER_LIST, "manifests": [row["Descriptor"] for row in rows]}
 
 
 def push(cli: Cli, options: Options, args: list[str]) -> int:
@@ -176,21 +177,20 @@ def push(cli: Cli, options: Options, args: list[str]) -> int:
     rows = _load(cli, target)
     if not rows:
         raise ScowError(f"{args[0]} not found")
-    client = _client(cli, target, options.flag("insecure"), "pull,push")
-    others = {path for row in rows if (path := Reference.parse(row["Ref"]).path) != target.path}
-    client.scopes += [f"repository:{path}:pull" for path in sorted(others)]
+    client = _client(cli, target, options.flag("insecure"), push=True)
+    client.also(sorted({path for row in rows if (path := Reference.parse(row["Ref"]).path) != target.path}))
     for row in rows:
         source = Reference.parse(row["Ref"])
         if source.path != target.path:
             document = _document(row["Raw"].encode())
             for blob in [document.get("config"), *(document.get("layers") or [])]:
                 digest = str(blob.get("digest")) if isinstance(blob, dict) else ""
-                client.request("POST", f"blobs/uploads/?mount={digest}&from={source.path}", b"")
-            kind = row["Descriptor"]["mediaType"]
-            client.request("PUT", f"manifests/{row['Descriptor']['digest']}", row["Raw"].encode(), {"Content-Type": kind})
+                if not client.mount(digest, source.path):
+                    raise ScowError(f"the registry does not mount {digest} from {source.path}: push that image to {target.path} first")
+            client.put(row["Descriptor"]["digest"], row["Descriptor"]["mediaType"], row["Raw"].encode())
     document = _list(rows)
     data = json.dumps(document, indent=3).encode()
-    client.request("PUT", f"manifests/{target.tag}", data, {"Content-Type": document["mediaType"]})
+    client.put(target.tag, document["mediaType"], data)
     cli.out(f"sha256:{hashlib.sha256(data).hexdigest()}\n")
     if options.flag("purge"):
         shutil.rmtree(_folder(cli, target), ignore_errors=True)
@@ -208,6 +208,19 @@ def rm(cli: Cli, options: Options, args: list[str]) -> int:
         shutil.rmtree(folder)
     if missing:
         raise ScowError("\n".join(missing))
+    return 0
+
+
+def referrers(cli: Cli, options: Options, args: list[str]) -> int:
+    """Lists what refers to an image: signatures, attestations, lists of parts."""
+    reference = parse_normalized(args[0])
+    client = _client(cli, reference, options.flag("insecure"))
+    digest = reference.digest or _fetch(client, reference)[2]
+    rows = client.referrers(digest, options.text("artifact-type"))
+    if options.text("format") == "json":
+        return _print(cli, rows)
+    shown = [[str(row["digest"]), str(row.get("artifactType") or ""), human_size(row.get("size") or 0, 3)] for row in rows]
+    cli.out(layout([["DIGEST", "ARTIFACT TYPE", "SIZE"], *shown]))
     return 0
 
 
@@ -250,3 +263,15 @@ PUSH = Command(
     1,
 )
 RM = Command(" MANIFEST_LIST [MANIFEST_LIST...]", "Delete one or more manifest lists from local storage", (), rm, 1)
+REFERRERS = Command(
+    " [OPTIONS] IMAGE",
+    "List what refers to an image in a registry: signatures, attestations and the like",
+    (
+        ("artifact-type", "", "string", "", "Only of this type"),
+        ("format", "", "string", "", "Format of the output: json"),
+        _INSECURE,
+    ),
+    referrers,
+    1,
+    1,
+)

@@ -67,7 +67,7 @@ def run(cli: Cli, options: Options, args: list[str]) -> int:
 
         try:
             template = Template(fmt.replace("\\t", "\t").replace("\\n", "\n"))
-            template.render(_fields({}), "error", kind="*events.Message")
+            template.render(_fields({}), "error", kind="*events.Message", maps=("Attributes",))
         except TemplateError as exc:
             raise ExitCode(64, f"Error parsing format: {exc.message.removeprefix('template parsing error: ')}") from None
     elif fmt:
