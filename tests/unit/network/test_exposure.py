@@ -22,6 +22,14 @@ def test_reach(host: str, sources: tuple[str, ...], policy: str, expected: str) 
     assert exposure.reach(Published("tcp", host, 80, 80, "10.0.0.2", sources), policy) == expected
 
 
+def test_routed_ports_are_reached_under_the_containers_address() -> None:
+    network = Network("3" * 64, "plain", "bridge", 0, (Pool("10.0.0.0/24"),))
+    endpoint = Endpoint("e" * 64, network.id, network.name, EndpointSettings(ip_address="10.0.0.2"), "eth0")
+    published = (Published("tcp", "0.0.0.0", 0, 80, "10.0.0.2"), Published("tcp", "127.0.0.1", 0, 81, "10.0.0.2"))
+    rows = exposure.listing([network], [SandboxState("5" * 64, "", SandboxRequest("c" * 64, "c", "c"), (endpoint,), published)], "open")
+    assert [(row["HostIp"], row["HostPort"], row["Reach"]) for row in rows] == [("10.0.0.2", 80, "world"), ("10.0.0.2", 81, "host")]
+
+
 def test_ports_host_networks_and_open_networks_are_listed() -> None:
     options = {"com.docker.network.bridge.gateway_mode_ipv4": "nat-unprotected"}
     nets = [Network("1" * 64, "host", "host", 0), Network("2" * 64, "open", "bridge", 0, (Pool("10.0.0.0/24"),), options=options)]

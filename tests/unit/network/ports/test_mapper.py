@@ -27,6 +27,18 @@ def test_all_or_none_is_held() -> None:
     ports.unhold(ports.hold([clash], "10.0.0.3"))
 
 
+def test_routed_containers_need_no_port_of_the_host() -> None:
+    ports = PortMapper(Firewall(enabled=False))
+    held = ports.hold([Wish(80, "tcp", (HOST, "::"), 0, 0)], "10.0.0.2", "fd00::2", routed={6})
+    assert [(one.direct, one.relayed) for one in held] == [(False, False), (True, False)]
+    assert rules_of(held) == [PortRule("tcp", HOST, held[0].host_port, "10.0.0.2", 80), PortRule("tcp", "", 0, "fd00::2", 80)]
+    ports.unhold(held)
+    # a port for one address of the host is not opened to all
+    both = ports.hold([Wish(80, "tcp", ("127.0.0.1", "0.0.0.0"), 8080, 8080)], "10.0.0.2", routed={4, 6})
+    assert all(one.direct for one in both)
+    assert rules_of(both) == [PortRule("tcp", "", 0, "10.0.0.2", 80)]
+
+
 @on_loop
 async def test_rules_come_and_go(monkeypatch: pytest.MonkeyPatch) -> None:
     forgotten: list[set[int]] = []
