@@ -1,0 +1,472 @@
+"""The control API: each call checks what it is asked and writes it in one transaction. Nothing else changes specs.
+
+Runs on every manager (the store commits or says why not). Events go out behind the commit.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from scow.errors import Conflict, InvalidArgument, NotFound
+from scow.filters import Filters
+from scow.swarm import specs, view
+from scow.swarm.clock import Clock
+from scow.swarm.identity import new_id
+from scow.swarm.manager.orchestrator import constraints
+from scow.swarm.manager.orchestrator.update import roll_back
+from scow.swarm.manager.tasks import cluster_of
+from scow.swarm.objects import Config, Network, Node, Object, Secret, Service, Task, TaskState
+from scow.swarm.store.memory import networks_of
+from scow.swarm.store.store import OutOfSequence, Store, Tx
+
+Json = dict[str, Any]
+Publish = Callable[[str, str, str, Mapping[str, str]], None]
+T = TypeVar("T", bound=Object)
+
+SERVICE_FILTERS = {"id", "name", "label", "mode", "runtime"}
+TASK_FILTERS = {"id", "name", "label", "node", "service", "desired-state", "runtime", "_up-to-date"}
+NODE_FILTERS = {"id", "name", "label", "node.label", "membership", "role"}
+PAYLOAD_FILTERS = {"id", "name", "label", "names"}
+
+_STATES = {state.text: state for state in TaskState}
+
+
+class Control:
+    """Services, nodes, tasks, secrets, configs and networks of the cluster."""
+
+    def __init__(self, store: Store, clock: Clock, publish: Publish) -> None:
+        """`publish(kind, action, id, attributes)`: an event of scope swarm."""
+        self._store = store
+        self._clock = clock
+        self._publish = publish
+
+    # --- services
+
+    async def create_service(self, spec: Mapping[str, Any], auth: str = "") -> str:
+        """Make a service; its id. Raises InvalidArgument, Conflict (name), NotFound (a secret, config or network)."""
+        checked = specs.service(spec)
+        id = new_id()
+
+        def write(tx: Tx) -> None:
+            found = self._resolved(tx, checked)
+            self._check_ports(tx, found, id)
+            job = found["Mode"].get("ReplicatedJob") is not None or found["Mode"].get("GlobalJob") is not None
+            executed = self._clock.now_ns() if job else 0
+            tx.create(Service(id=id, spec=found, registry_auth=auth, job_executed_ns=executed))
+
+        await self._store.update(write)
+        self._publish("service", "create", id, {"name": str(checked["Name"])})
+        return id
+
+    def _resolved(self, tx: Tx, spec: Json) -> Json:
+        """The spec with networks by id; secrets and configs must be there. Raises InvalidArgument, NotFound."""
+        template = dict(spec["TaskTemplate"])
+        for holder in (template, spec):
+            if holder.get("Networks"):
+                holder["Networks"] = [self._network_row(tx, row) for row in holder["Networks"]]
+        container = template["ContainerSpec"]
+        for kind, cls in (("Secret", Secret), ("Config", Config)):
+            for row in container.get(f"{kind}s") or ():
+                held: Object | None = tx.get(cls, str(row[f"{kind}ID"]))
+                if held is None or getattr(held, "name", "") != row[f"{kind}Name"]:
+                    raise specs.invalid(f"{kind.lower()} not found: {row[f'{kind}Name']}")
+        return {**spec, "TaskTemplate": template}
+
+    def _network_row(self, tx: Tx, given: Mapping[str, Any]) -> Json:
+        row = dict(given)
+        target = str(row.get("Target") or "")
+        if target in ("host", "bridge", "none"):
+            return {**row, "Name": target}
+        try:
+            network = tx.find(Network, target)
+        except NotFound:
+            if row.get("Name") in ("host", "bridge", "none"):
+                return row
+            raise specs.invalid(f"network {target} not found") from None
+        if network.ingress:
+            raise specs.invalid("Service cannot be explicitly attached to the ingress network " + f'"{network.name}"')
+        return {**row, "Target": network.id}
+
+    def _check_ports(self, tx: Tx, spec: Mapping[str, Any], id: str) -> None:
+        wanted = {
+            (str(row["Protocol"]), int(row["PublishedPort"]))
+            for row in (spec.get("EndpointSpec") or {}).get("Ports") or ()
+            if row["PublishMode"] == "ingress" and row.get("PublishedPort")
+        }
+        if not wanted:
+            return
+        for other in tx.all(Service):
+            if other.id == id:
+                continue
+            rows = [*(other.endpoint.get("Ports") or ()), *((other.spec.get("EndpointSpec") or {}).get("Ports") or ())]
+            for row in rows:
+                key = (str(row.get("Protocol") or "tcp"), int(row.get("PublishedPort") or 0))
+                if key in wanted and str(row.get("PublishMode") or "ingress") == "ingress":
+                    raise specs.invalid(f"port '{key[1]}' is already in use by service '{other.name}' ({other.id}) as an ingress port")
+
+    async def update_service(
+        self, ref: str, version: int, spec: Mapping[str, Any], auth: str = "", auth_from: str = "", rollback: str = ""
+    ) -> None:
+        """Change a service, or give it its previous spec again. Raises NotFound, InvalidArgument, OutOfSequence."""
+        if rollback not in ("", "previous"):
+            raise InvalidArgument(f"invalid rollback option: {rollback}: use previous")
+        checked = specs.service(spec) if not rollback else {}
+        name = ""
+
+        def write(tx: Tx) -> None:
+            nonlocal name
+            service = tx.find(Service, ref)
+            if service.version != version:
+                raise OutOfSequence
+            name = service.name
+            if rollback:
+                if service.previous_spec is None:
+                    raise specs.invalid(f"service {service.name} does not have a previous spec")
+                roll_back(tx, service.id, service.spec_version, self._clock.now_ns(), "manually requested rollback")
+                return
+            found = self._resolved(tx, checked)
+            self._check_change(tx, service, found)
+            keep_auth = service.registry_auth if auth_from in ("", "spec", "previous-spec") else ""
+            changed = service.changed(
+                spec=found,
+                previous_spec=service.spec,
+                spec_version=service.spec_version + 1,
+                update_status=None,
+                registry_auth=auth or keep_auth,
+            )
+            forced = found["TaskTemplate"].get("ForceUpdate") != service.task_spec.get("ForceUpdate")
+            if service.mode.endswith("-job") and forced:
+                changed = changed.changed(job_iteration=service.job_iteration + 1, job_executed_ns=self._clock.now_ns())
+            tx.update(changed)
+
+        await self._store.update(write)
+        service = self._store.find(Service, ref)
+        self._publish("service", "update", service.id, {"name": name})
+
+    def _check_change(self, tx: Tx, service: Service, spec: Mapping[str, Any]) -> None:
+        if str(spec["Name"]) != service.name:
+            raise specs.invalid("renaming services is not supported")
+        if set(spec["Mode"]) != set(service.spec.get("Mode") or {"Replicated": {}}):
+            raise specs.invalid("service mode change is not allowed")
+        self._check_ports(tx, spec, service.id)
+
+    async def remove_service(self, ref: str) -> None:
+        """Remove; its tasks end by themselves. Raises NotFound."""
+        removed: list[Service] = []
+
+        def write(tx: Tx) -> None:
+            service = tx.find(Service, ref)
+            removed[:] = [service]
+            tx.delete(Service, service.id)
+
+        await self._store.update(write)
+        self._publish("service", "remove", removed[0].id, {"name": removed[0].name})
+
+    def service(self, ref: str, defaults: bool = False) -> Json:
+        """One service. Raises NotFound. `defaults`: with what Docker fills in where the spec is silent."""
+        found = view.service(self._store.find(Service, ref))
+        if defaults:
+            found["Spec"] = with_defaults(found["Spec"])
+        return found
+
+    def services(self, filters: Filters, status: bool = False) -> list[Json]:
+        """Services that pass."""
+        up = {node.id for node in self._store.all(Node) if node.status_state != "down"}
+        found: list[Json] = []
+        for one in sorted(self._store.all(Service), key=lambda service: service.name):
+            if not self._named(filters, one.id, one.name) or not filters.match_labels(dict(one.labels)):
+                continue
+            if "mode" in filters and one.mode not in filters.values("mode"):
+                continue
+            if "runtime" in filters and "container" not in filters.values("runtime"):
+                continue
+            counted = None
+            if status:
+                tasks = self._store.by(Task, "service", one.id)
+                eligible = 0
+                if one.mode == "global" and not tasks:
+                    eligible = sum(constraints.match(one, node) for node in self._store.all(Node))
+                counted = view.counts(tasks, up, one, eligible)
+            found.append(view.service(one, counted))
+        return found
+
+    @staticmethod
+    def _named(filters: Filters, id: str, name: str) -> bool:
+        """Id by prefix, name by prefix, as swarm's lists filter."""
+        if "id" in filters and not any(id.startswith(prefix) for prefix in filters.values("id")):
+            return False
+        return "name" not in filters or any(name.startswith(prefix) for prefix in filters.values("name"))
+
+    # --- tasks
+
+    def task(self, ref: str) -> Json:
+        """One task. Raises NotFound."""
+        return view.task(self._store.find(Task, ref))
+
+    def tasks(self, filters: Filters) -> list[Json]:
+        """Tasks that pass. Raises InvalidArgument (a state that is none), NotFound (a service or node)."""
+        wanted: set[TaskState] = set()
+        for text in filters.values("desired-state"):
+            if text not in _STATES:
+                raise InvalidArgument(f"invalid desired-state filter: '{text}'")
+            wanted.add(_STATES[text])
+        services = {self._ref(Service, text) for text in filters.values("service")}
+        nodes = {self._ref(Node, text) for text in filters.values("node")}
+        pool = [task for id in services for task in self._store.by(Task, "service", id)] if services else self._store.all(Task)
+        found: list[Json] = []
+        for one in pool:
+            if wanted and one.desired_state not in wanted:
+                continue
+            if nodes and one.node_id not in nodes:
+                continue
+            if not self._named(filters, one.id, one.name) or not filters.match_labels(
+                dict(one.spec.get("ContainerSpec", {}).get("Labels") or {})
+            ):
+                continue
+            if "_up-to-date" in filters:
+                service = self._store.get(Service, one.service_id)
+                fresh = service is not None and one.spec_version == service.spec_version
+                if filters.boolean("_up-to-date", True) is not fresh:
+                    continue
+            found.append(view.task(one))
+        return found
+
+    def _ref(self, cls: type[Object], text: str) -> str:
+        try:
+            return self._store.find(cls, text).id
+        except NotFound:
+            return text
+
+    # --- nodes
+
+    def node(self, ref: str) -> Json:
+        """One node. Raises NotFound."""
+        return view.node(self._store.find(Node, ref), self._tls())
+
+    def _tls(self) -> dict[str, str]:
+        from scow.swarm import ca
+
+        cluster = cluster_of(self._store)
+        return ca.tls_info(cluster.root_certificate) if cluster is not None and cluster.root_certificate else {}
+
+    def nodes(self, filters: Filters) -> list[Json]:
+        """Nodes that pass. Raises InvalidArgument."""
+        for role in filters.values("role"):
+            if role not in ("worker", "manager"):
+                raise InvalidArgument(f"invalid role filter: '{role}'")
+        tls = self._tls()
+        found: list[Json] = []
+        for one in self._store.all(Node):
+            engine = (one.description.get("Engine") or {}).get("Labels") or {}
+            if not self._named(filters, one.id, one.hostname) or not filters.match_labels(dict(engine)):
+                continue
+            if "role" in filters and one.role not in filters.values("role"):
+                continue
+            if "membership" in filters and "accepted" not in filters.values("membership"):
+                continue
+            if not _labels_match(filters.values("node.label"), one.spec.get("Labels") or {}):
+                continue
+            found.append(view.node(one, tls))
+        return found
+
+    async def update_node(self, ref: str, version: int, spec: Mapping[str, Any]) -> None:
+        """Change a node's labels, availability or wished role. Raises NotFound, InvalidArgument, Conflict (the last manager)."""
+        checked = specs.node(spec)
+        changed: list[Node] = []
+
+        def write(tx: Tx) -> None:
+            node = tx.find(Node, ref)
+            if node.version != version:
+                raise OutOfSequence
+            if node.role == "manager" and checked["Role"] == "worker":
+                managers = [one for one in tx.all(Node) if one.role == "manager"]
+                if len(managers) <= 1:
+                    raise InvalidArgument("rpc error: code = FailedPrecondition desc = attempting to demote the last manager of the swarm")
+                reachable = [one for one in managers if (one.manager or {}).get("Reachability") == "reachable" and one.id != node.id]
+                if len(reachable) <= (len(managers) - 1) // 2:
+                    raise InvalidArgument(
+                        "rpc error: code = FailedPrecondition desc = can't remove member from the raft: "
+                        "this would result in a loss of quorum"
+                    )
+            changed[:] = [node]
+            tx.update(node.changed(spec=checked))
+
+        await self._store.update(write)
+        self._publish("node", "update", changed[0].id, {"name": changed[0].hostname})
+
+    async def remove_node(self, ref: str, force: bool) -> None:
+        """Forget a node. Raises NotFound, Conflict (a manager, or still up without `force`)."""
+        removed: list[Node] = []
+
+        def write(tx: Tx) -> None:
+            node = tx.find(Node, ref)
+            if node.role == "manager" or node.manager is not None:
+                raise InvalidArgument(
+                    f"rpc error: code = FailedPrecondition desc = node {node.id} is a cluster manager and is a member of the raft cluster. "
+                    "It must be demoted to worker before removal"
+                )
+            if node.status_state == "ready" and not force:
+                raise InvalidArgument(f"rpc error: code = FailedPrecondition desc = node {node.id} is not down and can't be removed")
+            for task in tx.by(Task, "node", node.id):
+                if task.status.state <= TaskState.RUNNING:
+                    status = task.status
+                    tx.update(task.changed(status=type(status)(TaskState.ORPHANED, self._clock.now_ns(), "node was removed")))
+            removed[:] = [node]
+            tx.delete(Node, node.id)
+
+        await self._store.update(write)
+        self._publish("node", "remove", removed[0].id, {"name": removed[0].hostname})
+
+    # --- secrets and configs
+
+    async def create_secret(self, spec: Mapping[str, Any]) -> str:
+        """Make a secret; its id. Raises InvalidArgument, NameTaken."""
+        checked, data = specs.payload(spec, "secret")
+        return await self._create_payload(Secret(id=new_id(), spec=checked, data=data))
+
+    async def create_config(self, spec: Mapping[str, Any]) -> str:
+        """Make a config; its id. Raises InvalidArgument, NameTaken."""
+        checked, data = specs.payload(spec, "config")
+        return await self._create_payload(Config(id=new_id(), spec=checked, data=data))
+
+    async def _create_payload(self, one: "Secret | Config") -> str:
+        await self._store.update(lambda tx: tx.create(one))
+        self._publish(one.kind, "create", one.id, {"name": one.name})
+        return one.id
+
+    def secret(self, ref: str) -> Json:
+        """One secret, without its content. Raises NotFound."""
+        return view.secret(self._store.find(Secret, ref))
+
+    def config(self, ref: str) -> Json:
+        """One config. Raises NotFound."""
+        return view.config(self._store.find(Config, ref))
+
+    def secrets(self, filters: Filters) -> list[Json]:
+        """Secrets that pass."""
+        return [view.secret(one) for one in self._payloads(Secret, filters)]
+
+    def configs(self, filters: Filters) -> list[Json]:
+        """Configs that pass."""
+        return [view.config(one) for one in self._payloads(Config, filters)]
+
+    def _payloads(self, cls: type[T], filters: Filters) -> list[T]:
+        found = []
+        for one in sorted(self._store.all(cls), key=lambda held: str(getattr(held, "name", ""))):
+            name, spec = str(getattr(one, "name", "")), getattr(one, "spec", {})
+            if not self._named(filters, one.id, name) or not filters.match_labels(dict(spec.get("Labels") or {})):
+                continue
+            if "names" in filters and name not in filters.values("names"):
+                continue
+            found.append(one)
+        return found
+
+    async def update_payload(self, cls: "type[Secret] | type[Config]", ref: str, version: int, spec: Mapping[str, Any]) -> None:
+        """Change labels; nothing else of a secret or config may change. Raises NotFound, InvalidArgument, OutOfSequence."""
+        changed: list[Secret | Config] = []
+
+        def write(tx: Tx) -> None:
+            one: Secret | Config = tx.find(cls, ref)
+            if one.version != version:
+                raise OutOfSequence
+            data = spec.get("Data")
+            if str(spec.get("Name") or "") != one.name or (data and str(data) != one.data):
+                raise specs.invalid("only updates to Labels are allowed")
+            changed[:] = [one]
+            tx.update(one.changed(spec={**one.spec, "Labels": dict(spec.get("Labels") or {})}))
+
+        await self._store.update(write)
+        self._publish(cls.kind, "update", changed[0].id, {"name": changed[0].name})
+
+    async def remove_payload(self, cls: "type[Secret] | type[Config]", ref: str) -> None:
+        """Remove a secret or config that no service uses. Raises NotFound, InvalidArgument (in use)."""
+        removed: list[Secret | Config] = []
+        kind = cls.kind.capitalize()
+
+        def write(tx: Tx) -> None:
+            one: Secret | Config = tx.find(cls, ref)
+            users = [
+                service.name
+                for service in tx.all(Service)
+                for row in (service.task_spec.get("ContainerSpec") or {}).get(f"{kind}s") or ()
+                if row.get(f"{kind}ID") == one.id
+            ]
+            if users:
+                word = "services" if len(users) > 1 else "service"
+                raise specs.invalid(f"{cls.kind} '{one.name}' is in use by the following {word}: {', '.join(sorted(set(users)))}")
+            removed[:] = [one]
+            tx.delete(cls, one.id)
+
+        await self._store.update(write)
+        self._publish(cls.kind, "remove", removed[0].id, {"name": removed[0].name})
+
+    # --- networks
+
+    async def create_network(self, spec: Mapping[str, Any]) -> str:
+        """Make a network of swarm scope; its id. Raises InvalidArgument, NameTaken."""
+        id = new_id()
+        name = str(spec.get("Name") or "")
+        if not name or not re.match(r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*$", name):
+            raise InvalidArgument(f"invalid network name: {name!r}")
+        ingress = bool(spec.get("Ingress"))
+
+        def write(tx: Tx) -> None:
+            if ingress and any(network.ingress for network in tx.all(Network)):
+                raise Conflict("ingress network already present")
+            tx.create(Network(id=id, spec=dict(spec), ingress=ingress))
+
+        await self._store.update(write)
+        return id
+
+    def network(self, ref: str) -> Network:
+        """One network. Raises NotFound."""
+        return self._store.find(Network, ref)
+
+    def networks(self) -> list[Network]:
+        """All networks of swarm scope."""
+        return self._store.all(Network)
+
+    async def remove_network(self, ref: str) -> None:
+        """Remove a network that nothing uses. Raises NotFound, Conflict."""
+
+        def write(tx: Tx) -> None:
+            network = tx.find(Network, ref)
+            for service in tx.all(Service):
+                if network.id in networks_of(service.spec):
+                    raise Conflict(f"rpc error: code = FailedPrecondition desc = network {network.id} is in use by service {service.id}")
+                if network.ingress and any(row.get("PublishMode") != "host" for row in service.endpoint.get("Ports") or ()):
+                    raise Conflict(
+                        "rpc error: code = FailedPrecondition desc = ingress network cannot be removed because service "
+                        + f"{service.id} depends on it"
+                    )
+            for task in tx.all(Task):
+                if task.status.state <= TaskState.RUNNING and any(row["Network"]["ID"] == network.id for row in task.networks):
+                    raise Conflict(f"rpc error: code = FailedPrecondition desc = network {network.id} is in use by task {task.id}")
+            holders = [holder for holder in network.leases.values() if holder.startswith("container:")]
+            if holders:
+                raise Conflict(f"rpc error: code = FailedPrecondition desc = network {network.name} is in use by a container")
+            tx.delete(Network, network.id)
+
+        await self._store.update(write)
+
+
+def _labels_match(wanted: frozenset[str], labels: Mapping[str, str]) -> bool:
+    for text in wanted:
+        key, has, value = text.partition("=")
+        if key not in labels or (has and labels[key] != value):
+            return False
+    return True
+
+
+def with_defaults(spec: Mapping[str, Any]) -> Json:
+    """A service's spec with what Docker does where it is silent (`insertDefaults`)."""
+    template = dict(spec.get("TaskTemplate") or {})
+    container = {"StopGracePeriod": 10_000_000_000, "DNSConfig": {}, **dict(template.get("ContainerSpec") or {})}
+    template["ContainerSpec"] = container
+    template["RestartPolicy"] = {"Condition": "any", "Delay": 5_000_000_000, "MaxAttempts": 0, **dict(template.get("RestartPolicy") or {})}
+    found = {**spec, "TaskTemplate": template}
+    config = {"Parallelism": 1, "Delay": 0, "FailureAction": "pause", "Monitor": 5_000_000_000, "MaxFailureRatio": 0, "Order": "stop-first"}
+    if "Replicated" in (spec.get("Mode") or {}) or "Global" in (spec.get("Mode") or {}):
+        found["UpdateConfig"] = {**config, **dict(spec.get("UpdateConfig") or {})}
+        found["RollbackConfig"] = {**config, **dict(spec.get("RollbackConfig") or {})}
+    return found

@@ -1,0 +1,271 @@
+"""What users ask for, checked: names, service specs, secrets, cluster settings. Pure; texts are Docker's where clients read them."""
+
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from scow.errors import InvalidArgument
+from scow.opts import signals
+from scow.reference import Reference
+from scow.swarm.manager.orchestrator import constraints
+
+Json = dict[str, Any]
+
+_SERVICE_NAME = re.compile(r"^[a-zA-Z0-9](?:[-_]*[A-Za-z0-9]+)*$")
+_PAYLOAD_NAME = re.compile(r"^[a-zA-Z0-9]+(?:[a-zA-Z0-9-_.]*[a-zA-Z0-9])?$")
+_MAX_NAME = 63
+_MAX_PAYLOAD_NAME = 64
+SECRET_MAX = 500 << 10
+CONFIG_MAX = 1000 << 10
+_MOUNTS = ("bind", "volume", "tmpfs", "cluster", "npipe", "image")
+_PROTOCOLS = ("tcp", "udp", "sctp")
+_CONDITIONS = ("", "none", "on-failure", "any")
+_ACTIONS = ("", "pause", "continue", "rollback")
+_ORDERS = ("", "stop-first", "start-first")
+
+
+def invalid(text: str) -> InvalidArgument:
+    """An error as swarmkit words it."""
+    return InvalidArgument(f"rpc error: code = InvalidArgument desc = {text}")
+
+
+def service(spec: Mapping[str, Any]) -> Json:
+    """A service's spec, checked and with Docker's defaults. Raises InvalidArgument."""
+    found = dict(spec)
+    name = str(found.get("Name") or "")
+    if not name:
+        raise invalid("meta: name must be provided")
+    if len(name) > _MAX_NAME:
+        raise invalid(f"name must be {_MAX_NAME} characters or fewer")
+    if not _SERVICE_NAME.match(name):
+        raise invalid("name must be valid as a DNS name component")
+    found["Labels"] = dict(found.get("Labels") or {})
+    template = dict(found.get("TaskTemplate") or {})
+    _task(template)
+    found["TaskTemplate"] = template
+    found["Mode"] = _mode(found.get("Mode") or {})
+    if "ReplicatedJob" in found["Mode"] or "GlobalJob" in found["Mode"]:
+        if found.get("UpdateConfig") or found.get("RollbackConfig"):
+            raise invalid("job-mode services cannot have an update config")
+    else:
+        for key in ("UpdateConfig", "RollbackConfig"):
+            if found.get(key):
+                found[key] = _update_config(dict(found[key]), key)
+    found["EndpointSpec"] = _endpoint(dict(found.get("EndpointSpec") or {}))
+    return found
+
+
+def _mode(mode: Mapping[str, Any]) -> Json:
+    given = [key for key in ("Replicated", "Global", "ReplicatedJob", "GlobalJob") if mode.get(key) is not None]
+    if len(given) > 1:
+        raise invalid("must specify only one service mode")
+    if not given:
+        return {"Replicated": {"Replicas": 1}}
+    key = given[0]
+    value = dict(mode[key])
+    if key == "Replicated":
+        replicas = value.get("Replicas")
+        value["Replicas"] = 1 if replicas is None else int(replicas)
+        if value["Replicas"] < 0:
+            raise invalid("Number of replicas must be non-negative")
+    elif key == "ReplicatedJob":
+        most = 1 if value.get("MaxConcurrent") is None else int(value["MaxConcurrent"])
+        total = most if value.get("TotalCompletions") is None else int(value["TotalCompletions"])
+        if most < 0 or total < 0:
+            raise invalid("Number of replicas must be non-negative")
+        value = {"MaxConcurrent": most, "TotalCompletions": total}
+    return {key: value}
+
+
+def _task(template: Json) -> None:
+    container = template.get("ContainerSpec")
+    if container is None:
+        if template.get("PluginSpec") is not None:
+            raise invalid("plugins as services are not supported by this engine")
+        raise invalid("TaskSpec: missing runtime")
+    container = dict(container)
+    template["ContainerSpec"] = container
+    image = str(container.get("Image") or "")
+    if not image:
+        raise invalid("ContainerSpec: image reference must be provided")
+    try:
+        Reference.parse(image)
+    except InvalidArgument as error:
+        raise invalid(f'ContainerSpec: "{image}" is not a valid repository/tag') from error
+    if container.get("StopSignal"):
+        signals.parse(str(container["StopSignal"]))
+    targets: set[str] = set()
+    for row in container.get("Mounts") or ():
+        kind = str(row.get("Type") or "bind")
+        if kind not in _MOUNTS:
+            raise invalid(f"ContainerSpec: mount type {kind} is invalid")
+        target = str(row.get("Target") or "")
+        if not target:
+            raise invalid("ContainerSpec: invalid mount target, must be an absolute path: ")
+        if target in targets:
+            raise invalid(f"ContainerSpec: duplicate mount point: {target}")
+        targets.add(target)
+        if kind == "bind" and not str(row.get("Source") or "").startswith(("/", "{{")):
+            raise InvalidArgument(f"invalid bind mount source, must be an absolute path: {row.get('Source') or ''}")
+        if kind == "tmpfs" and row.get("Source"):
+            raise invalid("invalid tmpfs source, source must be empty")
+    _references(container, "Secret")
+    _references(container, "Config")
+    _resources(template.get("Resources") or {})
+    policy = template.get("RestartPolicy") or {}
+    if str(policy.get("Condition") or "") not in _CONDITIONS:
+        raise invalid(f"TaskSpec: restart-condition {policy['Condition']!r} is not valid: use none, on-failure or any")
+    for key in ("Delay", "Window"):
+        if int(policy.get(key) or 0) < 0:
+            raise invalid(f"TaskSpec: restart-{key.lower()} cannot be negative")
+    constraints.parse(constraints.of(template))
+    if int((template.get("Placement") or {}).get("MaxReplicas") or 0) < 0:
+        raise invalid("Placement: MaxReplicas must be non-negative")
+
+
+def _references(container: Json, kind: str) -> None:
+    seen: dict[str, str] = {}
+    for row in container.get(f"{kind}s") or ():
+        id, name = str(row.get(f"{kind}ID") or ""), str(row.get(f"{kind}Name") or "")
+        if not id or not name:
+            raise invalid(f"malformed {kind.lower()} reference")
+        file = row.get("File")
+        if file is None:
+            if kind == "Config" and row.get("Runtime") is not None:
+                continue
+            raise invalid(f"malformed {kind.lower()} reference, no target provided")
+        target = str(file.get("Name") or "")
+        if not target:
+            raise invalid(f"malformed file {kind.lower()} reference, invalid target file name provided")
+        if target in seen:
+            raise invalid(f"{kind.lower()} references '{seen[target]}' and '{name}' have a conflicting target: '{target}'")
+        seen[target] = name
+
+
+def _resources(resources: Mapping[str, Any]) -> None:
+    for part in ("Limits", "Reservations"):
+        row = resources.get(part) or {}
+        cpus, memory = int(row.get("NanoCPUs") or 0), int(row.get("MemoryBytes") or 0)
+        if cpus and cpus < 1_000_000:
+            raise invalid(
+                "invalid cpu value 0: Must be at least 0.001" if cpus >= 0 else f"invalid cpu value {cpus / 1e9:g}: Must be at least 0.001"
+            )
+        if memory and memory < 4 << 20:
+            raise invalid(f"invalid memory value {memory}: Must be at least 4MiB")
+
+
+def _update_config(config: Json, key: str) -> Json:
+    word = "update" if key == "UpdateConfig" else "rollback"
+    action, order = str(config.get("FailureAction") or ""), str(config.get("Order") or "")
+    if action not in _ACTIONS or (word == "rollback" and action == "rollback"):
+        raise invalid(f"unrecognized {word} failure action {action}")
+    if order not in _ORDERS:
+        raise invalid(f"unrecognized {word} order {order}")
+    if int(config.get("Delay") or 0) < 0:
+        raise invalid(f"TaskSpec: {word}-delay cannot be negative")
+    if int(config.get("Monitor") or 0) < 0:
+        raise invalid(f"TaskSpec: {word}-monitor cannot be negative")
+    if int(config.get("Parallelism") or 0) < 0:
+        raise invalid(f"TaskSpec: {word}-parallelism cannot be negative")
+    if not 0 <= float(config.get("MaxFailureRatio") or 0) <= 1:
+        raise invalid(f"TaskSpec: {word}-maxfailureratio cannot be less than 0 or bigger than 1")
+    return {
+        **config,
+        "FailureAction": action or "pause",
+        "Order": order or "stop-first",
+        "MaxFailureRatio": config.get("MaxFailureRatio") or 0,
+    }
+
+
+def _endpoint(spec: Json) -> Json:
+    mode = str(spec.get("Mode") or "vip")
+    if mode not in ("vip", "dnsrr"):
+        raise invalid(f"invalid endpoint mode: {mode}")
+    ports: list[Json] = []
+    taken: set[tuple[str, str, int]] = set()
+    for given in spec.get("Ports") or ():
+        row = dict(given)
+        row["Protocol"] = str(row.get("Protocol") or "tcp").lower()
+        row["PublishMode"] = str(row.get("PublishMode") or "ingress")
+        if row["Protocol"] not in _PROTOCOLS:
+            raise invalid(f"invalid protocol: {row['Protocol']}")
+        target, published = int(row.get("TargetPort") or 0), int(row.get("PublishedPort") or 0)
+        if not 0 < target < 65536 or not 0 <= published < 65536:
+            raise invalid("EndpointSpec: ports must be between 1 and 65535")
+        if mode == "dnsrr" and row["PublishMode"] == "ingress":
+            raise invalid("EndpointSpec: port published with ingress mode can't be used with dnsrr mode")
+        key = (row["PublishMode"], row["Protocol"], published)
+        if published and key in taken:
+            raise invalid("EndpointSpec: duplicate published ports provided")
+        taken.add(key)
+        row["TargetPort"] = target
+        if published:
+            row["PublishedPort"] = published
+        ports.append(row)
+    found: Json = {"Mode": mode}
+    if ports:
+        found["Ports"] = ports
+    return found
+
+
+def payload(spec: Mapping[str, Any], kind: str) -> tuple[Json, str]:
+    """(spec without its content, content in base64) of a secret or config. Raises InvalidArgument."""
+    found = dict(spec)
+    name = str(found.get("Name") or "")
+    if not name or len(name) > _MAX_PAYLOAD_NAME or not _PAYLOAD_NAME.match(name):
+        raise invalid("invalid name, only 64 [a-zA-Z0-9-_.] characters allowed, and the start and end character must be [a-zA-Z0-9]")
+    data = str(found.pop("Data", None) or "")
+    try:
+        content = base64.b64decode(data.replace("-", "+").replace("_", "/") + "=" * (-len(data) % 4), validate=True)
+    except (ValueError, binascii.Error):
+        raise InvalidArgument(f"{kind} data is no base64") from None
+    driver = found.get("Driver")
+    most = SECRET_MAX if kind == "secret" else CONFIG_MAX
+    if driver is None and not (1 <= len(content) <= most):
+        raise invalid(f"{kind} data must be larger than 0 and less than {most} bytes")
+    found["Labels"] = dict(found.get("Labels") or {})
+    return found, base64.b64encode(content).decode()
+
+
+def node(spec: Mapping[str, Any]) -> Json:
+    """A node's spec. Raises InvalidArgument."""
+    found = {**dict(spec), "Labels": dict(spec.get("Labels") or {})}
+    if found.get("Role") not in ("worker", "manager"):
+        raise InvalidArgument(f'invalid Role: "{found.get("Role") or ""}"')
+    if found.get("Availability") not in ("active", "pause", "drain"):
+        raise InvalidArgument(f'invalid Availability: "{found.get("Availability") or ""}"')
+    return found
+
+
+def cluster(spec: Mapping[str, Any] | None, before: Mapping[str, Any] | None = None) -> Json:
+    """Settings of the swarm with Docker's defaults. Raises InvalidArgument."""
+    base = before or {}
+
+    def part(key: str, defaults: Json) -> Json:
+        return {
+            **defaults,
+            **dict(base.get(key) or {}),
+            **{name: value for name, value in dict((spec or {}).get(key) or {}).items() if value is not None},
+        }
+
+    found: Json = {
+        "Name": str((spec or {}).get("Name") or "default"),
+        "Labels": dict((spec or {}).get("Labels") or {}),
+        "Orchestration": part("Orchestration", {"TaskHistoryRetentionLimit": 5}),
+        "Raft": part(
+            "Raft",
+            {"SnapshotInterval": 10000, "KeepOldSnapshots": 0, "LogEntriesForSlowFollowers": 500, "ElectionTick": 10, "HeartbeatTick": 1},
+        ),
+        "Dispatcher": part("Dispatcher", {"HeartbeatPeriod": 5_000_000_000}),
+        "CAConfig": part("CAConfig", {"NodeCertExpiry": 7_776_000_000_000_000}),
+        "TaskDefaults": part("TaskDefaults", {}),
+        "EncryptionConfig": part("EncryptionConfig", {"AutoLockManagers": False}),
+    }
+    if int(found["Dispatcher"].get("HeartbeatPeriod") or 0) <= 0:
+        found["Dispatcher"]["HeartbeatPeriod"] = 5_000_000_000
+    expiry = int(found["CAConfig"].get("NodeCertExpiry") or 0)
+    if expiry and expiry < 3_600_000_000_000:
+        raise invalid("minimum certificate expiry time is: 1h0m0s")
+    return found
