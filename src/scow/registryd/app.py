@@ -31,6 +31,8 @@ HANDLERS: dict[str, Handler] = {
     "uploads": uploads.uploads,
     "upload": uploads.upload,
 }
+_GONE = 499  # in the metrics: the client left before its reply was whole
+_LARGE = 64 << 10
 _READ_ONLY = ("ping", "catalog", "tags", "referrers")
 
 
@@ -64,24 +66,35 @@ class App:
     # --- inside
 
     async def _answer(self, request: Request) -> Response | None:
-        kind = "none"
         reply: Response | None
         try:
-            kind, reply = await self._dispatch(request)
+            reply = await self._dispatch(request)
         except ClientGone:
-            self._count(kind, request, 499)
+            self._count(request, _GONE)
             raise
         except Exception as error:
-            kind = getattr(error, "kind", kind)
             if request.replied:
                 self._note(request, error)
-                self._count(kind, request, 499)
+                self._count(request, _GONE)
                 raise ClientGone from error
             reply = self._refuse(request, error)
-        self._count(kind, request, reply.status if reply is not None else 200)
+        self._count(request, reply.status if reply is not None else 200)
+        if reply is not None and len(reply.body) > _LARGE and request.method != "HEAD":
+            await self._send(request, reply)
+            return None
         return reply
 
-    async def _dispatch(self, request: Request) -> tuple[str, Response | None]:
+    async def _send(self, request: Request, reply: Response) -> None:
+        """A large reply to a client that may not take it: not for ever."""
+        seconds = self._parts.options.stall_seconds
+        try:
+            writer = await request.stream(reply.status, reply.headers, "", length=len(reply.body))
+            await asyncio.wait_for(writer.write(reply.body), seconds)
+            await asyncio.wait_for(writer.end(), seconds)
+        except TimeoutError:
+            raise ClientGone from None
+
+    async def _dispatch(self, request: Request) -> Response | None:
         path, _, query = request.head.target.partition("?")
         address = self._address(request)
         wait = self._buckets.wait(address)
@@ -90,18 +103,18 @@ class App:
             raise errors.too_many(int(wait) + 1)
         self._buckets.take(address)
         if path == "/token":
-            return "token", await token.token(request, query, self._parts.access, address)
+            request.head.memo = "token"
+            return await token.token(request, query, self._parts.access, address)
         if path == "/" and request.method in ("GET", "HEAD"):
-            return "root", Response(
-                200, b"A container registry lives here: its API is at /v2/.\n", content_type="text/plain; charset=utf-8"
-            )
+            return Response(200, b"A container registry lives here: its API is at /v2/.\n", content_type="text/plain; charset=utf-8")
         route = names.route(path)
         if route is None:
             raise errors.Refused(404, "UNSUPPORTED", "there is nothing at this path")
+        request.head.memo = route.kind  # what the head means is the same for everybody who sends it
         if route.kind in _READ_ONLY and request.method not in ("GET", "HEAD"):
             raise errors.unsupported("this can only be read")
         caller = await self._parts.access.authenticate(request.headers, address)
-        return route.kind, await HANDLERS[route.kind](Ask(request, route, query, self._parts, caller))
+        return await HANDLERS[route.kind](Ask(request, route, query, self._parts, caller))
 
     def _address(self, request: Request) -> str:
         if self._parts.options.trust_proxy:
@@ -137,7 +150,8 @@ class App:
         if not isinstance(error, TimeoutError | BodyBroken):
             logger.warning("reply broke off: %s %s: %s", request.method, request.head.target[:300], error)
 
-    def _count(self, kind: str, request: Request, status: int) -> None:
+    def _count(self, request: Request, status: int) -> None:
+        kind = request.head.memo or "none"
         method = request.method if request.method in ("GET", "HEAD", "PUT", "POST", "PATCH", "DELETE") else "other"
         self._parts.metrics.add("requests_total", endpoint=kind, method=method, status=str(status))
         logger.debug("%s %s %d", method, request.head.target[:300], status)

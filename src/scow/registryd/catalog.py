@@ -15,6 +15,7 @@ from scow.registryd import errors
 from scow.registryd.database import Database
 from scow.registryd.manifest import Parsed
 
+_REFERRERS_BYTES = 4 << 20
 _MANY = 500  # values in one statement
 _TOUCH_EVERY_NS = 300 * 10**9
 
@@ -90,7 +91,10 @@ class Catalog:
         return [row[0] for row in rows]
 
     def referrers(self, name: str, subject: str, artifact_type: str, count: int, last: str) -> list[dict[str, Any]]:
-        """Descriptors of at most `count` manifests that are about `subject`, by digest, behind `last`; `artifact_type` "" means any."""
+        """Descriptors of at most `count` manifests that are about `subject`, by digest, behind `last`; `artifact_type` "" means any.
+
+        Fewer where their annotations are long.
+        """
         rows = self.db.rows(
             "SELECT m.digest, m.media_type, length(m.data), m.artifact_type, m.annotations FROM manifests m "
             "JOIN repositories r ON r.id = m.repo WHERE r.name = ? AND m.subject = ? AND m.digest > ? AND (? = '' OR m.artifact_type = ?) "
@@ -102,8 +106,12 @@ class Catalog:
             artifact_type,
             count,
         )
-        found = []
+        found: list[dict[str, Any]] = []
+        room = _REFERRERS_BYTES
         for digest, media_type, size, kind, annotations in rows:
+            room -= 300 + len(annotations)
+            if room < 0 and found:
+                break
             descriptor: dict[str, Any] = {"mediaType": media_type, "digest": digest, "size": size}
             if kind:
                 descriptor["artifactType"] = kind

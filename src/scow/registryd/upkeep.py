@@ -12,6 +12,7 @@ from scow.registryd.retention import Rule
 logger = log.get(__name__)
 
 _FLUSH_SECONDS = 60.0
+_EXPIRE_SECONDS = 1800.0
 _REPORT_EVERY = 10_000  # blobs
 
 
@@ -29,11 +30,16 @@ class Upkeep:
     async def run(self) -> None:
         """For ever."""
         left = float(self._parts.options.gc_seconds)
+        expire = _EXPIRE_SECONDS
         while True:
             await asyncio.sleep(_FLUSH_SECONDS)
             left -= _FLUSH_SECONDS
+            expire -= _FLUSH_SECONDS
             with contextlib.suppress(sqlite3.Error, OSError):
                 await aio.in_pool(self._parts.store.flush)
+                if expire <= 0:
+                    expire = _EXPIRE_SECONDS
+                    await self._parts.uploads.expire(self._parts.options.upload_seconds)
             if self._parts.options.gc_seconds and left <= 0:
                 left = float(self._parts.options.gc_seconds)
                 try:

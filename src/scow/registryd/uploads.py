@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 logger = log.get(__name__)
 
 _READ = 1 << 20
+_SESSIONS_MAX = 20_000
 _TAKE_OVER_SECONDS = 30.0
 
 
@@ -79,7 +80,9 @@ class Uploads:
         self._sessions: dict[str, Session] = {}
 
     async def begin(self, name: str) -> Session:
-        """A new session in a repository."""
+        """A new session in a repository. Raises Refused when there are too many."""
+        if len(self._sessions) >= _SESSIONS_MAX:
+            raise errors.unavailable("too many uploads are under way: try again later")
         session = Session(secrets.token_hex(16), name, 0, self._max)
 
         def make() -> None:

@@ -62,13 +62,12 @@ async def referrers(ask: Ask) -> Response:
     kind = ask.query.get("artifactType", "")
     count = ask.number("n", _REFERRERS_MAX)
     last = ask.query.get("last", "")
-    rows = ask.parts.store.catalog.referrers(ask.name, ask.reference, kind, count + 1, last)
+    rows = ask.parts.store.catalog.referrers(ask.name, ask.reference, kind, count, last) if count else []
     headers = [("OCI-Filters-Applied", "artifactType")] if kind else []
-    page = rows[:count]
-    if len(rows) > count and page:
-        query = {"n": str(count), "last": page[-1]["digest"], **({"artifactType": kind} if kind else {})}
+    if rows and ask.parts.store.catalog.referrers(ask.name, ask.reference, kind, 1, rows[-1]["digest"]):
+        query = {"n": str(count), "last": rows[-1]["digest"], **({"artifactType": kind} if kind else {})}
         headers.append(("Link", f'</v2/{quote(ask.name)}/referrers/{ask.reference}?{urlencode(query)}>; rel="next"'))
-    return document({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": page}, headers, content_type=OCI_INDEX)
+    return document({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": rows}, headers, content_type=OCI_INDEX)
 
 
 def _next(path: str, rows: list[str], count: int) -> list[tuple[str, str]]:
