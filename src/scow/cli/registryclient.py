@@ -1,139 +1,72 @@
-"""A small registry client for `scow manifest`, which docker's command line runs without the engine: synchronous, standard library."""
+"""Registries as `scow manifest` speaks to them without the engine: the registry client that the engine has, run to the end of each request.
 
-import base64
-import http.client
-import json
-import re
-import ssl
-import urllib.error
-import urllib.parse
-import urllib.request
+So certificates (`/etc/scow/certs.d`, `/etc/docker/certs.d`), hosts.toml, mirrors, proxies and logging in are the same for both.
+"""
+
+import asyncio
+from collections.abc import Mapping
 from typing import Any
 
-from scow.errors import ScowError
+from scow.reference import Reference
+from scow.registry import credentials as creds
+from scow.registry import fetcher, pusher, referrers
+from scow.registry.auth import scope
+from scow.registry.client import Registry
+from scow.registry.media import Descriptor, Manifest
+from scow.registry.settings import Settings
 
-MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
-MANIFEST_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
-OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-OCI_INDEX = "application/vnd.oci.image.index.v1+json"
-ACCEPT = ", ".join((MANIFEST, MANIFEST_LIST, OCI_MANIFEST, OCI_INDEX))
-_MAX = 8 << 20
-_TIMEOUT = 60
-_PAIR = re.compile(r'([A-Za-z_]+)="([^"]*)"')
-
-
-class Refused(ScowError):
-    """The registry said no."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.code = status
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Redirects of GET go without the password; others are not followed."""
-
-    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
-        found = super().redirect_request(req, fp, code, msg, headers, newurl)
-        if found is not None and urllib.parse.urlsplit(newurl).netloc != urllib.parse.urlsplit(req.full_url).netloc:
-            found.remove_header("Authorization")
-        return found
+_CONFIG_MAX = 8 << 20
+_ATTEMPTS = 3
 
 
 class RegistryClient:
-    """One repository of a registry. `insecure`: plain HTTP and bad certificates are taken."""
+    """One repository. Every method raises ScowError; of an answer of the registry it is a RegistryError with `status`."""
 
-    def __init__(self, domain: str, path: str, auth: dict[str, str], insecure: bool, actions: str = "pull") -> None:
-        self.host = "registry-1.docker.io" if domain == "docker.io" else domain
-        self.path = path
-        self.scopes = [f"repository:{path}:{actions}"]
-        self._auth = auth
-        self._header = ""
-        self._schemes = ["https", "http"] if insecure else ["https"]
-        context = ssl.create_default_context()
-        if insecure:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        self._opener = urllib.request.build_opener(urllib.request.HTTPSHandler(context=context), _NoRedirect())
+    def __init__(self, domain: str, path: str, auth: Mapping[str, Any], insecure: bool, push: bool, proxies: Mapping[str, str]) -> None:
+        settings = Settings(
+            insecure=(domain,) if insecure else (),
+            attempts=_ATTEMPTS,
+            http_proxy=proxies.get("http", ""),
+            https_proxy=proxies.get("https", ""),
+            no_proxy=proxies.get("no", ""),
+        )
+        self._registry = Registry(settings)
+        self._repository = self._registry.repository(Reference(domain, path, "", ""), creds.of(dict(auth)), push)
+        self._path = path
 
-    def request(self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None) -> tuple[bytes, Any]:
-        """(body, headers) of /v2/<repository>/<path>, or of an absolute URL. Raises ScowError."""
-        error: Exception | None = None
-        for scheme in list(self._schemes):
-            url = path if "://" in path else f"{scheme}://{self.host}/v2/{self.path}/{path}"
+    def also(self, paths: list[str]) -> None:
+        """Blobs of these repositories may be mounted."""
+        self._repository.scopes += [scope(path, "pull") for path in paths]
+
+    def _run(self, doing: Any) -> Any:
+        async def main() -> Any:
             try:
-                answer = self._logged_in(method, url, body, headers or {})
-            except (urllib.error.URLError, OSError, http.client.HTTPException) as exc:
-                error = exc
-                continue
-            self._schemes = [scheme]
-            return answer
-        reason = getattr(error, "reason", error)
-        raise ScowError(f'{method.capitalize()} "{self.host}": {reason}')
+                return await doing
+            finally:
+                await self._registry.close()
 
-    def _logged_in(self, method: str, url: str, body: bytes | None, headers: dict[str, str]) -> tuple[bytes, Any]:
-        for again in (True, False):
-            fields = dict(headers)
-            if self._header and urllib.parse.urlsplit(url).netloc == self.host:
-                fields["Authorization"] = self._header
-            try:
-                return self._send(method, url, body, fields)
-            except urllib.error.HTTPError as exc:
-                data = exc.read(64 << 10)
-                if exc.code == 401 and again and self._answer(exc.headers.get("WWW-Authenticate") or "", url):
-                    continue
-                raise Refused(exc.code, _sentence(exc.code, data)) from None
-        raise AssertionError("unreachable")
+        return asyncio.run(main())
 
-    def _send(self, method: str, url: str, body: bytes | None, headers: dict[str, str]) -> tuple[bytes, Any]:
-        request = urllib.request.Request(url, data=body, headers=headers, method=method)
-        with self._opener.open(request, timeout=_TIMEOUT) as response:
-            data = response.read(_MAX + 1)
-            if len(data) > _MAX:
-                raise ScowError(f"{url}: the answer is too large")
-            return data, response.headers
+    def manifest(self, ref: str) -> Manifest:
+        """The manifest of a tag or digest, verified."""
+        found: Manifest = self._run(fetcher.manifest(self._repository, ref))
+        return found
 
-    def _answer(self, challenge: str, url: str) -> bool:
-        user, password = self._auth.get("username", ""), self._auth.get("password", "")
-        basic = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode() if user else ""
-        if challenge.lower().startswith("basic"):
-            if not basic:
-                raise ScowError(f'Get "{url}": no basic auth credentials')
-            self._header = basic
-            return True
-        if not challenge.lower().startswith("bearer"):
-            return False
-        found = dict(_PAIR.findall(challenge))
-        realm = urllib.parse.urlsplit(found.get("realm", ""))
-        if realm.scheme not in ("http", "https") or not realm.netloc:
-            return False
-        own = realm.scheme == "https" or realm.hostname == urllib.parse.urlsplit(url).hostname
-        token = self._auth.get("identitytoken", "") if own else ""
-        try:
-            if token:
-                form = {"grant_type": "refresh_token", "refresh_token": token, "client_id": "docker", "scope": " ".join(self.scopes)}
-                form["service"] = found.get("service", "")
-                data, _ = self._send("POST", realm.geturl(), urllib.parse.urlencode(form).encode(), {})
-            else:
-                query = urllib.parse.urlencode([("service", found.get("service", "")), *(("scope", one) for one in self.scopes)])
-                data, _ = self._send(
-                    "GET",
-                    f"{realm.geturl()}{'&' if realm.query else '?'}{query}",
-                    None,
-                    {"Authorization": basic} if basic and own else {},
-                )
-            answer = json.loads(data)
-            self._header = f"Bearer {answer.get('token') or answer['access_token']}"
-        except urllib.error.HTTPError as exc:
-            raise Refused(exc.code, _sentence(exc.code, exc.read(64 << 10))) from None
-        except (ValueError, KeyError, AttributeError):
-            raise ScowError("the token server gave no token") from None
-        return True
+    def config(self, digest: str, size: int) -> bytes:
+        """A config, verified."""
+        found: bytes = self._run(fetcher.small_blob(self._repository, Descriptor(digest, size), _CONFIG_MAX))
+        return found
 
+    def mount(self, digest: str, source: str) -> bool:
+        """Have a blob of another repository of the registry here, too; whether that worked."""
+        done, _ = self._run(pusher.mount(self._repository, digest, source))
+        return bool(done)
 
-def _sentence(status: int, data: bytes) -> str:
-    try:
-        first = json.loads(data)["errors"][0]
-        return f"{str(first.get('code') or '').lower().replace('_', ' ')}: {first.get('message') or ''}"
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
-        return f"received unexpected HTTP status: {status}"
+    def put(self, ref: str, media_type: str, data: bytes) -> None:
+        """Store a manifest."""
+        self._run(pusher.put_manifest(self._repository, ref, media_type, data))
+
+    def referrers(self, digest: str, artifact_type: str = "") -> list[dict[str, Any]]:
+        """What refers to a manifest."""
+        found: list[dict[str, Any]] = self._run(referrers.referrers(self._repository, digest, artifact_type))
+        return found

@@ -51,6 +51,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "manifest create": (C + "registry.manifest", "CREATE", "Make a local manifest list of images in a registry"),
     "manifest inspect": (C + "registry.manifest", "INSPECT", "Show an image's manifest, or a manifest list"),
     "manifest push": (C + "registry.manifest", "PUSH", "Send a manifest list to a registry"),
+    "manifest referrers": (C + "registry.manifest", "REFERRERS", "List what refers to an image: signatures, attestations and the like"),
     "manifest rm": (C + "registry.manifest", "RM", "Delete local manifest lists"),
     "network connect": (C + "network.connect", "CONNECT", "Connect a container to a network"),
     "network create": (C + "network.create", "CREATE", "Create a network"),

@@ -104,9 +104,10 @@ class Pusher:
             told = await pusher.put_manifest(repository, reference.tag, kind, data)
             if told and told != digest:
                 raise DataLoss(f"the registry stored another manifest: {told} instead of {digest}")
-            service.content.put(data, durable=False)
-            own = Reference(reference.domain, reference.path, "", digest)
-            service.rename(image.id, own, 0, Descriptor(digest, len(data), kind))
+            if service.store.named(reference) is image:
+                service.content.put(data, durable=False)
+                own = Reference(reference.domain, reference.path, "", digest)
+                service.rename(image.id, own, 0, Descriptor(digest, len(data), kind))
         board.put({"status": f"{reference.tag}: digest: {digest} size: {len(data)}"})
         board.put({"progressDetail": {}, "aux": {"Tag": reference.tag, "Digest": digest, "Size": len(data)}})
         service.publish("push", reference.familiar(), reference.familiar_name, image)

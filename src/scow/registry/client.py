@@ -32,7 +32,7 @@ class Repository:
         self.domain = reference.domain
         self.path = reference.path
         self._credentials = credentials
-        self._scopes = scopes
+        self.scopes = scopes
         self._endpoints = registry.endpoints(reference.domain, push)
         self._logins: dict[str, Login] = {}
         self.chosen: Endpoint | None = None
@@ -47,7 +47,7 @@ class Repository:
         found = self._logins.get(endpoint.base)
         if found is None:
             credentials = Credentials() if endpoint.mirror and endpoint.host != resolver.server_of(self.domain) else self._credentials
-            found = self._logins[endpoint.base] = Login(endpoint, credentials, self._scopes)
+            found = self._logins[endpoint.base] = Login(endpoint, credentials, self.scopes)
         return found
 
     def url(self, endpoint: Endpoint, path: str) -> str:

@@ -22,7 +22,7 @@ def _platform(where: dict[str, Any]) -> str:
 
 
 def _line(width: int, first: str, cells: tuple[str, ...]) -> str:
-    text = first + " " * (width - len(first.encode()))
+    text = first.ljust(width)
     for (_, size, right), cell in zip(_COLUMNS, cells, strict=True):
         text += _GAP + (cell.rjust(size) if right else cell.ljust(size))
     return text
@@ -33,7 +33,7 @@ def tree(images: list[dict[str, Any]]) -> str:
     blocks: list[list[tuple[str, tuple[str, ...] | None]]] = []
     for image in images:
         names = [name for name in image.get("RepoTags") or [] if name != "<none>:<none>"] or ["<untagged>"]
-        children = [one for one in image.get("Manifests") or [] if one.get("Kind") == "image" and one.get("Available")]
+        children = [one for one in image.get("Manifests") or [] if one.get("Kind") == "image"]
         content = sum((one.get("Size") or {}).get("Content") or 0 for one in children)
         used = (image.get("Containers") or 0) > 0 or any((one.get("ImageData") or {}).get("Containers") for one in children)
         cells = (short_id(image.get("Id") or ""), human_size(image.get("Size") or 0, 3), human_size(content, 3), " U " if used else "")
@@ -46,8 +46,8 @@ def tree(images: list[dict[str, Any]]) -> str:
                 mark + _platform(data.get("Platform") or {}),
                 (
                     short_id(one.get("ID") or ""),
-                    human_size(size.get("Total") or 0, 3),
-                    human_size(size.get("Content") or 0, 3),
+                    human_size(size.get("Total") or 0 if one.get("Available") else 0, 3),
+                    human_size(size.get("Content") or 0 if one.get("Available") else 0, 3),
                     " U " if data.get("Containers") else "",
                 ),
             ))  # fmt: skip

@@ -5,17 +5,19 @@ import json
 import os
 import re
 import shutil
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from scow.cli import credentials
+from scow.cli import credentials, libraries
 from scow.cli.command import Cli, Command
 from scow.cli.flags import Options
 from scow.cli.format.table import layout
-from scow.cli.registryclient import RegistryClient, missing
 from scow.errors import ScowError
 from scow.reference import Reference, parse_normalized
 from scow.registry.media import DOCKER_LIST, DOCKER_MANIFEST, OCI_INDEX, OCI_MANIFEST
 from scow.units import human_size
+
+if TYPE_CHECKING:
+    from scow.cli.registryclient import RegistryClient
 
 _LISTS = (DOCKER_LIST, OCI_INDEX)
 
@@ -53,18 +55,21 @@ def _save(cli: Cli, target: Reference, row: dict[str, Any]) -> None:
         raise ScowError(f"{folder}: {(exc.strerror or str(exc)).lower()}") from None
 
 
-def _client(cli: Cli, reference: Reference, insecure: bool, push: bool = False) -> RegistryClient:
+def _client(cli: Cli, reference: Reference, insecure: bool, push: bool = False) -> "RegistryClient":
+    libraries.load()
+    from scow.cli.registryclient import RegistryClient
+
     auth = credentials.get(cli, credentials.key_of(reference.domain))
     proxies = {name: cli.env(f"{name}_proxy") or cli.env(f"{name.upper()}_PROXY") for name in ("http", "https", "no")}
     return RegistryClient(reference.domain, reference.path, auth, insecure, push, proxies)
 
 
-def _fetch(client: RegistryClient, reference: Reference) -> tuple[bytes, str, str]:
+def _fetch(client: "RegistryClient", reference: Reference) -> tuple[bytes, str, str]:
     """(bytes, media type, digest) of a manifest. Raises ScowError."""
     try:
         found = client.manifest(reference.digest or reference.tag)
     except ScowError as exc:
-        raise ScowError(f"no such manifest: {reference.full()}" if missing(exc) else exc.message) from None
+        raise ScowError(f"no such manifest: {reference.full()}" if getattr(exc, "status", 0) == 404 else exc.message) from None
     return found.data, found.media_type, found.digest
 
 
@@ -78,7 +83,7 @@ def _document(data: bytes) -> dict[str, Any]:
     return found
 
 
-def _row(client: RegistryClient, reference: Reference) -> dict[str, Any]:
+def _row(client: "RegistryClient", reference: Reference) -> dict[str, Any]:
     """An image of a registry as a row of a local list."""
     data, kind, digest = _fetch(client, reference)
     if kind in _LISTS:

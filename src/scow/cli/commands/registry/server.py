@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from scow.registryd.accounts import Grant
     from scow.registryd.store import Store
 
+from scow.cli import libraries
 from scow.cli.command import Command
 from scow.errors import InvalidArgument, ScowError
 
@@ -220,16 +221,6 @@ def token(cli: Cli, options: Options, args: list[str]) -> int:
 # --- pieces
 
 
-def _libraries() -> None:
-    """The client starts without site-packages, for speed; the server's libraries are there."""
-    try:
-        import orjson  # noqa: F401
-    except ImportError:
-        import site
-
-        site.main()
-
-
 def _root(options: Options) -> Path:
     from pathlib import Path
 
@@ -324,7 +315,7 @@ def _unknown(group: str, verb: str, known: str) -> ScowError:
 
 def _program(run: Callable[[Cli, Options, list[str]], int]) -> Callable[[Cli, Options, list[str]], int]:
     def program(cli: Cli, options: Options, args: list[str]) -> int:
-        _libraries()
+        libraries.load()
         return run(cli, options, args)
 
     return program
