@@ -39,10 +39,7 @@ def _refusal(name: str, flag: str, value: str, config: str) -> str:
             from scow.cli.commands.container.request import build
 
             build(options, ["busybox"], lambda _: None)
-        elif name in ("volume create", "network create", "container exec", "network connect") or (name, flag) == (
-            "context create",
-            "docker",
-        ):
+        elif name in ("volume create", "network create", "container exec", "network connect") or flag == "docker":
             command.run(Cli(_Client, lambda _: "", config), options, ["xx"] * command.least)
     except flaglib.UsageError as exc:
         return exc.message
