@@ -5,6 +5,7 @@
 
 import contextlib
 import json
+import shutil
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,8 +34,6 @@ from scow.reference import Reference
 if TYPE_CHECKING:
     from scow.build.service import BuildService
 
-_ENTITLEMENTS = frozenset({"network.host", "security.insecure"})
-
 
 def _of_trees(use: Callable[[TreeRef | None], None]) -> Callable[[Result], None]:
     return lambda result: use(result if isinstance(result, TreeRef) else None)
@@ -46,6 +45,9 @@ class BuildKit:
     def __init__(self, service: "BuildService") -> None:
         self._service = service
         refs = service.refs
+        scratch = service.data / "build" / "scratch"
+        shutil.rmtree(scratch, ignore_errors=True)  # what a daemon that was killed left half-way
+        scratch.mkdir(mode=0o700, parents=True)
         self.sessions = Sessions(service.run / "agents")
         self.executor = Executor(service.run, service.tasks, service.network, service.defaults())
         self.kit = Kit(
@@ -54,10 +56,11 @@ class BuildKit:
             self.executor,
             CacheMounts(refs),
             service.db,
-            service.data / "build" / "scratch",
+            scratch,
             self.sessions,
             _ENTITLEMENTS,
         )
+        self.kit.scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
         cache = CacheStore(service.db, refs.find)
         refs.on_remove = cache.removed
         self.solver = Solver(cache, self.kit.resolve, self.kit.content, _of_trees(refs.hold), _of_trees(refs.release))
