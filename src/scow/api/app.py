@@ -26,7 +26,7 @@ _VERSIONED = re.compile(r"/v([0-9]{1,3}(?:\.[0-9]{1,3}){1,2})(/.*)\Z", re.DOTALL
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _BOOT_SECONDS = 120.0
 _PING = [
-    ("Builder-Version", "1"),
+    ("Builder-Version", "2"),
     ("Cache-Control", "no-cache, no-store, must-revalidate"),
     ("Pragma", "no-cache"),
     ("Swarm", "inactive"),

@@ -6,6 +6,7 @@ when the first client comes: a daemon that never builds does not load it.
 
 import asyncio
 import contextlib
+import os
 import shutil
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from scow import aio
 from scow.build.refs import Refs
-from scow.build.usage import ACCEPTED, Prune, Usage, policy
+from scow.build.usage import ACCEPTED, Prune, Usage, entitlements, policy
 from scow.errors import ScowError
 from scow.events import EventBus
 from scow.images.service import ImageService
@@ -53,6 +54,9 @@ class BuildService:
         self.refs = Refs(data / "build", run / "build", db, images)
         self.usage = Usage(self.refs)
         self.usage.policy = policy(builder, shutil.disk_usage(data).total)
+        self.entitlements = entitlements(builder)
+        self.scratch = data / "build" / "scratch"
+        self.scratch.mkdir(mode=0o700, exist_ok=True)
         self._kit: BuildKit | None = None
         self._making = asyncio.Lock()
         self._pruning = asyncio.Lock()
@@ -117,6 +121,12 @@ class BuildService:
     async def recover(self) -> None:
         """At boot, after images were recovered."""
         await self.refs.recover()
+        left = [entry.path for entry in os.scandir(self.scratch)]
+        if left:
+            await self.images.workers.run({"job": "remove", "paths": left})
+        scratch = self.data / "build" / "scratch"
+        if scratch.exists():  # downloads and checkouts that a crash left
+            await self.images.workers.run({"job": "remove", "paths": [str(scratch)]})
 
     async def close(self) -> None:
         """End all builds."""

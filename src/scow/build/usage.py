@@ -258,6 +258,22 @@ def policy(config: Mapping[str, Any], disk: int) -> tuple[Prune, ...]:
     )
 
 
+def entitlements(config: Mapping[str, Any]) -> frozenset[str]:
+    """What builds may ask for, by `builder.entitlements` of the daemon's file: the host's network unless it is forbidden, an insecure step
+    when it is allowed. Raises InvalidArgument."""
+    given = config.get("entitlements") or {}
+    if not isinstance(given, Mapping):
+        raise InvalidArgument("builder.entitlements must be an object")
+    found = set()
+    for key, name, default in (("network-host", "network.host", True), ("security-insecure", "security.insecure", False)):
+        value = given.get(key, default)
+        if not isinstance(value, bool):
+            raise InvalidArgument(f"builder.entitlements.{key} must be true or false")
+        if value:
+            found.add(name)
+    return frozenset(found)
+
+
 def _rule(given: Any, keep: int) -> Prune:
     if not isinstance(given, Mapping):
         raise InvalidArgument("builder.gc.policy must be a list of objects")

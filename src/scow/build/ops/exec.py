@@ -61,7 +61,7 @@ class Exec:
         try:
             async with step.stack:
                 root, mounted = await step.prepare()
-                environment = [*op.env, *proxies(op.proxy_env), *await step.secret_environment()]
+                environment = [*op.env, *proxies(op.proxy_env), *await step.secret_environment(), *step.agent()]
                 run = Run(
                     root,
                     op.args,
@@ -162,6 +162,7 @@ class _Step:
         self._place = kit.refs.run / f"step-{new_id()}"
         self._binds = 0
         self._secrets: Path | None = None
+        self._agent = ""
 
     def _input(self, mount: ExecMount) -> Result:
         if mount.input == EMPTY:
@@ -310,6 +311,12 @@ class _Step:
                 found.append(f"{one.name}={data.decode('utf-8', 'surrogateescape')}")
         return found
 
+    def agent(self) -> list[str]:
+        """Where programs look for the ssh agent, when there is one and the step says nothing itself."""
+        if not self._agent or any(entry.startswith("SSH_AUTH_SOCK=") for entry in self._op.env):
+            return []
+        return [f"SSH_AUTH_SOCK={self._agent}"]
+
     async def _secret(self, mount: ExecMount) -> Mount | None:
         data = await self._secret_bytes(mount.id, mount.optional)
         if data is None:
@@ -344,6 +351,7 @@ class _Step:
                 path = await self.stack.enter_async_context(self._kit.client().ssh(session, mount.id))
                 os.chown(path, mount.uid, mount.gid)
                 os.chmod(path, mount.mode & 0o777 or 0o600)
+                self._agent = self._agent or mount.dest
                 return Mount(mount.dest, str(path))
         if mount.optional:
             return None
