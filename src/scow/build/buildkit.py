@@ -58,7 +58,7 @@ class BuildKit:
             service.db,
             scratch,
             self.sessions,
-            _ENTITLEMENTS,
+            service.entitlements,
         )
         self.kit.scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
         cache = CacheStore(service.db, refs.find)

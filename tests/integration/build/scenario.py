@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from scow.archive.workers import Workers
-from scow.build import layering
 from scow.build.cachemounts import CacheMounts
 from scow.build.executor import Defaults, Executor
+from scow.build.exporters import chain
 from scow.build.llb.ops import (
     Builder,
     Copy,
@@ -251,18 +251,18 @@ async def layer(world: World) -> Any:
     command = "cat /run/secrets/token >/seen; cat /etc/hosts /etc/resolv.conf >/dev/null; ls /ctx >>/seen; echo kept >>/mnt/deep/cache/k"
     made = await world.build(g.end(g.run(g.image(), command, *mounts, inputs=(g.local(),))), "seen")
     tree = made["tree"]
-    chain = await layering.chain(world.refs, tree)
-    own = world.refs.snapshots.path(chain[-1].name)
+    layers = await chain.layers(world.refs, tree)
+    own = world.refs.snapshots.path(layers[-1].name)
     top = sorted(str(path.relative_to(own)) for path in own.rglob("*"))
-    again = await layering.chain(world.refs, tree)
+    again = await chain.layers(world.refs, tree)
     g = Graph()
     second = await world.build(g.end(g.run(g.image(), "cat /c/k", ExecMount("/c", kind=MountKind.CACHE, cache_id="c"), name="second")))
     return {
         "text": made.get("text"),
         "error": made.get("error"),
         "layer": top,
-        "same": chain == again,
-        "count": len(chain),
+        "same": layers == again,
+        "count": len(layers),
         "second": second["log"],
     }
 
