@@ -71,7 +71,7 @@ def test_a_life_under_a_service_manager() -> None:
         assert b"NOTIFY_SOCKET" not in environ
         assert b"LISTEN_FDS" not in environ
         engine.stop()
-        assert any(text.startswith("STOPPING=1") for text in engine.told)
+        until(lambda: any(text.startswith("STOPPING=1") for text in engine.told), what="STOPPING=1")
         assert Path(engine.socket).exists()
         # a client that comes while no daemon is there waits for the next one
         client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
