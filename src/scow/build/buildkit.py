@@ -60,7 +60,6 @@ class BuildKit:
             self.sessions,
             service.entitlements,
         )
-        self.kit.scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
         cache = CacheStore(service.db, refs.find)
         refs.on_remove = cache.removed
         self.solver = Solver(cache, self.kit.resolve, self.kit.content, _of_trees(refs.hold), _of_trees(refs.release))

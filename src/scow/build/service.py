@@ -6,7 +6,6 @@ when the first client comes: a daemon that never builds does not load it.
 
 import asyncio
 import contextlib
-import os
 import shutil
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -55,8 +54,6 @@ class BuildService:
         self.usage = Usage(self.refs)
         self.usage.policy = policy(builder, shutil.disk_usage(data).total)
         self.entitlements = entitlements(builder)
-        self.scratch = data / "build" / "scratch"
-        self.scratch.mkdir(mode=0o700, exist_ok=True)
         self._kit: BuildKit | None = None
         self._making = asyncio.Lock()
         self._pruning = asyncio.Lock()
@@ -121,9 +118,6 @@ class BuildService:
     async def recover(self) -> None:
         """At boot, after images were recovered."""
         await self.refs.recover()
-        left = [entry.path for entry in os.scandir(self.scratch)]
-        if left:
-            await self.images.workers.run({"job": "remove", "paths": left})
         scratch = self.data / "build" / "scratch"
         if scratch.exists():  # downloads and checkouts that a crash left
             await self.images.workers.run({"job": "remove", "paths": [str(scratch)]})

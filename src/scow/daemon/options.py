@@ -74,7 +74,7 @@ class Options:
     max_download_attempts: int = opt("max-download-attempts", 5, reload=True)
     storage_driver: str = opt("storage-driver", "", short="s", help="Storage driver to use (overlay2)")
     storage_opts: tuple[str, ...] = opt("storage-opt", (), key="storage-opts", works=False)
-    builder: dict[str, Any] = _empty_map("-", "builder", works=False, kind="object")
+    builder: dict[str, Any] = _empty_map("-", "builder", kind="object")
     # defaults of containers
     runtimes: dict[str, Any] = _empty_map(
         "add-runtime", "runtimes", reload=True, kind="runtimes", help="Register an OCI runtime (name=path)"
