@@ -5,7 +5,6 @@
 
 import contextlib
 import json
-import shutil
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,9 +44,6 @@ class BuildKit:
     def __init__(self, service: "BuildService") -> None:
         self._service = service
         refs = service.refs
-        scratch = service.data / "build" / "scratch"
-        shutil.rmtree(scratch, ignore_errors=True)  # what a daemon that was killed left half-way
-        scratch.mkdir(mode=0o700, parents=True)
         self.sessions = Sessions(service.run / "agents")
         self.executor = Executor(service.run, service.tasks, service.network, service.defaults())
         self.kit = Kit(
@@ -56,7 +52,7 @@ class BuildKit:
             self.executor,
             CacheMounts(refs),
             service.db,
-            scratch,
+            service.scratch,
             self.sessions,
             service.entitlements,
         )

@@ -58,9 +58,6 @@ def convert_run(
     if run.network not in NETWORKS or run.security not in SECURITY:
         raise DockerfileError(f'network "{run.network}" or security "{run.security}" is not valid')
     env = [f"{key}={value}" for key, value in state.env.items()]
-    agents = [mount.dest for mount in mounts if mount.kind is MountKind.SSH]
-    if agents and "SSH_AUTH_SOCK" not in state.env:
-        env.append(f"SSH_AUTH_SOCK={agents[0]}")
     title = state.title(run.text + summary, escape, raw_quotes=True)
     op = ExecOp(
         args=tuple(args),
