@@ -189,6 +189,11 @@ class Access:
             allowed = [verb for verb in accounts.VERBS if verb in wanted and caller.may(repository, verb)]
             if allowed:
                 rows.append({"type": "repository", "name": repository, "actions": allowed})
+            if "pull" in wanted and self._options.mirror:
+                # the copy that is read where the name is not one of here
+                inner = "" if "/" in repository else "library/"
+                copies = {f"{self._options.mirror}/{repository}", f"{self._options.mirror}/{inner}{repository}"}
+                rows += [{"type": "repository", "name": copy, "actions": ["pull"]} for copy in copies if caller.may(copy, "pull")]
         claims = {"iss": SERVICE, "aud": SERVICE, "sub": caller.name, "use": "access", "access": rows}
         token = bearer.sign(self._users.key(), claims, _TOKEN_SECONDS)
         return {"token": token, "access_token": token, "expires_in": _TOKEN_SECONDS}

@@ -91,7 +91,16 @@ class Mirror:
         return None
 
     def name_of(self, ask: Ask) -> str:
-        """The copy that a request means, "" for none: by its name, by `ns=` as containerd and hosts.toml say it, or by --mirror."""
+        """The copy that a request means, "" for none: by its name, by `ns=` as containerd and hosts.toml say it, or by --mirror.
+
+        Raises Refused where the caller may not pull the copy.
+        """
+        name = self._copy(ask)
+        if name:
+            ask.require("pull", name)
+        return name
+
+    def _copy(self, ask: Ask) -> str:
         name = ask.name
         upstream = self._upstream(name)
         if upstream is None:

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from scow.registryd.accounts import parse_grant
 from scow.registryd.options import Upstream
 from tests.support.registryserver import OCI_INDEX, descriptor, image, serving, sha256
 
@@ -86,6 +87,24 @@ def test_what_upstream_has_not(pair):
     assert cache.code(cache.call("GET", "/v2/up/none/manifests/v1")) == (404, "MANIFEST_UNKNOWN")
     assert cache.code(cache.call("GET", "/v2/up/none/tags/list")) == (404, "NAME_UNKNOWN")
     assert cache.code(cache.call("GET", f"/v2/up/none/blobs/{sha256(b'x')}")) == (404, "BLOB_UNKNOWN")
+
+
+def test_a_copy_by_another_name_needs_the_same_grant(tmp_path):
+    with serving(tmp_path / "up", anonymous_push=True) as upstream:
+        upstream.push("lib/a", "v1", b"layer")
+        options = {"upstreams": (Upstream("up", upstream.address),), "mirror": "up"}
+        for auth in ("basic", "token"):
+            with serving(tmp_path / auth, auth=auth, **options) as cache:
+                cache.store.accounts.add("ann", "a", [parse_grant("lib/**"), parse_grant("up/**")])
+                cache.store.accounts.add("bob", "b", [parse_grant("lib/**")])
+                for user, status in ((("ann", "a"), 200), (("bob", "b"), 403 if auth == "basic" else 401)):
+                    headers = {}
+                    if auth == "token":
+                        token = cache.call("GET", "/token?scope=repository:lib/a:pull", user=user).json["token"]
+                        headers = {"Authorization": f"Bearer {token}"}
+                    for path in ("/v2/lib/a/manifests/v1", f"/v2/lib/a/blobs/{sha256(b'layer')}", "/v2/lib/a/tags/list"):
+                        reply = cache.call("GET", path, headers=headers, user=None if headers else user)
+                        assert reply.status == status, (auth, user, path)
 
 
 def test_copies_are_not_pushed_to(pair):
