@@ -23,7 +23,7 @@ def run(cli: Cli, options: Options, args: list[str]) -> int:
     last = options.number("last")
     if options.flag("latest") and not options.given("last"):
         last = 1
-    size = options.flag("size") or ".Size" in fmt
+    size = options.flag("size") or ".Size" in fmt or "json .}" in fmt or "json . " in fmt
     found = cli.client.get(
         "/containers/json",
         {

@@ -132,6 +132,37 @@ def storage(rows: list[dict[str, Any]]) -> str:
     return f"\nSpace on the engine's disk:\n\n{layout(lines)}"
 
 
+def _lists(usage: dict[str, Any]) -> dict[str, Any]:
+    """The objects as a template of `df -v` sees them: rows of texts, as the lists show them."""
+    from scow.cli.commands.image.ls import rows_of
+    from scow.cli.commands.volume.volume import row as volume_row
+
+    now = time.time()
+
+    def plain(row: dict[str, Any]) -> dict[str, Any]:
+        return {key: value for key, value in row.items() if not callable(value)}
+
+    return {
+        "Images": [plain(row) for one in usage.get("Images") or [] for row in rows_of(one, False, False, now)],
+        "Containers": [plain(rows.row(one, False, now)) for one in usage.get("Containers") or []],
+        "Volumes": [plain(volume_row(one)) for one in usage.get("Volumes") or []],
+        "BuildCache": [
+            {
+                "CacheType": one.get("Type") or "",
+                "CreatedSince": "",
+                "Description": one.get("Description") or "",
+                "ID": one.get("ID") or "",
+                "InUse": str(bool(one.get("InUse"))).lower(),
+                "LastUsedSince": "",
+                "Shared": str(bool(one.get("Shared"))).lower(),
+                "Size": human_size(one.get("Size") or 0, 3),
+                "UsageCount": str(one.get("UsageCount") or 0),
+            }
+            for one in usage.get("BuildCache") or []
+        ],
+    }
+
+
 def run(cli: Cli, options: Options, args: list[str]) -> int:
     """Shows what takes space on the disk."""
     usage = cli.client.get("/system/df", {"storage": True} if options.flag("verbose") else {})
@@ -139,7 +170,7 @@ def run(cli: Cli, options: Options, args: list[str]) -> int:
     if options.flag("verbose") and fmt in ("", "table"):
         cli.out(verbose(usage))
     elif options.flag("verbose"):
-        shown = {key: usage.get(key) or [] for key in ("Images", "Containers", "Volumes", "BuildCache")}
+        shown = _lists(usage)
         cli.out(render([shown], fmt, {}, (), kind="*formatter.diskUsageContext"))
     else:
         cli.out(render(summary(usage), fmt, HEADERS, COLUMNS, raw=RAW, kind="*formatter.diskUsageImagesContext"))
