@@ -44,6 +44,8 @@ class BuildKit:
     def __init__(self, service: "BuildService") -> None:
         self._service = service
         refs = service.refs
+        scratch = service.data / "build" / "scratch"
+        scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.sessions = Sessions(service.run / "agents")
         self.executor = Executor(service.run, service.tasks, service.network, service.defaults())
         self.kit = Kit(
@@ -52,7 +54,7 @@ class BuildKit:
             self.executor,
             CacheMounts(refs),
             service.db,
-            service.scratch,
+            scratch,
             self.sessions,
             service.entitlements,
         )
