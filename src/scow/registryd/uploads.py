@@ -177,7 +177,8 @@ class Uploads:
         if session.owner is not None and session.owner is not asyncio.current_task():
             session.owner.cancel()
         try:
-            await asyncio.wait_for(session.lock.acquire(), _TAKE_OVER_SECONDS)
+            async with asyncio.timeout(_TAKE_OVER_SECONDS):
+                await session.lock.acquire()
         except TimeoutError:
             raise errors.upload_invalid("the upload is busy with another request") from None
         try:
