@@ -230,3 +230,19 @@ async def test_the_policy_user_relays_to_the_host_only(make: Make, tmp_path: Pat
     await service.release("a".ljust(64, "0"))
     await service.settle()
     await service.close()
+
+
+@on_loop
+async def test_a_removal_that_was_cut_off_is_finished_at_boot(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    service = make()
+    await service.recover({})
+    await service.create(NetworkCreate(name="net"))
+    network = service.get("net")
+    service._networks.leave(network)
+    gone: list[str] = []
+    monkeypatch.setattr(osl, "remove_link", gone.append)
+    again = make()
+    assert isinstance(await refused(again.remove("net")), NotFound)
+    await again.recover({})
+    assert gone == [network.link] and not again._networks.leaving
+    assert not make()._networks.leaving

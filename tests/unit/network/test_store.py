@@ -47,3 +47,15 @@ def test_sandboxes_survive_a_restart_and_are_members(tmp_path: Path) -> None:
     assert store.members(NET.id) == {BOX.container_id: BOX.endpoints[0]}
     assert store.drop(BOX.container_id) is read
     assert store.members(NET.id) == {} and list(SandboxStore(db)) == []
+
+
+def test_a_leaving_network_is_nobodys_but_its_row_stays(tmp_path: Path) -> None:
+    db = Database(tmp_path / "db")
+    store = NetworkStore(db)
+    store.put(NET)
+    store.leave(NET)
+    for one in (store, NetworkStore(db)):
+        assert list(one) == [] and one.named("net") is None and one.leaving == {NET.id: NET}
+    store.put(Network("ac" * 32, "net", "bridge", 6))  # its name is free
+    store.drop(NET)
+    assert store.named("net") is not None and not NetworkStore(db).leaving
