@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from scow.cli.main import load
+from scow.cli.table import COMMANDS
+
 SRC = Path(__file__).resolve().parents[2] / "src"
 HEAVY = {
     "re",
@@ -81,3 +84,58 @@ def test_neither_client_nor_cli_need_more_than_the_standard_library() -> None:
         for name in modules("-H", "unix:///nonexistent.sock", "ps")
         if name.split(".")[0] in ("uvloop", "orjson", "httptools", "isal", "zstandard")
     }
+
+
+# what costs a command more is what it is for: archives, registries, terminals, threads
+HEAVIER = {
+    "container cp",
+    "container stats",
+    "image bootstrap",
+    "image build",
+    "image pull",
+    "image push",
+    "image tag",
+    "network create",
+    "plugin create",
+    "plugin install",
+    "plugin push",
+    "plugin upgrade",
+}
+HEAVIER_GROUPS = ("builder", "context", "login", "logout", "manifest", "registry", "search")
+EVERY = """
+import posix, sys
+sys.path.insert(0, {src!r})
+for line in {lines!r}:
+    sys.stdout.flush()
+    child = posix.fork()
+    if not child:
+        from scow.cli import main
+        posix.dup2(posix.open("/dev/null", posix.O_RDWR), 2)
+        main.main(["-H", "unix:///nonexistent.sock", *line])
+        print()
+        print("MODULES", " ".join(line), *sorted(sys.modules))
+        sys.stdout.flush()
+        posix._exit(0)
+    posix.waitpid(child, 0)
+"""
+
+
+def test_no_command_imports_what_is_expensive_but_those_that_are_for_it(tmp_path: Path) -> None:
+    light = [name for name in COMMANDS if name not in HEAVIER and name.split()[0] not in HEAVIER_GROUPS]
+    lines = [[*name.split(), *["xx"] * load(name).least] for name in light]
+    done = subprocess.run(
+        [sys.executable, "-IS", "-c", EVERY.format(src=str(SRC), lines=lines)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=True,
+        cwd=tmp_path,
+        env={"HOME": str(tmp_path)},
+    )
+    found = {}
+    for line, words in zip(lines, [text.split() for text in done.stdout.splitlines() if text.startswith("MODULES ")], strict=True):
+        found[" ".join(line)] = sorted(set(words[len(line) + 1 :]) & HEAVY), len([one for one in words if one.startswith("scow.")])
+    assert len(found) > 50
+    assert {name: heavy for name, (heavy, _) in found.items() if heavy} == {}
+    assert {name: count for name, (_, count) in found.items() if count > 30} == {}
