@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scow import aio
 from scow.build import frontend, imports
 from scow.build.cachemounts import CacheMounts
 from scow.build.executor import Executor
@@ -18,6 +19,7 @@ from scow.build.llb.ops import Platform
 from scow.build.ops import image
 from scow.build.ops.kit import Kit
 from scow.build.refs import TreeRef
+from scow.build.remotecache import RemoteCache
 from scow.build.session import worker
 from scow.build.session.builds import Answer, Build
 from scow.build.session.doors import Doors
@@ -62,6 +64,7 @@ class BuildKit:
         refs.on_remove = cache.removed
         self.solver = Solver(cache, self.kit.resolve, self.kit.content, _of_trees(refs.hold), _of_trees(refs.release))
         self.doors = Doors(self.sessions, self, service.usage)
+        self._looking = aio.KeyedLock()
 
     # --- session.engine.Engine
 
@@ -78,10 +81,11 @@ class BuildKit:
     async def frontend(self, request: FrontendRequest) -> Answer:
         """Run a frontend; the caches that it may use are the job's from now on."""
         job: Job = request.build.job
-        for ref in imports.wanted(request.imports, request.options.get("cache-imports", "")):
-            if ref not in {importer.ref for importer in job.importers}:
-                with contextlib.suppress(InvalidArgument):
-                    job.importers.append(imports.RegistryCache(self.kit, job.progress, request.build.session, ref))
+        for kind, attrs in imports.wanted(request.imports, request.options.get("cache-imports", "")):
+            with contextlib.suppress(InvalidArgument):
+                cache = RemoteCache(self.kit, self.sessions, job.progress, request.build.session, kind, attrs)
+                if cache.ref not in {importer.ref for importer in job.importers}:
+                    job.importers.append(cache)
         return await frontend.run(request, self)
 
     async def image_config(self, build: Build, name: str, platform: Platform | None, mode: str, shown: str) -> tuple[str, str, bytes]:
@@ -90,9 +94,13 @@ class BuildKit:
         pull = mode in ("pull", "force-pull")
         reference = Reference.parse(name)
         full = (reference if reference.digest else reference.tagged()).full()
-        async with step(build.job.progress, shown or f"[internal] load metadata for {full}") as told:
-            found = await image.ensure(self.kit, told, build.session, full, where, pull)
-        return full, reference.digest, json.dumps(found.spec).encode()
+        key = f"{full} {where} {pull}"
+        async with self._looking(f"{build.id} {key}"):  # every FROM of an image asks for it: it is looked up and shown once
+            if key not in build.configs:
+                async with step(build.job.progress, shown or f"[internal] load metadata for {full}") as told:
+                    found = await image.ensure(self.kit, told, build.session, full, where, pull)
+                build.configs[key] = json.dumps(found.spec).encode()
+        return full, reference.digest, build.configs[key]
 
     def view(self, result: Result) -> contextlib.AbstractAsyncContextManager[Path]:
         """A result as a directory to read."""
@@ -102,7 +110,7 @@ class BuildKit:
         """Write a result where it was asked for."""
         inline = any(kind == "inline" for kind, _ in request.caches)
         target = Target(build, answer, request.attests, request.options, inline)
-        return await export.export(self._service.refs, self.sessions, target, request.exports)
+        return await export.export(self._service.refs, self.sessions, target, request.exports, request.caches)
 
     def workers(self) -> list[Any]:
         """This machine."""

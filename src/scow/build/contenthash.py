@@ -21,7 +21,8 @@ _JOB = "scow.build.hashwork:do_hash"
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """A part of a tree: a path, or (`wildcard`) a pattern of Go's filepath.Match; patterns as in .dockerignore. `follow`: a link at its end."""
+    """A part of a tree: a path, or (`wildcard`) a pattern of Go's filepath.Match; patterns as in .dockerignore. `follow`: a link at its
+    end."""
 
     path: str
     wildcard: bool = False

@@ -29,8 +29,9 @@ logger = log.get(__name__)
 _MAX_IMPORTS = 50
 
 
-def wanted(given: Sequence[tuple[str, Mapping[str, str]]], text: str) -> list[str]:
-    """The images whose caches a build may use: `given` (type, attributes), and BuildKit's option `cache-imports` (JSON of the same).
+def wanted(given: Sequence[tuple[str, Mapping[str, str]]], text: str) -> list[tuple[str, dict[str, str]]]:
+    """The caches that a build may use, of registries and clients: `given` (type, attributes), and BuildKit's option `cache-imports`
+    (JSON of the same).
 
     Raises InvalidArgument for a text that is none; other types of caches are left out."""
     rows: list[tuple[str, Mapping[str, str]]] = list(given)
@@ -39,8 +40,13 @@ def wanted(given: Sequence[tuple[str, Mapping[str, str]]], text: str) -> list[st
             rows += [(str(one.get("Type", "")), one.get("Attrs") or {}) for one in json.loads(text)]
         except (ValueError, AttributeError, TypeError, RecursionError):
             raise InvalidArgument("invalid cache-imports: a list of caches in JSON is needed") from None
-    found = [str(attrs["ref"]) for kind, attrs in rows if kind == "registry" and isinstance(attrs, Mapping) and attrs.get("ref")]
-    return list(dict.fromkeys(found))[:_MAX_IMPORTS]
+    found: list[tuple[str, dict[str, str]]] = []
+    for kind, attrs in rows:
+        known = isinstance(attrs, Mapping) and bool(attrs.get({"registry": "ref", "local": "digest"}.get(kind, "")))
+        row = (kind, {str(key): str(value) for key, value in attrs.items()} if known else {})
+        if known and row not in found:
+            found.append(row)
+    return found[:_MAX_IMPORTS]
 
 
 class RegistryCache:

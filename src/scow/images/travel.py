@@ -19,7 +19,7 @@ from scow.metadata import Database
 from scow.reference import Reference
 from scow.registry import credentials as creds
 from scow.registry import fetcher
-from scow.registry.client import Registry
+from scow.registry.client import Registry, Repository
 from scow.registry.errors import Broken, Unreachable, status_error
 from scow.registry.settings import Settings
 
@@ -60,6 +60,10 @@ class Travel:
     def push(self, reference: Reference, auth: str, platform: str = "") -> AsyncIterator[Line]:
         """See Pusher.push."""
         return self._pusher.push(reference, creds.from_header(auth), platform)
+
+    def repository(self, reference: Reference, auth: str, push: bool = False) -> Repository:
+        """A repository of a registry, for what `registry/fetcher.py` and `pusher.py` do with it."""
+        return self._registry.repository(reference, creds.from_header(auth), push=push)
 
     async def login(self, document: Any) -> dict[str, str]:
         """The reply of /auth to Docker's AuthConfig. Raises ScowError."""

@@ -51,6 +51,8 @@ class Build:
         self.id, self.session, self.job, self.inputs = id, session, job, inputs
         self.outcome: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._references: dict[str, Reference] = {}
+        self.configs: dict[str, bytes] = {}
+        """Configurations of images that were looked up for it."""
 
     def reference(self, definition: Definition) -> Reference:
         """A new reference to a graph."""
