@@ -4,7 +4,9 @@ import asyncio
 import os
 import threading
 
-from scow.aio import KeyedLock, Supervisor, Unwind, behind, in_pool, readable
+import pytest
+
+from scow.aio import KeyedLock, Supervisor, Unwind, behind, in_pool, in_thread, readable
 
 
 async def _cancellation() -> list[str]:
@@ -98,3 +100,17 @@ def test_readable_waits_for_data_and_for_the_last_writers_end() -> None:
                 os.close(write)
 
     asyncio.run(run())
+
+
+def test_a_thread_of_its_own_gives_results_and_errors_and_holds_up_nobody() -> None:
+    async def go() -> None:
+        assert await in_thread(int, "7") == 7
+        with pytest.raises(ValueError, match="invalid literal"):
+            await in_thread(int, "x")
+        gate = threading.Event()
+        waiting = [asyncio.ensure_future(in_thread(gate.wait, 60)) for _ in range(30)]
+        assert await in_pool(int, "8") == 8
+        gate.set()
+        assert all(await asyncio.gather(*waiting))
+
+    asyncio.run(go())
