@@ -108,9 +108,9 @@ def test_a_thread_of_its_own_gives_results_and_errors_and_holds_up_nobody() -> N
         with pytest.raises(ValueError, match="invalid literal"):
             await in_thread(int, "x")
         gate = threading.Event()
-        waiting = [asyncio.ensure_future(in_thread(gate.wait, 60)) for _ in range(30)]
+        waiting = asyncio.gather(*(in_thread(gate.wait, 60) for _ in range(30)))
         assert await in_pool(int, "8") == 8
         gate.set()
-        assert all(await asyncio.gather(*waiting))
+        assert all(await waiting)
 
     asyncio.run(go())
