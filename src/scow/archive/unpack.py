@@ -18,6 +18,7 @@ from scow.kernel import xattr
 
 _MAX_ENTRIES = 20_000_000
 _IMPLICIT_MAX = 50_000
+_TIME_END = 1 << 63
 _WH = b".wh."
 _OPAQUE = b".wh..wh..opq"
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -131,6 +132,8 @@ class Unpacker:
         take = self._source.take
         while (entry := tar.read_entry(take)) is not None:
             self.report.members += 1
+            if not 0 <= entry.mtime_ns < _TIME_END:
+                entry.mtime_ns = 0  # as Docker does
             if self.report.members > _MAX_ENTRIES:
                 raise Malformed("the archive has too many members")
             self._one(entry)
@@ -190,8 +193,9 @@ class Unpacker:
                 target = clean(e.link)
                 if target == path:
                     raise Malformed(f"the archive holds a hard link to itself: {os.fsdecode(path)[:200]!r}")
-                os.lstat(target)
+                found = os.lstat(target)
                 self._replacing(path, lambda: os.link(target, path, follow_symlinks=False))
+                self._same(e, path, found)
                 return
             case tar.FIFO:
                 self._replacing(path, lambda: os.mkfifo(path, 0o600))
@@ -210,6 +214,18 @@ class Unpacker:
             os.chmod(path, e.mode & 0o7777)
         self._attributes(path, e)
         os.utime(path, ns=(e.mtime_ns, e.mtime_ns), follow_symlinks=False)
+
+    def _same(self, e: Entry, path: bytes, found: os.stat_result) -> None:
+        """A hard link's own owner, mode and time count, as in Docker; where they are those of the file, nothing is touched."""
+        uid, gid = self._options.owner or (e.uid, e.gid)
+        if (uid, gid) != (found.st_uid, found.st_gid):
+            os.chown(path, uid, gid, follow_symlinks=False)
+        if not stat.S_ISLNK(found.st_mode):
+            if e.mode & 0o7777 != stat.S_IMODE(found.st_mode) or (uid, gid) != (found.st_uid, found.st_gid):
+                os.chmod(path, e.mode & 0o7777)
+            self._attributes(path, e)
+            if e.mtime_ns != found.st_mtime_ns:
+                os.utime(path, ns=(e.mtime_ns, e.mtime_ns), follow_symlinks=False)
 
     def _file(self, e: Entry, path: bytes) -> None:
         if not path:
