@@ -98,8 +98,8 @@ class RemoteCache:
             self._source, self._fallback = _AtClient(sessions, session, attrs), None
         self._lock = asyncio.Lock()
         self._records: dict[str, tuple[str, int]] | None = None
-        self._layers: list[tuple[str, int, str, int]] = []
-        """Blob, its size, diff id, parent."""
+        self._layers: list[tuple[str, int, str, int, int]] = []
+        """Blob, its size, diff id, parent, when it was made (ns, 0 = unknown)."""
         self._names: list[str] = []
         self._trees: dict[int, TreeRef] = {}
 
@@ -154,7 +154,7 @@ class RemoteCache:
             blob, diff_id, parent = check(str(row["blob"])), check(str(row["diff_id"])), int(row["parent"])
             if not -1 <= parent < index or sizes.get(blob, -1) < 0:
                 raise InvalidArgument("a build cache whose layers make no sense")
-            self._layers.append((blob, sizes[blob], diff_id, parent))
+            self._layers.append((blob, sizes[blob], diff_id, parent, max(0, int(row.get("created") or 0))))
             self._names.append(chain_ids((self._names[parent], diff_id))[-1] if parent >= 0 else diff_id)
         found: dict[str, tuple[str, int]] = {}
         records = config.get("records")
@@ -177,12 +177,14 @@ class RemoteCache:
                 for one in reversed(chain):
                     await self._layer(one)
                 refs.images.layers.pinned.add(self._names[index])
-                self._trees[index] = refs.add(new_id(), self._names[index], None, REGULAR, f"imported cache of {self.ref}")
+                tree = self._trees[index] = refs.add(new_id(), self._names[index], None, REGULAR, f"imported cache of {self.ref}")
+                if made := self._layers[index][4]:  # images made of it are the same as where the cache comes from
+                    refs.table.put(tree.id, {**(refs.table.get(tree.id) or {}), "created": made})
         return self._trees[index]
 
     async def _layer(self, index: int) -> None:
         """Fetch and unpack one layer that is not here."""
-        blob, size, diff_id, parent = self._layers[index]
+        blob, size, diff_id, parent, _ = self._layers[index]
         images = self._kit.images
         if images.snapshots.layer(self._names[index]) is not None:
             return
@@ -191,6 +193,7 @@ class RemoteCache:
             if not images.content.has(blob):
                 async with step(self._progress, f"importing layer {blob}") as told:
                     await self._fetch(blob, size, lambda came: told.status(blob, current=came, total=size))
+                    told.status(blob, current=size, total=size, completed=True)
             await images.layers.add_file(below, diff_id, images.content.path(blob), blob)
 
     async def _fetch(self, blob: str, size: int, moved: Any) -> None:

@@ -1,6 +1,6 @@
 """`--cache-to type=registry` and `type=local`: the cache of a build for other machines, as an OCI image manifest over its layers.
 
-Its config (BuildKit's media type for caches) has rows `{"blob", "diff_id", "parent"}` of layers and the records of `cache.py` over them.
+Its config (BuildKit's media type for caches) has rows `{"blob", "diff_id", "parent", "created"}` of layers and the records of `cache.py` over them.
 `mode=max` holds every step of the build, `mode=min` the steps of the result. `imports.py` reads it back. Stored: nothing here.
 """
 
@@ -96,7 +96,14 @@ async def _made(refs: Refs, target: Target, mode: str, held: contextlib.AsyncExi
                 numbers[layer.name] = len(rows)
                 stored = await _compressed(refs.images, layer, held)
                 blob = Descriptor(stored.blob, refs.images.content.size(stored.blob), f"{OCI_LAYER}+{stored.compression}")
-                rows.append({"blob": blob.digest, "diff_id": layer.diff_id, "parent": numbers.get(layer.parent, -1)})
+                rows.append(
+                    {
+                        "blob": blob.digest,
+                        "diff_id": layer.diff_id,
+                        "parent": numbers.get(layer.parent, -1),
+                        "created": refs.made_ns(layer.name),
+                    }
+                )
                 if all(one.digest != blob.digest for one in made.layers):
                     made.layers.append(blob)
         records.append({"digest": f"sha256:{key}", "canonical": canonical, "layers": [{"layer": numbers[layers[-1].name]}]})
