@@ -66,6 +66,11 @@ class ChunkFramer:
 
     def feed(self, data: bytes) -> tuple[list[bytes], bytes]:
         """(pieces of the body, bytes behind it), the pieces joined to one. Raises BadRequest when the framing is broken."""
+        pieces, rest = self.split(data)
+        return _joined(pieces), rest
+
+    def split(self, data: bytes) -> tuple[list[memoryview], bytes]:
+        """As `feed`, the pieces as they lie in `data`."""
         buffer = self._buffer + data
         # one position and one join: cutting the buffer behind every chunk of 32 KiB would copy a large upload twelve times
         whole = memoryview(buffer)
@@ -104,14 +109,14 @@ class ChunkFramer:
                 if not line:
                     self.done = True
                     self._buffer = b""
-                    return _joined(pieces), buffer[at:]
+                    return pieces, buffer[at:]
                 continue
             if not _SIZE.match(line):
                 raise BadRequest("malformed chunked encoding: invalid chunk size")
             self._left = int(line.partition(b";")[0].strip(), 16)
             self._state = "data" if self._left else "trailers"
         self._buffer = buffer[at:]
-        return _joined(pieces), b""
+        return pieces, b""
 
 
 def _joined(pieces: list[memoryview]) -> list[bytes]:

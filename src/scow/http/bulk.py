@@ -137,8 +137,13 @@ class Intake:
                 return True
             buffer = _buffer()
             framer = self._framer
+            data = b""
             try:
-                got = self._sock.recv_into(buffer[: min(framer.left, CHUNK)] if isinstance(framer, LengthFramer) else buffer)
+                if isinstance(framer, LengthFramer):
+                    got = self._sock.recv_into(buffer[: min(framer.left, CHUNK)])
+                else:
+                    data = self._sock.recv(CHUNK)
+                    got = len(data)
             except BlockingIOError:
                 self._mark()
                 if not wait or not poll.poll(_PATIENCE_MS):
@@ -156,10 +161,10 @@ class Intake:
                 self.count += got
                 self._take(buffer[:got])
                 continue
-            pieces, self.rest = framer.feed(bytes(buffer[:got]))
+            pieces, self.rest = framer.split(data)
             for piece in pieces:
                 self.count += len(piece)
-                self._take(memoryview(piece))
+                self._take(piece)
         return True
 
     def _mark(self) -> None:
