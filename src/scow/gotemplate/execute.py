@@ -41,11 +41,19 @@ class Template:
         self._defined = parser.defined
 
     def render(
-        self, data: Any, missing: str = "no value", optional: Mapping[str, Any] | None = None, kind: str = "", maps: Collection[str] = ()
+        self,
+        data: Any,
+        missing: str = "no value",
+        optional: Mapping[str, Any] | None = None,
+        kind: str = "",
+        maps: Collection[str] = (),
+        shown: Callable[[str, Any], str | None] | None = None,
     ) -> str:
         """The text for `data`. `missing="error"` makes a missing key a TemplateError, as docker's inspect does, unless `optional` has
-        its value, or the dict is one of `maps` (names of fields whose keys are the user's). `kind`: what errors call data's type."""
+        its value, or the dict is one of `maps` (names of fields whose keys are the user's). `kind`: what errors call data's type.
+        `shown(field, value)`: how a field is printed that Go knows by its type; None leaves it to the value."""
         run = _Run(self, self._functions, self._defined, missing, optional or {}, kind, maps)
+        run.shown = shown
         run.root = data
         run.nodes(self._nodes, data, [{"$": data}])
         return "".join(run.out)
@@ -72,6 +80,7 @@ class _Run:
     ) -> None:
         self.template = template
         self.root: Any = None
+        self.shown: Callable[[str, Any], str | None] | None = None
         self.kind = kind
         self.maps = maps
         self.functions = functions
@@ -101,7 +110,7 @@ class _Run:
             if kind == "text":
                 self.write(node[1])
             elif kind == "print":
-                self.write(go_print(self.pipe(node[1], dot, scopes)))
+                self.write(self.printed(node[1], self.pipe(node[1], dot, scopes)))
             elif kind == "set":
                 self.assign(node, dot, scopes)
             elif kind in ("if", "with"):
@@ -127,6 +136,14 @@ class _Run:
                 raise _Break
             else:
                 raise _Continue
+
+    def printed(self, pipe: Node, value: Any) -> str:
+        """The text of an action's value."""
+        if self.shown is not None and len(pipe[1]) == 1 and pipe[1][0][0][0] == "chain" and len(pipe[1][0]) == 2:
+            text = self.shown(pipe[1][0][0][2][-1], value)
+            if text is not None:
+                return text
+        return go_print(value)
 
     def assign(self, node: Node, dot: Any, scopes: list[dict[str, Any]]) -> None:
         value = self.pipe(node[3], dot, scopes)

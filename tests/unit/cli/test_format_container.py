@@ -47,7 +47,7 @@ def test_templates():
     )
     assert (
         render([row], 'table {{.Names}}\t{{.Label "com.x.my-app"}}', container.HEADERS, container.COLUMNS)
-        == "NAMES     MY APP\nweb       \n"
+        == "NAMES     my app\nweb       \n"
     )
     assert render([row], "json", container.HEADERS, container.COLUMNS).startswith('{"Command":"\\"sh -c')
     assert render([row], "", container.HEADERS, container.COLUMNS, "ID") == "aaaaaaaaaaaa\n"

@@ -83,3 +83,24 @@ def test_bounds():
         Template('{{define "t"}}{{template "t" .}}{{end}}{{template "t" .}}').render(DATA)
     with pytest.raises(TemplateError):
         Template("{{index .L 5}}").render(DATA)
+
+
+def test_errors_name_the_place_and_the_type_as_go_does():
+    def error(text, data, **more):
+        with pytest.raises(TemplateError) as caught:
+            Template(text).render(data, "error", **more)
+        return caught.value.message
+
+    assert error("{{.Nope}}", {}, kind="*x.T") == 'template: :1:2: executing "" at <.Nope>: can\'t evaluate field Nope in type *x.T'
+    assert error("a {{.A.B.C}}", {"A": {"B": {}}}) == 'template: :1:6: executing "" at <.A.B.C>: map has no entry for key "C"'
+    assert (
+        error("\n{{index .L 9}}", {"L": []}) == 'template: :2:2: executing "" at <index .L 9>: error calling index: index out of range: 9'
+    )
+    assert Template("{{.Labels.x}}").render({"Labels": {}}, "error", maps=("Labels",)) == "<no value>"
+
+
+def test_fields_that_go_prints_by_their_type():
+    shown = {"Binds": "[]"}.get
+    assert Template("{{.Binds}} {{json .Binds}} {{.Other}}").render({"Binds": None, "Other": None}, shown=lambda name, _: shown(name)) == (
+        "[] null <nil>"
+    )

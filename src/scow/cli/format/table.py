@@ -83,7 +83,7 @@ def render(
     if not table:
         return "".join(line + "\n" for line in lines)
     titles: dict[str, Any] = dict(headers)
-    titles["Label"] = lambda key: key.rpartition(".")[2].replace("-", " ").replace("_", " ").upper() if key else ""
+    titles["Label"] = lambda key: key.rpartition(".")[2].replace("-", " ").replace("_", " ") if key else ""
     heads = Template(text, {name: _title for name in ("json", "truncate", "lower", "upper", "split", "join", "title", "pad")})
     return layout([cells.split("\t") for line in (heads.render(titles), *lines) for cells in line.split("\n")])
 

@@ -34,7 +34,9 @@ def run(cli: Cli, options: Options, args: list[str]) -> int:
         },
     )
     trunc = not options.flag("no-trunc")
-    if options.flag("quiet") and fmt in ("", "table"):
+    if options.flag("quiet") and fmt not in ("", "table"):
+        cli.err("WARNING: Ignoring custom format, because both --format and --quiet are set.\n")
+    if options.flag("quiet"):
         cli.out("".join((short_id(one["Id"]) if trunc else one["Id"]) + "\n" for one in found))
         return 0
     now = time.time()
@@ -44,14 +46,13 @@ def run(cli: Cli, options: Options, args: list[str]) -> int:
         rows += [container.table_row(one, trunc, now) + ([container.size_of(one)] if size else []) for one in found]
         cli.out(layout(rows))
         return 0
-    quiet = "ID" if options.flag("quiet") else ""
     full = [container.row(one, trunc, now) for one in found]
     from scow.errors import InvalidArgument
 
     try:
         if not full:
             _check(fmt, container.row({"Id": ""}, trunc, now))
-        show(full, fmt, container.HEADERS, container.COLUMNS, quiet, container.RAW)
+        show(full, fmt, container.HEADERS, container.COLUMNS, "", container.RAW)
     except InvalidArgument:
         _check(fmt, container.row({"Id": ""}, trunc, now))
         raise
