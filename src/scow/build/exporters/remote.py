@@ -1,7 +1,8 @@
 """`--cache-to type=registry` and `type=local`: the cache of a build for other machines, as an OCI image manifest over its layers.
 
-Its config (BuildKit's media type for caches) has rows `{"blob", "diff_id", "parent", "created"}` of layers and the records of `cache.py` over them.
-`mode=max` holds every step of the build, `mode=min` the steps of the result. `imports.py` reads it back. Stored: nothing here.
+Its config (BuildKit's media type for caches) has rows `{"blob", "diff_id", "parent", "created"}` of layers, and records over them as
+`cache.py` has them. `mode=max` holds every step of the build, `mode=min` the steps of the result. `remotecache.py` reads it back.
+Stored: nothing here.
 """
 
 import contextlib
