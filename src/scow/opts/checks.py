@@ -90,7 +90,7 @@ def mac(text: str) -> str:
 
 def namespace(flag: str, text: str, words: tuple[str, ...]) -> str:
     """A namespace mode of --pid, --uts…: one of `words`, "" or (where `words` has `container:`) `container:NAME`."""
-    if text in words or not text:
+    if not text or (text in words and not text.endswith(":")):
         return text
     if "container:" in words and text.startswith("container:") and len(text) > len("container:"):
         return text

@@ -58,7 +58,7 @@ _PATHS = {
     "service": lambda name: f"/services/{quote(name)}",
     "task": lambda name: f"/tasks/{quote(name)}",
     "node": lambda name: f"/nodes/{quote(name)}",
-    "plugin": lambda name: f"/plugins/{quote(name)}/json",
+    "plugin": lambda name: f"/plugins/{quote(name, '/:')}/json",
     "secret": lambda name: f"/secrets/{quote(name)}",
     "config": lambda name: f"/configs/{quote(name)}",
 }
