@@ -1,7 +1,8 @@
 """The tar format: one header in, one header out. Names are bytes; nothing here touches files.
 
-Read: ustar, old GNU (long names and links, base-256 numbers, sparse is refused), PAX (names, sizes, times, owners, xattrs). Written: ustar,
-with a PAX header in front where a value does not fit. Every size is bounded, and what makes no sense raises `Malformed`.
+Read: ustar, old GNU (long names and links, base-256 numbers), PAX (names, sizes, times, owners, xattrs), and GNU's four kinds of sparse
+files where the caller can make them. Written: ustar, with a PAX header in front where a value does not fit. Every size is bounded, and what
+makes no sense raises `Malformed`.
 """
 
 from collections.abc import Callable
@@ -15,6 +16,9 @@ END = bytes(2 * BLOCK)
 FILE, HARDLINK, SYMLINK, CHAR, BLOCKDEV, DIRECTORY, FIFO = b"0", b"1", b"2", b"3", b"4", b"5", b"6"
 _SIZELESS = frozenset((HARDLINK, SYMLINK, CHAR, BLOCKDEV, DIRECTORY, FIFO))
 _XATTR = b"SCHILY.xattr."
+_SPARSE = b"GNU.sparse."
+_SPARSE_MAP = b"GNU.sparse.map"
+_PIECES_MAX = 200_000
 
 
 class Malformed(ValueError):
@@ -36,6 +40,8 @@ class Entry:
     major: int = 0
     minor: int = 0
     xattrs: dict[bytes, bytes] = field(default_factory=dict)
+    pieces: list[tuple[int, int]] | None = None  # of a sparse file: (offset, length) of what follows; `length` is the file's own then
+    length: int = 0
 
 
 def number(raw: bytes) -> int:
@@ -87,7 +93,10 @@ def parse_pax(data: bytes) -> dict[bytes, bytes]:
         key, equals, value = record.partition(b"=")
         if size < 5 or at + size > len(data) or not equals or value[-1:] != b"\n":
             raise Malformed("invalid tar header: a PAX record is damaged")
-        found[key] = value[:-1]
+        if key in (b"GNU.sparse.offset", b"GNU.sparse.numbytes"):  # the oldest way repeats keys; the next one joined them
+            found[_SPARSE_MAP] = found[_SPARSE_MAP] + b"," + value[:-1] if _SPARSE_MAP in found else value[:-1]
+        else:
+            found[key] = value[:-1]
         at += size
     return found
 
@@ -138,8 +147,6 @@ def _apply(entry: Entry, pax: dict[bytes, bytes]) -> None:
                     entry.mtime_ns = _decimal_ns(value)
                 case _ if key.startswith(_XATTR):
                     entry.xattrs[key[len(_XATTR) :]] = value
-                case _ if key.startswith(b"GNU.sparse."):
-                    raise Malformed("sparse files in tar archives are not supported")
                 case _:
                     pass
         except ValueError as error:
@@ -150,10 +157,83 @@ def _apply(entry: Entry, pax: dict[bytes, bytes]) -> None:
         raise Malformed("invalid tar header: a size is out of range")
 
 
-def read_entry(take: Callable[[int], bytes]) -> Entry | None:
+def _pairs(values: list[int], e: Entry, length: int) -> None:
+    """Make an entry sparse: the pieces, in their order, and the length of the file."""
+    if len(values) % 2:
+        raise Malformed("invalid tar header: the map of a sparse file is damaged")
+    pieces = list(zip(values[::2], values[1::2], strict=True))
+    at = 0
+    for offset, size in pieces:
+        if offset < at or size < 0 or offset + size > length:
+            raise Malformed("invalid tar header: the pieces of a sparse file overlap or lie outside")
+        at = offset + size
+    if sum(size for _, size in pieces) != e.size or not 0 <= length < 1 << 62:
+        raise Malformed("invalid tar header: the pieces of a sparse file are not what follows")
+    e.type, e.pieces, e.length = FILE, pieces, length
+
+
+def _old_sparse(header: bytes, e: Entry, take: Callable[[int], bytes]) -> None:
+    """The map of old GNU tar: in the header and in blocks behind it."""
+    values: list[int] = []
+    block, count, more = header[386:482], 4, header[482]
+    length = number(header[483:495])
+    while True:
+        for at in range(0, count * 24, 24):
+            if block[at : at + 1] not in (b"", b"\0"):
+                values += number(block[at : at + 12]), number(block[at + 12 : at + 24])
+        if len(values) > _PIECES_MAX:
+            raise Malformed("invalid tar header: a sparse file has too many pieces")
+        if not more:
+            break
+        whole = take(BLOCK)
+        if not whole:
+            raise Malformed("unexpected end of the tar archive")
+        block, count, more = whole[:504], 21, whole[504]
+    _pairs(values, e, length)
+
+
+def _pax_sparse(pax: dict[bytes, bytes], e: Entry, take: Callable[[int], bytes]) -> None:
+    """The map of a sparse file in PAX records, or (version 1.0) in front of the data."""
+    try:
+        e.name = pax.get(_SPARSE + b"name", e.name)
+        length = int(pax.get(_SPARSE + b"realsize") or pax.get(_SPARSE + b"size") or b"0")
+        if (text := pax.get(_SPARSE_MAP)) is not None:
+            values = [int(one) for one in text.split(b",")[: _PIECES_MAX + 2]] if text else []
+        elif pax.get(_SPARSE + b"major") == b"1":
+            values = _front_map(e, take)
+        else:
+            values = []
+    except ValueError as error:
+        if isinstance(error, Malformed):
+            raise
+        raise Malformed("invalid tar header: the map of a sparse file is damaged") from None
+    if len(values) > _PIECES_MAX:
+        raise Malformed("invalid tar header: a sparse file has too many pieces")
+    _pairs(values, e, length)
+
+
+def _front_map(e: Entry, take: Callable[[int], bytes]) -> list[int]:
+    """The numbers in front of a sparse file's data, each on a line, the first being how many pairs follow; takes them off its size."""
+    text, used, lines, wanted = bytearray(), 0, 0, 1
+    while lines < wanted:
+        block = take(BLOCK) if used + BLOCK <= e.size else b""
+        if not block or used > _PIECES_MAX * 24:
+            raise Malformed("invalid tar header: the map of a sparse file is damaged")
+        text += block
+        used += BLOCK
+        lines += block.count(b"\n")
+        if wanted == 1 and lines:
+            wanted = 1 + 2 * int(bytes(text).partition(b"\n")[0])
+            if not 0 < wanted <= _PIECES_MAX:
+                raise Malformed("invalid tar header: a sparse file has too many pieces")
+    e.size -= used
+    return [int(one) for one in bytes(text).split(b"\n")[1:wanted]]
+
+
+def read_entry(take: Callable[[int], bytes], sparse: bool = False) -> Entry | None:
     """The next member, or None at the end. `take(n)` gives exactly n bytes; b"" when the stream ends before the first of them; else raises.
 
-    The caller reads or skips `size` bytes and the padding after each member. Raises Malformed.
+    The caller reads or skips `size` bytes and the padding after each member; `sparse`: it knows `pieces`. Raises Malformed.
     """
     pax: dict[bytes, bytes] = {}
     long_name = long_link = None
@@ -179,14 +259,19 @@ def read_entry(take: Callable[[int], bytes]) -> Entry | None:
             elif kind == b"x":
                 pax = parse_pax(data)
             continue
+        holes = kind == b"S" or any(key.startswith(_SPARSE) for key in pax)
+        if holes and not sparse:
+            raise Malformed("sparse files are not supported here")
         if kind == b"S":
-            raise Malformed("sparse files in tar archives are not supported")
+            _old_sparse(header, entry, take)
         if long_name is not None:
             entry.name = long_name
         if long_link is not None:
             entry.link = long_link
         if pax:
             _apply(entry, pax)
+            if holes and kind != b"S":
+                _pax_sparse(pax, entry, take)
         if entry.type == FILE and entry.name.endswith(b"/"):
             entry.type = DIRECTORY  # pre-POSIX archives
         if entry.type in _SIZELESS:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from scow.archive import tar
-from scow.archive.streams import Source
+from scow.archive.streams import Source, write_all
 from scow.archive.tar import Entry, Malformed
 from scow.kernel import xattr
 
@@ -130,7 +130,7 @@ class Unpacker:
     def run(self) -> Report:
         """Unpack everything. Raises Malformed, OSError."""
         take = self._source.take
-        while (entry := tar.read_entry(take)) is not None:
+        while (entry := tar.read_entry(take, sparse=True)) is not None:
             self.report.members += 1
             if not 0 <= entry.mtime_ns < _TIME_END:
                 entry.mtime_ns = 0  # as Docker does
@@ -239,7 +239,9 @@ class Unpacker:
             self._clear(path, False)
             fd = os.open(path, _CREATE, mode)
         try:
-            if e.size:
+            if e.pieces is not None:
+                self._sparse(e, fd)
+            elif e.size:
                 self._source.write(e.size, -e.size % tar.BLOCK, fd)
                 self.report.content += e.size
             if not ours:
@@ -251,6 +253,15 @@ class Unpacker:
             os.utime(fd, ns=(e.mtime_ns, e.mtime_ns))
         finally:
             os.close(fd)
+
+    def _sparse(self, e: Entry, fd: int) -> None:
+        """Write the pieces of a sparse file; what lies between stays a hole."""
+        for offset, size in e.pieces or ():
+            os.lseek(fd, offset, os.SEEK_SET)
+            self._source.copy(size, lambda piece: write_all(fd, piece))
+        os.ftruncate(fd, e.length)
+        self._source.pad(-e.size % tar.BLOCK)
+        self.report.content += e.length
 
     def _directory(self, e: Entry, path: bytes) -> None:
         where = path or b"."

@@ -90,6 +90,7 @@ class Root:
 _OF_THE_ARCHIVE = frozenset({
     errno.ENAMETOOLONG, errno.ELOOP, errno.EEXIST, errno.EISDIR, errno.ENOTEMPTY, errno.EPERM, errno.EINVAL, errno.EMLINK, errno.EBUSY,
     errno.EXDEV, errno.EACCES, errno.EOPNOTSUPP, errno.ENXIO, errno.ENODEV, errno.ETXTBSY, errno.ENOSYS, errno.ERANGE, errno.E2BIG,
+    errno.EFBIG,
 })  # fmt: skip
 
 
