@@ -23,13 +23,13 @@ from scow import aio, log
 from scow.aio import Unwind
 from scow.build import stubs
 from scow.build.llb.ops import Network, Security, Ulimit
+from scow.build.networks import MODES, Net, Networks
 from scow.errors import InvalidArgument, ScowError
 from scow.ids import new_id
 from scow.kernel import inroot
 from scow.logdrivers.plan import LogPlan
 from scow.model import container as model
 from scow.model.oci import SpecMount
-from scow.network.endpoint import SandboxRequest
 from scow.network.service import NetworkService
 from scow.runtime import spec as oci
 from scow.runtime.task import Attachment, Exit, StartFailed, Stdio, TaskManager, TaskSpec
@@ -109,9 +109,8 @@ class Executor:
     def __init__(self, run: Path, tasks: TaskManager, network: NetworkService, defaults: Defaults) -> None:
         self._run = run
         self._bundles = run / "bundles"
-        self._files = run / "build"
         self._tasks = tasks
-        self._network = network
+        self._networks = Networks(run / "build", network, defaults)
         self.defaults = defaults
         self._live: dict[str, _Live] = {}
         self._work = aio.Supervisor("build steps")
@@ -142,30 +141,15 @@ class Executor:
             await unwind.undo()
 
     async def _ran(self, id: str, live: _Live, wanted: Run, output: Callable[[int, bytes], None], unwind: Unwind) -> Ended:
-        files = self._files / id
-        await aio.in_pool(self._make_places, id)
         later = Unwind()
         unwind.push(self._later, id, later)
-        later.push(aio.in_pool, _remove_files, files)
-        mode = {Network.HOST: "host", Network.NONE: "none"}.get(wanted.network, "bridge")
-        hostname = wanted.hostname or "buildkitsandbox"
-        request = SandboxRequest(
-            container_id=id,
-            name="build-" + id[:12],
-            hostname=hostname,
-            mode=mode,
-            extra_hosts=[self._host(entry) for entry in wanted.extra_hosts],
-            dns=self.defaults.dns,
-            dns_search=self.defaults.dns_search,
-            dns_options=self.defaults.dns_options,
-            files=files,
-        )
-        later.push(self._network.release, id)
-        sandbox = await self._network.attach(request)
+        hosts = [self._host(entry) for entry in wanted.extra_hosts]
+        net = await self._networks.take(wanted.network, wanted.security, wanted.hostname, hosts)
+        (unwind if net.plain else later).push(self._networks.give, net)
         made: list[stubs.Stub] = []
         unwind.push(aio.in_pool, stubs.remove, str(wanted.root), made)
-        document = await aio.in_pool(self._document, id, wanted, hostname, sandbox.key or None, files, made)
-        later.push(self._tasks.delete, id)
+        document = await aio.in_pool(self._document, id, wanted, net, made)
+        later.push(self._delete, id)
         ours, theirs = socket.socketpair()
         reader = self._work.start(_read_frames(ours, output), "output")
         try:
@@ -209,21 +193,21 @@ class Executor:
     def _later(self, id: str, later: Unwind) -> None:
         self._work.start(aio.behind(later.undo), f"clean {id[:12]}")
 
-    def _make_places(self, id: str) -> None:
-        (self._files / id).mkdir(parents=True, mode=0o710)
-        (self._bundles / id).mkdir(parents=True, mode=0o711)
+    async def _delete(self, id: str) -> None:
+        await self._tasks.delete(id, ended=True)
 
     def _host(self, entry: str) -> str:
         name, _, address = entry.partition(":")
         return f"{name}:{self.defaults.host_gateway or address}" if address == "host-gateway" and self.defaults.host_gateway else entry
 
-    def _document(self, id: str, wanted: Run, hostname: str, netns: str | None, files: Path, made: list[stubs.Stub]) -> bytes:
+    def _document(self, id: str, wanted: Run, net: Net, made: list[stubs.Stub]) -> bytes:
         root = str(wanted.root)
+        (self._bundles / id).mkdir(parents=True, mode=0o711)
         insecure = wanted.security == Security.INSECURE
         stubs.ensure_directory(root, wanted.cwd or "/")
         mounted = [*wanted.mounts]
         taken = {mount.destination for mount in mounted}
-        engine = [(files / name, target) for name, target in _ENGINE_FILES if target not in taken and (files / name).exists()]
+        engine = [(net.files / name, target) for name, target in _ENGINE_FILES if target not in taken and (net.files / name).exists()]
         mounted += [Mount(target, str(source), options=("rbind", "ro", "rprivate")) for source, target in engine]
         places: list[SpecMount] = []
         own = [mount.destination.rstrip("/") + "/" for mount in mounted]
@@ -240,7 +224,7 @@ class Executor:
                 made += stubs.make(root, destination, mount.type == "tmpfs" or os.path.isdir(mount.source))
             places.append(SpecMount(destination, mount.source, mount.type, mount.options))
         host = model.HostConfig(
-            network_mode={Network.HOST: "host", Network.NONE: "none"}.get(wanted.network, "bridge"),
+            network_mode=MODES[wanted.network],
             cgroupns_mode="private",
             ipc_mode="private",
             privileged=insecure,
@@ -261,8 +245,8 @@ class Executor:
             user=user,
             rootfs=root,
             mounts=places,
-            netns=netns if wanted.network != Network.HOST else None,
-            hostname=hostname,
+            netns=net.netns,
+            hostname=net.hostname,
             default_ulimits=self.defaults.ulimits,
         )
         return orjson.dumps(oci.build(spec))
@@ -271,6 +255,7 @@ class Executor:
         """Let cleaning finish; steps have been cancelled before."""
         await self._work.drain(10)
         await self._work.close()
+        await self._networks.close()
 
 
 _DRAIN_SECONDS = 5.0
@@ -287,15 +272,6 @@ def _write(path: Path, data: bytes) -> None:
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     with os.fdopen(fd, "wb") as file:
         file.write(data)
-
-
-def _remove_files(place: Path) -> None:
-    with contextlib.suppress(FileNotFoundError):
-        for entry in os.scandir(place):
-            with contextlib.suppress(OSError):
-                os.unlink(entry.path)
-        with contextlib.suppress(OSError):
-            place.rmdir()
 
 
 async def _read_frames(sock: socket.socket, output: Callable[[int, bytes], None]) -> None:

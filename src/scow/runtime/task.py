@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import json
 import os
+import shutil
 import signal as signals
 import time
 from collections.abc import Callable, Coroutine
@@ -301,12 +302,17 @@ class TaskManager:
             if code != 0 and (self._root / container_id).exists():
                 logger.warning("runtime state of %s: %s", container_id, oci.log_text(text))
 
-    async def delete(self, container_id: str, runtime: str = "") -> None:
-        """Remove what an ended container left: runtime state, cgroup, bundle, exit record. A live one is killed, absent is fine."""
+    async def delete(self, container_id: str, runtime: str = "", ended: bool = False) -> None:
+        """Remove what an ended container left: runtime state, cgroup, bundle, exit record. A live one is killed, absent is fine.
+
+        `ended`: it is known to have ended and has no hooks, so the runtime is not asked (a step of a build)."""
         bundle = self._bundles / container_id
         with contextlib.suppress(OSError):
             runtime = (bundle / "runtime").read_text()
-        await self._delete_state(container_id, runtime)
+        if ended and (container_id, "") not in self._super.live:
+            await aio.in_pool(shutil.rmtree, self._root / container_id, True)
+        else:
+            await self._delete_state(container_id, runtime)
         with contextlib.suppress(ScowError, OSError):
             group = str(oci.read_config(bundle).get("linux", {}).get("cgroupsPath", ""))
             await aio.in_pool(oci.clear_plain_groups, group)
