@@ -94,3 +94,41 @@ def test_a_huge_extended_header_is_refused():
     head = tar._block(b"x", b"", Entry(b""), b"x", 1 << 31, b"")
     with pytest.raises(Malformed, match="too large"):
         read(head)
+
+
+MAPS = {
+    "odd": {"GNU.sparse.map": "1,2,3", "GNU.sparse.size": "10"},
+    "words": {"GNU.sparse.map": "a,b", "GNU.sparse.size": "10"},
+    "overlapping": {"GNU.sparse.map": "0,2,1,1", "GNU.sparse.size": "10"},
+    "outside": {"GNU.sparse.map": "9,3", "GNU.sparse.size": "10"},
+    "negative": {"GNU.sparse.map": "5,-3,2,6", "GNU.sparse.size": "10"},
+    "not what follows": {"GNU.sparse.map": "0,2", "GNU.sparse.size": "10"},
+    "too long": {"GNU.sparse.map": "0,3", "GNU.sparse.size": str(1 << 63)},
+    "too many": {"GNU.sparse.map": ",".join("0" * 150_000), "GNU.sparse.size": "10"},
+    "no map in front": {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "10"},
+    "no size": {"GNU.sparse.map": "0,3"},
+}
+
+
+@pytest.mark.parametrize("what", MAPS)
+def test_maps_of_sparse_files_that_make_no_sense(what: str) -> None:
+    member, content = entry("f", b"abc")
+    member.pax_headers.update(MAPS[what])
+    source = Source(iter([tarball((member, content))]))
+    with pytest.raises(Malformed):
+        tar.read_entry(source.take, sparse=True)
+    with pytest.raises(Malformed, match="not supported"):
+        read(tarball((member, content)))
+
+
+@given(st.integers(345, 511), st.integers(0, 255), st.integers(0, 255))
+def test_garbage_in_an_old_sparse_header_never_surprises(at: int, one: int, two: int) -> None:
+    head = bytearray(tar._block(b"f", b"", Entry(b""), b"S", 3, b""))
+    head[at], head[482] = one, two & 1
+    head[148:156] = b"        "
+    head[148:156] = b"%06o\0 " % sum(head)
+    source = Source(iter([bytes(head) + bytes([one, two]) * 512]))
+    try:
+        tar.read_entry(source.take, sparse=True)
+    except Malformed:
+        pass
