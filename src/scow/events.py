@@ -61,13 +61,17 @@ class EventBus:
         self._subscribers: set[Subscription] = set()
         self._last_ns = 0
 
-    def publish(self, kind: str, action: str, actor_id: str, attributes: Mapping[str, str] | None = None) -> None:
+    def publish(self, kind: str, action: str, actor_id: str, attributes: Mapping[str, str] | None = None, scope: str = "local") -> None:
         """Tell everybody. Times are strictly increasing, so that `since` never repeats an event."""
         self._last_ns = max(time.time_ns(), self._last_ns + 1)
-        event = Event(kind, action, actor_id, dict(attributes or {}), self._last_ns)
+        event = Event(kind, action, actor_id, dict(attributes or {}), self._last_ns, scope)
         self._ring.append(event)
         for subscriber in tuple(self._subscribers):
             subscriber.put(event)
+
+    def publish_cluster(self, kind: str, action: str, actor_id: str, attributes: Mapping[str, str]) -> None:
+        """An event of the whole swarm."""
+        self.publish(kind, action, actor_id, attributes, "swarm")
 
     def past(self) -> list[Event]:
         """The remembered events, oldest first."""

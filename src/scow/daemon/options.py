@@ -64,7 +64,7 @@ class Options:
     http_proxy: str = opt("http-proxy", "", key="proxies.http-proxy")
     https_proxy: str = opt("https-proxy", "", key="proxies.https-proxy")
     no_proxy: str = opt("no-proxy", "", key="proxies.no-proxy")
-    node_generic_resources: tuple[str, ...] = opt("node-generic-resource", (), key="node-generic-resources", works=False)
+    node_generic_resources: tuple[str, ...] = opt("node-generic-resource", (), key="node-generic-resources")
     restart: bool = opt("restart", True, short="r", works=False)
     # images and registries
     registry_mirrors: tuple[str, ...] = opt("registry-mirror", (), key="registry-mirrors", reload=True)

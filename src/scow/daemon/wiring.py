@@ -5,6 +5,7 @@ import dataclasses
 import importlib
 import os
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,9 +25,11 @@ if TYPE_CHECKING:
     from scow.containers.attach import AttachService
     from scow.containers.parts import Defaults
     from scow.containers.service import ContainerService
+    from scow.engine_executor.executor import Facts as NodeFacts
     from scow.network.options import NetworkOptions
     from scow.registry.settings import Settings
     from scow.runtime.task import Runtime
+    from scow.swarm.service import SwarmService
 
 logger = log.get(__name__)
 
@@ -186,6 +189,34 @@ def step_defaults(from_: "Defaults") -> "StepDefaults":
     )
 
 
+def node_facts(options: Options) -> "NodeFacts":
+    """What this node says of itself in a swarm."""
+    from scow.engine_executor.executor import Facts as NodeFacts
+    from scow.system.names import ENGINE_VERSION
+    from scow.system.version import architecture
+
+    labels = dict(text.partition("=")[::2] for text in options.labels)
+    return NodeFacts(labels, tuple(generic_resources(options.node_generic_resources)), ENGINE_VERSION, _machine(architecture()))
+
+
+def _machine(architecture: str) -> str:
+    return {"amd64": "x86_64", "arm64": "aarch64"}.get(architecture, architecture)
+
+
+def generic_resources(texts: "Sequence[str]") -> list[dict[str, Any]]:
+    """`node-generic-resources`: `gpu=UUID` names one, `apple=3` counts them. Raises InvalidArgument."""
+    found: list[dict[str, Any]] = []
+    for text in texts:
+        kind, has, value = text.partition("=")
+        if not has or not kind or not value:
+            raise InvalidArgument(f"invalid node-generic-resources {text!r}: it is KIND=VALUE")
+        if value.isascii() and value.isdigit():
+            found.append({"DiscreteResourceSpec": {"Kind": kind, "Value": int(value)}})
+        else:
+            found.append({"NamedResourceSpec": {"Kind": kind, "Value": value}})
+    return found
+
+
 def check(options: Options) -> None:
     """Refuse defaults that would fail every container. Raises InvalidArgument."""
     from scow.logdrivers import plan
@@ -216,6 +247,7 @@ async def build(options: Options, app: App, reloader: Reloader, lifecycle: Lifec
     from scow.aio import Supervisor
     from scow.api.routes import build as build_routes
     from scow.api.routes import buildkit as buildkit_routes
+    from scow.api.routes import swarm as swarm_routes
     from scow.archive.workers import Workers
     from scow.build.classic.service import ClassicBuilder
     from scow.build.service import BuildService
@@ -225,6 +257,7 @@ async def build(options: Options, app: App, reloader: Reloader, lifecycle: Lifec
     from scow.containers.service import ContainerService
     from scow.containers.steps import StepContainers
     from scow.containers.store import Containers
+    from scow.engine_executor.executor import EngineExecutor, NoNetworks
     from scow.images.service import ImageService
     from scow.kernel import cgroups
     from scow.kernel.nft import reserve
@@ -232,6 +265,7 @@ async def build(options: Options, app: App, reloader: Reloader, lifecycle: Lifec
     from scow.network.service import NetworkService
     from scow.plugins.registry import Plugins
     from scow.runtime.task import TaskManager
+    from scow.swarm.service import SwarmService
     from scow.system.info import engine_id
     from scow.volumes.service import VolumeService
 
@@ -288,13 +322,19 @@ async def build(options: Options, app: App, reloader: Reloader, lifecycle: Lifec
     await lifecycle.start(Step("builder", stop=builds.close))
     build_routes.register(app.router, classic, builds)
     buildkit_routes.register(app.router, builds)
-    _routes(options, app, reloader, parts, service, attach, background, known, builds)
+    executor = EngineExecutor(parts, service, NoNetworks(), node_facts(options), paths.run)
+    swarm = SwarmService(db, executor, bus.publish_cluster)
+    await lifecycle.start(Step("swarm", stop=swarm.close))
+    swarm_routes.register(app.router, swarm)
+    _routes(options, app, reloader, parts, service, attach, background, known, builds, swarm)
     await in_pool(clear_views, paths.run / "views")
     builds.pin()
     await images.recover(set(db.table("containers").all()))
     await classic.recover()
     await builds.recover()
     await service.recover()
+    await executor.recover()
+    await swarm.start()
     cgroups.tune()
 
     def apply(new: Options) -> None:
@@ -322,6 +362,7 @@ def _routes(
     background: Any,
     known: "dict[str, Runtime]",
     builds: "BuildService",
+    swarm: "SwarmService",
 ) -> None:
     from scow.api.routes import containerio, containers, images, networks, system, unsupported, volumes
     from scow.api.routes import exec as execution
@@ -357,7 +398,7 @@ def _routes(
     usage = Usage(
         parts.images.disk_usage, sized, parts.volumes.disk_usage, background, builds.disk_usage, lambda: parts.images.blocks(paths.data)
     )
-    facts = Facts(options, reloader, parts, known)
+    facts = Facts(options, reloader, parts, known, swarm)
 
     def running() -> set[str]:
         return {container.id for container in parts.store.all() if container.state.running}
@@ -385,7 +426,7 @@ def _routes(
 class Facts:
     """Gathers what `/info` says: options in force, counters, the host."""
 
-    def __init__(self, options: Options, reloader: Reloader, parts: Any, known: "dict[str, Runtime]") -> None:
+    def __init__(self, options: Options, reloader: Reloader, parts: Any, known: "dict[str, Runtime]", swarm: "SwarmService") -> None:
         from scow.containers.top import capture
         from scow.kernel import cgroups
         from scow.system import info
@@ -394,6 +435,7 @@ class Facts:
         self._parts = parts
         self._reloader = reloader
         self._known = known
+        self._swarm = swarm
         self._id = info.engine_id(options.paths.data / "engine-id")
         self._layout = cgroups.detect()
         self._programs = Programs(capture)
@@ -454,7 +496,7 @@ class Facts:
             images=len(self._parts.images.store.all()),
             listeners=self._parts.bus.listeners,
         )
-        return info.info(facts, counts, len(asyncio.all_tasks()))
+        return info.info(facts, counts, len(asyncio.all_tasks())) | {"Swarm": self._swarm.info()}
 
 
 def _filesystem(path: str) -> str:

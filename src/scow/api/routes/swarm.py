@@ -1,0 +1,231 @@
+"""/swarm, /services, /tasks, /nodes, /secrets, /configs."""
+
+from typing import Any
+
+from scow.api import streams
+from scow.api.app import Call
+from scow.api.router import Router
+from scow.errors import InvalidArgument
+from scow.http.messages import Response
+from scow.swarm.manager.control import NODE_FILTERS, PAYLOAD_FILTERS, SERVICE_FILTERS, TASK_FILTERS
+from scow.swarm.objects import Config, Secret
+from scow.swarm.service import SwarmService
+from scow.units import parse_timestamp
+
+
+def _version(call: Call) -> int:
+    text = call.query.text("version")
+    if not text.isascii() or not text.isdigit():
+        raise InvalidArgument(f"invalid version '{text[:40]}': strconv.ParseUint: parsing {text[:40]!r}: invalid syntax")
+    return int(text)
+
+
+async def _document(call: Call) -> dict[str, Any]:
+    value = await call.body()
+    if not isinstance(value, dict):
+        raise InvalidArgument("invalid JSON: an object is needed")
+    return value
+
+
+def _auth(call: Call) -> str:
+    return call.request.headers.get("x-registry-auth", "")
+
+
+class Cluster:
+    """/swarm."""
+
+    def __init__(self, swarm: SwarmService) -> None:
+        self._swarm = swarm
+
+    def inspect(self, call: Call) -> Response:
+        """GET /swarm."""
+        return call.json(self._swarm.inspect())
+
+    async def init(self, call: Call) -> Response:
+        """POST /swarm/init."""
+        return call.json(await self._swarm.init(await _document(call)))
+
+    async def join(self, call: Call) -> Response:
+        """POST /swarm/join."""
+        await self._swarm.join(await _document(call))
+        return Response(200)
+
+    async def leave(self, call: Call) -> Response:
+        """POST /swarm/leave."""
+        await self._swarm.leave(call.query.boolean("force"))
+        return Response(200)
+
+    async def update(self, call: Call) -> Response:
+        """POST /swarm/update."""
+        query = call.query
+        rotate = {
+            "worker": query.boolean("rotateWorkerToken"),
+            "manager": query.boolean("rotateManagerToken"),
+            "unlock": query.boolean("rotateManagerUnlockKey"),
+        }
+        _ = self._swarm.control
+        await self._swarm.update(_version(call), await _document(call), rotate)
+        return Response(200)
+
+    async def unlock(self, call: Call) -> Response:
+        """POST /swarm/unlock."""
+        await self._swarm.unlock(str((await _document(call)).get("UnlockKey") or ""))
+        return Response(200)
+
+    def unlock_key(self, call: Call) -> Response:
+        """GET /swarm/unlockkey."""
+        return call.json({"UnlockKey": self._swarm.unlock_key()})
+
+
+class Services:
+    """/services and /tasks."""
+
+    def __init__(self, swarm: SwarmService) -> None:
+        self._swarm = swarm
+
+    def list(self, call: Call) -> Response:
+        """GET /services."""
+        control = self._swarm.control
+        return call.json(control.services(call.query.filters(SERVICE_FILTERS), call.query.boolean("status")))
+
+    def inspect(self, call: Call) -> Response:
+        """GET /services/{id}."""
+        return call.json(self._swarm.control.service(call.path["id"], call.query.boolean("insertDefaults")))
+
+    async def create(self, call: Call) -> Response:
+        """POST /services/create."""
+        control = self._swarm.control
+        id = await control.create_service(await _document(call), _auth(call))
+        return call.json({"ID": id}, 201)
+
+    async def update(self, call: Call) -> Response:
+        """POST /services/{id}/update."""
+        control, query = self._swarm.control, call.query
+        await control.update_service(
+            call.path["id"], _version(call), await _document(call), _auth(call), query.text("registryAuthFrom"), query.text("rollback")
+        )
+        return call.json({})
+
+    async def remove(self, call: Call) -> Response:
+        """DELETE /services/{id}."""
+        await self._swarm.control.remove_service(call.path["id"])
+        return Response(200)
+
+    def tasks(self, call: Call) -> Response:
+        """GET /tasks."""
+        return call.json(self._swarm.control.tasks(call.query.filters(TASK_FILTERS)))
+
+    def task(self, call: Call) -> Response:
+        """GET /tasks/{id}."""
+        return call.json(self._swarm.control.task(call.path["id"]))
+
+    async def logs(self, call: Call) -> None:
+        """GET /services/{id}/logs and /tasks/{id}/logs."""
+        query = call.query
+        options = {
+            "follow": query.boolean("follow"),
+            "stdout": query.boolean("stdout"),
+            "stderr": query.boolean("stderr"),
+            "timestamps": query.boolean("timestamps"),
+            "details": query.boolean("details"),
+            "since_ns": max(0, parse_timestamp(query.text("since"))),
+            "tail": query.text("tail") or "all",
+        }
+        kind = "task" if call.route.pattern.startswith("/tasks") else "service"
+        pieces = await self._swarm.logs(kind, call.path["id"], options)
+        await streams.send(call, pieces, streams.stream_type(call, False))
+
+
+class Nodes:
+    """/nodes."""
+
+    def __init__(self, swarm: SwarmService) -> None:
+        self._swarm = swarm
+
+    def list(self, call: Call) -> Response:
+        """GET /nodes."""
+        return call.json(self._swarm.control.nodes(call.query.filters(NODE_FILTERS)))
+
+    def inspect(self, call: Call) -> Response:
+        """GET /nodes/{id}."""
+        return call.json(self._swarm.control.node(call.path["id"]))
+
+    async def update(self, call: Call) -> Response:
+        """POST /nodes/{id}/update."""
+        control = self._swarm.control
+        await control.update_node(call.path["id"], _version(call), await _document(call))
+        return Response(200)
+
+    async def remove(self, call: Call) -> Response:
+        """DELETE /nodes/{id}."""
+        await self._swarm.control.remove_node(call.path["id"], call.query.boolean("force"))
+        return Response(200)
+
+
+class Payloads:
+    """/secrets and /configs."""
+
+    def __init__(self, swarm: SwarmService, cls: type[Secret] | type[Config]) -> None:
+        self._swarm = swarm
+        self._cls = cls
+
+    def list(self, call: Call) -> Response:
+        """GET /secrets, /configs."""
+        control = self._swarm.control
+        filters = call.query.filters(PAYLOAD_FILTERS)
+        return call.json(control.secrets(filters) if self._cls is Secret else control.configs(filters))
+
+    def inspect(self, call: Call) -> Response:
+        """GET /secrets/{id}, /configs/{id}."""
+        control = self._swarm.control
+        return call.json(control.secret(call.path["id"]) if self._cls is Secret else control.config(call.path["id"]))
+
+    async def create(self, call: Call) -> Response:
+        """POST /secrets/create, /configs/create."""
+        control = self._swarm.control
+        document = await _document(call)
+        id = await (control.create_secret(document) if self._cls is Secret else control.create_config(document))
+        return call.json({"ID": id}, 201)
+
+    async def update(self, call: Call) -> Response:
+        """POST /secrets/{id}/update, /configs/{id}/update."""
+        control = self._swarm.control
+        await control.update_payload(self._cls, call.path["id"], _version(call), await _document(call))
+        return Response(200)
+
+    async def remove(self, call: Call) -> Response:
+        """DELETE /secrets/{id}, /configs/{id}."""
+        await self._swarm.control.remove_payload(self._cls, call.path["id"])
+        return Response(204)
+
+
+def register(router: Router, swarm: SwarmService) -> None:
+    """Add the routes."""
+    cluster, services, nodes = Cluster(swarm), Services(swarm), Nodes(swarm)
+    router.add("GET", "/swarm", cluster.inspect)
+    router.add("POST", "/swarm/init", cluster.init)
+    router.add("POST", "/swarm/join", cluster.join)
+    router.add("POST", "/swarm/leave", cluster.leave)
+    router.add("POST", "/swarm/update", cluster.update)
+    router.add("POST", "/swarm/unlock", cluster.unlock)
+    router.add("GET", "/swarm/unlockkey", cluster.unlock_key)
+    router.add("GET", "/services", services.list)
+    router.add("POST", "/services/create", services.create)
+    router.add("GET", "/services/{id}", services.inspect)
+    router.add("DELETE", "/services/{id}", services.remove)
+    router.add("POST", "/services/{id}/update", services.update)
+    router.add("GET", "/services/{id}/logs", services.logs, cancel=True, follow=True)
+    router.add("GET", "/tasks", services.tasks)
+    router.add("GET", "/tasks/{id}", services.task)
+    router.add("GET", "/tasks/{id}/logs", services.logs, cancel=True, follow=True)
+    router.add("GET", "/nodes", nodes.list)
+    router.add("GET", "/nodes/{id}", nodes.inspect)
+    router.add("DELETE", "/nodes/{id}", nodes.remove)
+    router.add("POST", "/nodes/{id}/update", nodes.update)
+    for cls, word in ((Secret, "secrets"), (Config, "configs")):
+        payloads = Payloads(swarm, cls)
+        router.add("GET", f"/{word}", payloads.list)
+        router.add("POST", f"/{word}/create", payloads.create)
+        router.add("GET", f"/{word}/{{id}}", payloads.inspect)
+        router.add("DELETE", f"/{word}/{{id}}", payloads.remove)
+        router.add("POST", f"/{word}/{{id}}/update", payloads.update)

@@ -1,0 +1,98 @@
+"""Which addresses a node listens at and is known by: an address, an interface's name, or the only one that makes sense."""
+
+import ipaddress
+import socket
+import struct
+from collections.abc import Callable
+
+from scow.errors import InvalidArgument
+
+DEFAULT_PORT = 2377
+_BAD_LISTEN = "listen address must be an IP address or network interface (with optional port number)"
+_BAD_ADVERTISE = "advertise address must be a non-zero IP address or network interface (with optional port number)"
+_BAD_DATA_PATH = "data path address must be a non-zero IP address or network interface (without a port number)"
+_SIOCGIFADDR = 0x8915
+
+InterfaceAddress = Callable[[str], str]
+
+
+def interface_address(name: str) -> str:
+    """The IPv4 address of an interface, "" for none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        import fcntl
+
+        try:
+            answer = fcntl.ioctl(sock.fileno(), _SIOCGIFADDR, struct.pack("256s", name.encode()[:15]))
+        except OSError:
+            return ""
+    return socket.inet_ntoa(answer[20:24])
+
+
+def _split(text: str, default: int) -> tuple[str, int]:
+    """(host, port). Raises ValueError."""
+    host, colon, port = text.rpartition(":")
+    if text.startswith("[") and text.endswith("]"):
+        return text[1:-1], default
+    if not colon or (":" in host and not host.startswith("[")):
+        return text, default
+    number = int(port)
+    if not 0 < number < 65536:
+        raise ValueError(port)
+    return host.strip("[]"), number
+
+
+def _address(host: str, lookup: InterfaceAddress) -> str:
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        return lookup(host) if host and "/" not in host and len(host) < 16 else ""
+
+
+def listen(text: str, lookup: InterfaceAddress = interface_address) -> tuple[str, int]:
+    """(address, port) of ListenAddr. Raises InvalidArgument."""
+    try:
+        host, port = _split(text or "0.0.0.0", DEFAULT_PORT)
+    except ValueError:
+        raise InvalidArgument(_BAD_LISTEN) from None
+    found = _address(host or "0.0.0.0", lookup)
+    if not found:
+        raise InvalidArgument(_BAD_LISTEN)
+    return found, port
+
+
+def advertise(text: str, listening: tuple[str, int], lookup: InterfaceAddress = interface_address) -> tuple[str, int]:
+    """(address, port) of AdvertiseAddr; without one what is listened at, or this host's one address. Raises InvalidArgument."""
+    if text:
+        try:
+            host, port = _split(text, listening[1])
+        except ValueError:
+            raise InvalidArgument(_BAD_ADVERTISE) from None
+        found = _address(host, lookup)
+        if not found or ipaddress.ip_address(found).is_unspecified:
+            raise InvalidArgument(_BAD_ADVERTISE)
+        return found, port
+    if not ipaddress.ip_address(listening[0]).is_unspecified:
+        return listening
+    return outgoing(), listening[1]
+
+
+def data_path(text: str, default: str, lookup: InterfaceAddress = interface_address) -> str:
+    """DataPathAddr, without one what is advertised. Raises InvalidArgument."""
+    if not text:
+        return default
+    found = _address(text, lookup)
+    if not found or ipaddress.ip_address(found).is_unspecified:
+        raise InvalidArgument(_BAD_DATA_PATH)
+    return found
+
+
+def outgoing() -> str:
+    """The address that this host would speak to others from. Raises InvalidArgument when there is none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.connect(("198.51.100.1", 9))  # a documentation address: nothing is sent
+            return str(sock.getsockname()[0])
+        except OSError:
+            raise InvalidArgument(
+                "could not choose an IP address to advertise since this system has no route to others - specify one with --advertise-addr"
+            ) from None

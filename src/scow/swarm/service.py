@@ -1,0 +1,385 @@
+"""The swarm as the API and wiring see it: joining and leaving, settings, and the control API where this node is a manager.
+
+One object per daemon. Without a swarm it costs nothing; `start` at boot takes up what the node was part of.
+"""
+
+import base64
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from typing import Any
+
+from scow import log
+from scow.errors import Conflict, InvalidArgument, ScowError, Unavailable, Unsupported
+from scow.metadata import Database
+from scow.swarm import addressing, servicelogs, specs, view
+from scow.swarm.agent.agent import Agent
+from scow.swarm.agent.executor import Executor
+from scow.swarm.agent.worker import Worker
+from scow.swarm.clock import Clock, SystemClock
+from scow.swarm.identity import new_id
+from scow.swarm.manager.control import Control, Publish
+from scow.swarm.manager.manager import Manager
+from scow.swarm.manager.tasks import cluster_of
+from scow.swarm.objects import Cluster, Network, Node, Service, Task
+from scow.swarm.session import LocalSession
+from scow.swarm.state import NodeState, StateStore
+from scow.swarm.store.local import LocalStore, forget
+from scow.swarm.store.sealed import Sealer
+from scow.swarm.store.store import OutOfSequence, Store, Tx
+
+logger = log.get(__name__)
+
+Json = dict[str, Any]
+
+_NOT_MANAGER = (
+    'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.'
+)
+_WORKER = (
+    "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state. "
+    "Please run this command on a manager node or promote the current node to a manager."
+)
+_NO_SWARM = "This node is not part of a swarm"
+_EXISTS = 'This node is already part of a swarm. Use "docker swarm leave" to leave this swarm and join another one.'
+_LOCKED = 'Swarm is encrypted and needs to be unlocked before it can be used. Please use "docker swarm unlock" to unlock it.'
+_LAST = (
+    "You are attempting to leave the swarm on a node that is participating as a manager. Removing the last manager erases all current "
+    "state of the swarm. Use `--force` to ignore this message. "
+)
+INGRESS = "ingress"
+
+
+class SwarmService:
+    """This node's part in a swarm, if any."""
+
+    def __init__(self, db: Database, executor: Executor, publish: Publish, clock: Clock | None = None) -> None:
+        self._db = db
+        self._executor = executor
+        self._publish = publish
+        self._clock = clock or SystemClock()
+        self._states = StateStore(db)
+        self._state: NodeState | None = None
+        self._store: Store | None = None
+        self._manager: Manager | None = None
+        self._control: Control | None = None
+        self._agent: Agent | None = None
+        self._error = ""
+
+    # --- life
+
+    async def start(self) -> None:
+        """At boot: take up what this node is part of."""
+        self._state = self._states.read()
+        if self._state is None:
+            return
+        if self._state.is_locked:
+            self._error = _LOCKED
+            return
+        try:
+            await self._begin()
+        except ScowError as error:
+            self._error = error.message
+            logger.error("the swarm cannot be taken up: %s", error.message)
+
+    async def _begin(self) -> None:
+        state = self._state
+        assert state is not None
+        if state.role == "manager":
+            store = LocalStore(self._db, Sealer(base64.b64decode(state.data_key)), self._clock.now_ns)
+            self._store = store
+            self._manager = Manager(store, self._clock)
+            self._control = Control(store, self._clock, self._publish)
+            self._manager.lead()
+        self._agent = Agent(
+            self._executor,
+            self._clock,
+            lambda agent: Worker(self._executor, self._clock, self._db, agent.report),
+            self._dial,
+            state.data_path,
+            lambda: None,
+        )
+        self._agent.start()
+
+    async def _dial(self) -> LocalSession:
+        if self._manager is None or self._state is None:
+            raise Unavailable("no manager is known")
+        return LocalSession(self._manager, self._state.node_id)
+
+    async def close(self) -> None:
+        """The daemon stops; tasks live on."""
+        if self._agent is not None:
+            await self._agent.close()
+            self._agent = None
+        if self._manager is not None:
+            await self._manager.resign()
+            self._manager = None
+        self._store = self._control = None
+
+    # --- what routes ask first
+
+    @property
+    def active(self) -> bool:
+        """Whether this node is part of a swarm."""
+        return self._state is not None
+
+    @property
+    def is_manager(self) -> bool:
+        """Whether the control API is here."""
+        return self._control is not None
+
+    @property
+    def control(self) -> Control:
+        """The control API. Raises Unavailable."""
+        if self._control is not None:
+            return self._control
+        raise Unavailable(_NOT_MANAGER if self._state is None else _LOCKED if self._state.is_locked else _WORKER)
+
+    @property
+    def agent(self) -> Agent | None:
+        """This node's agent."""
+        return self._agent
+
+    def _cluster(self) -> Cluster:
+        _ = self.control
+        assert self._store is not None
+        found = cluster_of(self._store)
+        if found is None:
+            raise Unavailable(_NOT_MANAGER)
+        return found
+
+    async def logs(self, kind: str, ref: str, options: Mapping[str, Any]) -> AsyncIterator[bytes]:
+        """What the tasks of a service (or one task) wrote, framed. `options`: follow, stdout, stderr, since_ns, until_ns, tail, timestamps,
+        details, raw. Raises NotFound, InvalidArgument."""
+        _ = self.control
+        assert self._store is not None
+        if not (options.get("stdout") or options.get("stderr")):
+            raise InvalidArgument("Bad parameters: you must choose at least one stream")
+        if kind == "task":
+            tasks = [self._store.find(Task, ref)]
+        else:
+            tasks = self._store.by(Task, "service", self._store.find(Service, ref).id)
+        worker = self._agent.worker if self._agent is not None else None
+        found = [(task, runner.controller) for task in tasks if worker is not None and (runner := worker.task(task.id)) is not None]
+        raw = bool(tasks) and bool((tasks[0].spec.get("ContainerSpec") or {}).get("TTY"))
+        return servicelogs.merged(found, {**options, "raw": raw})
+
+    # --- the swarm itself
+
+    async def init(self, request: Mapping[str, Any]) -> str:
+        """Make a swarm of this node; the node's id. Raises Unavailable (in one already), InvalidArgument (addresses, settings)."""
+        if self._state is not None and not request.get("ForceNewCluster"):
+            raise Unavailable(_EXISTS)
+        listening = addressing.listen(str(request.get("ListenAddr") or ""))
+        known = addressing.advertise(str(request.get("AdvertiseAddr") or ""), listening)
+        data_path = addressing.data_path(str(request.get("DataPathAddr") or ""), known[0])
+        availability = str(request.get("Availability") or "active")
+        if availability not in ("active", "pause", "drain"):
+            raise InvalidArgument(f'invalid Availability: "{availability}"')
+        settings = specs.cluster(request.get("Spec"))
+        port = int(request.get("DataPathPort") or 4789)
+        if not 1024 <= port <= 49151:
+            raise InvalidArgument("invalid data path port: it must be between 1024 and 49151")
+        pools = tuple(str(one) for one in request.get("DefaultAddrPool") or ()) or ("10.0.0.0/8",)
+        _check_pools(pools)
+        if self._state is not None:
+            return await self._force_new()
+        from scow.swarm import ca
+
+        root = ca.new_root()
+        node_id, cluster_id = new_id(), new_id()
+        wanted = ca.new_request(node_id)
+        expiry = int(settings["CAConfig"]["NodeCertExpiry"])
+        certificate = ca.sign(root, wanted.certificate, node_id, "manager", cluster_id, expiry)
+        autolock = bool(settings["EncryptionConfig"].get("AutoLockManagers"))
+        unlock_key = ca.new_unlock_key() if autolock else ""
+        cluster = Cluster(
+            id=cluster_id,
+            spec=settings,
+            root_certificate=root.certificate,
+            root_key=root.key,
+            tokens={"worker": ca.new_token_secret(), "manager": ca.new_token_secret()},
+            unlock_key=unlock_key,
+            default_addr_pool=pools,
+            subnet_size=int(request.get("SubnetSize") or 24),
+            data_path_port=port,
+            leader=node_id,
+        )
+        address = _joined(known)
+        node = Node(
+            id=node_id,
+            spec={"Labels": {}, "Role": "manager", "Availability": availability},
+            address=data_path,
+            manager={"Leader": True, "Reachability": "reachable", "Addr": address},
+            certificate=certificate,
+        )
+        data_key = base64.b64encode(secrets.token_bytes(32)).decode()
+        state = NodeState(
+            node_id, cluster_id, "manager", _joined(listening), address, data_path,
+            root=root.certificate, certificate=certificate, key=wanted.key, data_key=data_key,
+        )  # fmt: skip
+        forget(self._db)
+        store = LocalStore(self._db, Sealer(base64.b64decode(data_key)), self._clock.now_ns)
+
+        def write(tx: Tx) -> None:
+            tx.create(cluster)
+            tx.create(node)
+            tx.create(Network(id=new_id(), spec=_ingress_spec(), ingress=True))
+
+        await store.update(write)
+        self._states.write(state, unlock_key)
+        self._state = state
+        self._error = ""
+        try:
+            await self._begin()
+        except ScowError:
+            await self.close()
+            self._state = None
+            self._states.forget()
+            forget(self._db)
+            raise
+        self._publish("node", "create", node_id, {"name": node.hostname})
+        return node_id
+
+    async def _force_new(self) -> str:
+        assert self._state is not None
+        if self._state.role != "manager":
+            raise Unavailable(_WORKER)
+        return self._state.node_id
+
+    async def join(self, request: Mapping[str, Any]) -> None:
+        """Join a swarm. Raises Unavailable (in one already), InvalidArgument (token, addresses)."""
+        if self._state is not None:
+            raise Unavailable(_EXISTS)
+        from scow.swarm import ca
+
+        addressing.listen(str(request.get("ListenAddr") or ""))
+        if not request.get("RemoteAddrs"):
+            raise InvalidArgument("at least 1 RemoteAddr is required to join")
+        ca.read_token(str(request.get("JoinToken") or ""))
+        raise Unsupported("joining other hosts is not supported by this engine yet")
+
+    async def leave(self, force: bool) -> None:
+        """Leave; the last manager only by force. Raises Unavailable."""
+        state = self._state
+        if state is None:
+            raise Unavailable(_NO_SWARM)
+        if state.role == "manager" and not force:
+            raise Unavailable(_LAST)
+        agent, self._agent = self._agent, None
+        if self._manager is not None:
+            await self._manager.resign()
+        if agent is not None:
+            await agent.leave()
+        self._manager = self._store = self._control = None
+        self._state = None
+        self._error = ""
+        self._states.forget()
+        forget(self._db)
+        await self._executor.configure({"left": True})
+
+    async def update(self, version: int, spec: Mapping[str, Any], rotate: Mapping[str, bool]) -> None:
+        """Change settings; `rotate`: worker, manager (join tokens), unlock (the unlock key). Raises OutOfSequence, InvalidArgument."""
+        from scow.swarm import ca
+
+        checked = specs.cluster(spec, self._cluster().spec)
+        if str(spec.get("Name") or "default") != "default":
+            raise InvalidArgument('invalid Name "' + str(spec["Name"]) + '": swarm spec must be named "default"')
+        lock = bool(checked["EncryptionConfig"].get("AutoLockManagers"))
+
+        def write(tx: Tx) -> str:
+            cluster = tx.all(Cluster)[0]
+            if cluster.version != version:
+                raise OutOfSequence
+            tokens = {role: ca.new_token_secret() if rotate.get(role) else secret for role, secret in cluster.tokens.items()}
+            key = cluster.unlock_key if lock else ""
+            if lock and (not key or rotate.get("unlock")):
+                key = ca.new_unlock_key()
+            tx.update(cluster.changed(spec=checked, tokens=tokens, unlock_key=key))
+            return key
+
+        assert self._store is not None
+        assert self._state is not None
+        key = await self._store.update(write)
+        self._states.write(self._state, key)
+
+    async def unlock(self, key: str) -> None:
+        """Open a locked manager. Raises Unavailable (no swarm), Conflict (not locked), InvalidArgument (wrong key)."""
+        if self._state is None:
+            raise Unavailable(_NO_SWARM)
+        if not self._state.is_locked:
+            raise Conflict("swarm is not locked")
+        self._state = self._state.unlocked(key)
+        self._error = ""
+        await self._begin()
+
+    def unlock_key(self) -> str:
+        """The present unlock key, "" without autolock. Raises Unavailable."""
+        return self._cluster().unlock_key
+
+    def inspect(self) -> Json:
+        """The document of /swarm. Raises Unavailable."""
+        from scow.swarm import ca
+
+        cluster = self._cluster()
+        tokens = {role: ca.token(cluster.root_certificate, secret) for role, secret in cluster.tokens.items()}
+        return view.cluster(cluster, ca.tls_info(cluster.root_certificate), tokens)
+
+    @property
+    def local_state(self) -> str:
+        """Docker's LocalNodeState: inactive, pending, active, error, locked."""
+        if self._state is None:
+            return "inactive"
+        if self._state.is_locked:
+            return "locked"
+        if self._error:
+            return "error"
+        return "active" if self._agent is None or self._agent.connected.is_set() or self.is_manager else "pending"
+
+    def info(self) -> Json:
+        """The Swarm part of /info."""
+        state = self._state
+        found: Json = {
+            "NodeID": state.node_id if state else "",
+            "NodeAddr": state.advertise.rpartition(":")[0].strip("[]") if state else "",
+            "LocalNodeState": self.local_state,
+            "ControlAvailable": self.is_manager,
+            "Error": self._error,
+            "RemoteManagers": None,
+        }
+        if state is None:
+            return found
+        if self._store is not None:
+            from scow.swarm import ca
+
+            nodes = self._store.all(Node)
+            managers = [one for one in nodes if one.manager is not None]
+            found["RemoteManagers"] = [{"NodeID": one.id, "Addr": str((one.manager or {}).get("Addr") or "")} for one in managers]
+            found["Nodes"], found["Managers"] = len(nodes), len(managers)
+            cluster = cluster_of(self._store)
+            if cluster is not None:
+                found["Cluster"] = view.cluster(cluster, ca.tls_info(cluster.root_certificate))
+        elif state.managers:
+            found["RemoteManagers"] = [{"NodeID": "", "Addr": address} for address in state.managers]
+        return found
+
+
+def _joined(address: tuple[str, int]) -> str:
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _ingress_spec() -> Json:
+    return {"Name": INGRESS, "Driver": "overlay", "Ingress": True, "Options": {}, "Labels": {}, "IPAM": {"Driver": "default"}}
+
+
+def _check_pools(pools: tuple[str, ...]) -> None:
+    import ipaddress
+
+    nets: list[Any] = []
+    for text in pools:
+        try:
+            net = ipaddress.ip_network(text, strict=False)
+        except ValueError:
+            raise InvalidArgument(f"invalid CIDR address: {text}") from None
+        if any(net.version == other.version and net.overlaps(other) for other in nets):
+            raise InvalidArgument(f"default address pool {text} overlaps with another one")
+        nets.append(net)
