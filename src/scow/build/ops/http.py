@@ -30,6 +30,7 @@ from scow.build.solver.types import CacheMap, JobContext, Result
 from scow.errors import InvalidArgument, NotFound
 
 _TIMEOUT = 60
+_UPLOAD = "http://buildkit-session/"
 _CHUNK = 1 << 20
 _FILE_MAX = 64 << 30
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
@@ -151,6 +152,9 @@ class Http:
             place.unlink(missing_ok=True)
 
         job.defer(leave)
+        if self._url.startswith(_UPLOAD):
+            self._answer, self._file = await self._upload(job, place), place
+            return self._answer
         found = await aio.in_pool(_download, self._url, place, str(known["etag"]) if known else "", header, job)
         if found is None:
             assert known is not None
@@ -158,6 +162,21 @@ class Http:
         else:
             self._answer, self._file = found, place
         return self._answer
+
+    async def _upload(self, job: JobContext, place: Path) -> _Answer:
+        """What the client has on its standard input: an address of its session."""
+        hasher = hashlib.sha256()
+        size = 0
+        with open(place, "xb") as out:
+            async for data in self._kit.client().upload(job.session, urllib.parse.urlsplit(self._url).path):
+                size += len(data)
+                if size > _FILE_MAX:
+                    raise InvalidArgument(f"the upload is larger than {_FILE_MAX >> 30} GB")
+                hasher.update(data)
+                out.write(data)
+                job.status("uploading", current=size)
+        job.status("uploading", current=size, completed=True)
+        return _Answer("sha256:" + hasher.hexdigest(), "", 0, "")
 
     async def _authorization(self, job: JobContext) -> str:
         host = urllib.parse.urlsplit(self._url).hostname or ""

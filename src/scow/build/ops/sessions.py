@@ -6,7 +6,7 @@ A session may come after the build that names it: every method waits for it (a f
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +46,10 @@ class Sessions(Protocol):
 
     def ssh(self, session: str, id: str) -> AbstractAsyncContextManager[Path]:
         """A unix socket on this host that leads to the client's agent `id` ("" = default) while the context is open. Raises NotFound."""
+        ...
+
+    def upload(self, session: str, path: str) -> AsyncIterator[bytes]:
+        """What the client uploads under the path of an `http://buildkit-session/` address; once only. Raises NotFound."""
         ...
 
     async def credentials(self, session: str, registry: str) -> str:

@@ -120,9 +120,9 @@ class Session:
             return "", ""
         return reply.Username, reply.Secret
 
-    async def upload(self, url: str) -> AsyncIterator[bytes]:
-        """What the client uploads under a URL of `http://buildkit-session/` (a Dockerfile or a context from its standard input)."""
-        call = self.begin("/moby.upload.v1.Upload/Pull", {"urlpath": url})
+    async def upload(self, path: str) -> AsyncIterator[bytes]:
+        """What the client uploads under the path of an `http://buildkit-session/` address: its standard input."""
+        call = self.begin("/moby.upload.v1.Upload/Pull", {"urlpath": path})
         try:
             await call.finish()
             while (message := await call.read()) is not None:
@@ -157,6 +157,11 @@ class Sessions:
         if found is None:
             raise NotFound(f"secret {id}: not found")
         return found
+
+    async def upload(self, session: str, path: str) -> AsyncIterator[bytes]:
+        """What the client uploads (its standard input), by the path of the address it gave. Raises NotFound."""
+        async for data in (await self.get(session)).upload(path):
+            yield data
 
     @contextlib.asynccontextmanager
     async def ssh(self, session: str, id: str) -> AsyncIterator[Path]:

@@ -166,6 +166,9 @@ Event = VertexProgress | VertexStatus | VertexLog | VertexWarning
 class BuildError(ScowError):
     """A vertex failed. Doors print the lines of the source around it."""
 
+    foreign = True
+    """It is the build's failure, not the engine's: it does not belong into the log."""
+
     def __init__(
         self,
         message: str,
