@@ -116,3 +116,47 @@ def test_doing(docker: Cli, scow: Cli, things: Engine) -> None:
         assert program("network", "rm", "other").out == "other"
         assert program("kill", "one").out == "one"
         assert program("start", "one").out == "one"
+
+
+# what the command line itself refuses, or answers without doing anything: every word of it is docker's
+EXACT = (
+    """
+ps x|ps -n x|ps --format {{|ps --format {{.Nope}}|ps --format {{nofunc}}|ps --format table\t{{.Nope}}|ps --format {{if}}|ps -f bad
+images --format {{.Nope}}|network ls --format {{.Nope}}|volume ls --format {{.Nope}}|history --format {{.Nope}} busybox
+info --format {{|info --format {{.Nope}}|inspect -f {{ one|inspect -f {{.State.Nope}} one|inspect -f {{.Config.Labels.nosuch}} one
+inspect -f {{index\t.Args\t9}} one|image inspect -f {{ busybox|volume inspect -f {{.Nope}} data|events --format {{ --until 1s
+events --format {{.Nope}} --since 1 --until 2|system df --format {{.Nope}}|system df --format raw|context inspect --format {{
+context create x! --docker host=unix:///x|context create cc --docker nohost|context create cc --docker a=b|context rm nosuch
+context use nosuch
+run -m x busybox|run --cpus 1.1234567891 busybox|run -v x:y:z:w busybox|run -p x busybox|run -p 1-3:1-2 busybox|run -p 1.2.3:1:1 busybox
+run --expose 5-1 busybox|run --network name=x,nosuch=1 busybox|run --network-alias a busybox|run --network container: busybox
+run --link a:b:c busybox|run --link  busybox|run --mac-address x busybox|run --add-host x busybox|run --dns x busybox
+run --dns-search a\tb busybox|run -e =x busybox|run -l =x busybox|run --env-file /nosuch busybox|run --cidfile /nosuch/x busybox
+run --restart on-failure:x busybox|run --pull x busybox|run --gpus x busybox|run --device x busybox|run --device-cgroup-rule x busybox
+run --ulimit nosuch=1 busybox|run --sysctl nosuch=1 busybox|run --security-opt seccomp=/nosuch busybox|run --pid x busybox
+run --pid container: busybox|run --uts x busybox|run --userns x busybox|run --cgroupns x busybox|run --mount type=bad,target=/x busybox
+run --health-interval -1s busybox|run --health-cmd x --no-healthcheck busybox|run --blkio-weight-device x busybox
+run --stop-timeout x busybox
+run --cpu-count 1 busybox|start --checkpoint x one|volume update data|volume update|plugin ls|plugin ls -q|plugin inspect nosuch
+plugin rm nosuch|plugin enable nosuch|plugin set nosuch a=b|plugin upgrade nosuch|plugin create a|checkpoint ls one
+volume create --scope single x
+volume create --label  x|exec -e =x one true|logs --since x one|network create --label  x|network connect --link a:b:c net one
+volume prune -a --filter all=1|container prune|image prune|system prune|ps -q --format {{.Names}}|container nosuch|rm --nosuch one
+""".replace("\n", "|")
+    .strip("|")
+    .split("|")
+)
+
+
+@pytest.mark.parametrize("words", EXACT)
+def test_every_word(docker: Cli, scow: Cli, things: Engine, words: str) -> None:
+    args = tuple(word.replace("\t", " ") for word in words.split(" "))
+    theirs, ours = both(docker, scow, args)
+    assert ours.code == theirs.code, (ours, theirs)
+    assert (plain(ours.out, "scow"), plain(ours.err, "scow")) == (plain(theirs.out, "docker"), plain(theirs.err, "docker"))
+
+
+def test_flags_of_a_newer_api_are_refused(docker: Cli, scow: Cli, things: Engine) -> None:
+    for version, words in (("1.24", "container prune -f"), ("1.40", "volume prune -a"), ("1.41", "run --annotation a=b busybox true")):
+        theirs, ours = (program(*words.split(), code=1, env={"DOCKER_API_VERSION": version}) for program in (docker, scow))
+        assert plain(ours.err, "scow") == plain(theirs.err, "docker")
