@@ -118,12 +118,14 @@ def bounded(fd: int, limit: int) -> Source:
 def transfer(source: int, out: int, size: int) -> int:
     """The content of a file into another; the bytes."""
     if size <= _SMALL:
+        data = os.read(source, size + 1)  # one byte more tells whether that was all; a larger buffer costs more than the reading
         total = 0
-        while data := os.read(source, _SMALL):
+        while data:
             write_all(out, data)
             total += len(data)
             if total == size:
                 break
+            data = os.read(source, _SMALL)
         return total
     done = 0
     try:
