@@ -75,6 +75,8 @@ ALLOWED: dict[str, set[str]] = {
     "engine_executor": FOUNDATION
     | {"kernel", "aio", "events", "swarm", "containers", "images", "runtime", "network", "volumes", "registry", "logdrivers", "system"},
     # registry: only registryclient.py and `manifest`, which speaks to registries without the engine
-    "cli": FOUNDATION | {"client", "fastjson", "bootstrap", "registryd", "registry"},
+    "cli": FOUNDATION | {"client", "fastjson", "bootstrap", "registryd", "registry", "build"},
 }
+# what the command line may know of the builder: the wire, which is the same at both ends, and how errors are shown
+CLI_OF_BUILD = {"scow.build.session", "scow.build.dockerfile.errors"}
 ALLOWED["daemon"] = set(ALLOWED)  # wiring sees everything
