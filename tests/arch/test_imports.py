@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.arch.imports import ALLOWED
+from tests.arch.imports import ALLOWED, CLI_OF_BUILD
 
 SRC = Path(__file__).parents[2] / "src" / "scow"
 FILES = sorted(SRC.rglob("*.py"))
@@ -39,6 +39,7 @@ def test_imports_point_one_way(path: Path) -> None:
     for module in imported(path):
         if module.startswith("scow."):
             assert module.split(".")[1] in allowed, f"{package} may not import {module}"
+            assert package != "cli" or not module.startswith("scow.build") or module in CLI_OF_BUILD, f"{package} may not import {module}"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SRC)))

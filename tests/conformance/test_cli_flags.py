@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from scow.cli import flags as flaglib
+from scow.cli.commands.builder.build import BUILDKIT_FLAGS
 from scow.cli.main import load
 from scow.cli.table import COMMANDS
 
@@ -41,7 +42,12 @@ SAMPLES = {
     "filter": "a=b",
 }
 # scow's own: nothing that docker's command line accepts changes its meaning
-OWN = {"image ls": {"tree"}, "inspect": {"show-secrets"}, "container inspect": {"show-secrets"}}
+OWN = {
+    "image ls": {"tree"},
+    "inspect": {"show-secrets"},
+    "container inspect": {"show-secrets"},
+    "image build": {flag[0] for flag in BUILDKIT_FLAGS},
+}
 KNOWN = sorted(name for name in TABLE if name in COMMANDS)
 
 

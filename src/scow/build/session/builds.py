@@ -49,6 +49,8 @@ class Build:
 
     def __init__(self, id: str, session: str, job: Any, inputs: Mapping[str, Definition]) -> None:
         self.id, self.session, self.job, self.inputs = id, session, job, inputs
+        self.explain = False
+        """The client wants to know why steps were, or were not, taken from the cache (`scow build --explain`)."""
         self.outcome: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._references: dict[str, Reference] = {}
         self.configs: dict[str, bytes] = {}

@@ -47,6 +47,7 @@ class Control:
         record = Record(request.Ref, request.Frontend, options, exports, time.time_ns())
         async with self._engine.job(request.Ref, request.Session, entitlements) as job:
             build = Build(request.Ref, request.Session, job, inputs)
+            build.explain = "scow.explain" in options
             try:
                 async with self.builds.open(build), self._history.recording(record, build, request.Internal):
                     answer = await self._answer(request, build)
@@ -70,7 +71,7 @@ class Control:
     async def status(self, request: Any, call: rpc.Call) -> None:
         """The progress of a build, from its begin to its end."""
         build = await self.builds.get(request.Ref)
-        async for response in progress.responses(build.job.progress.subscribe()):
+        async for response in progress.responses(build.job.progress.subscribe(), build.explain):
             await call.send(response)
 
     async def session(self, call: rpc.Call) -> None:

@@ -17,14 +17,17 @@ def timestamp(ns: int) -> Any:
     return {"seconds": ns // 1_000_000_000, "nanos": ns % 1_000_000_000} if ns else None
 
 
-def response(events: Sequence[Event]) -> Any:
-    """One StatusResponse of events, in their order."""
+def response(events: Sequence[Event], explain: bool = False) -> Any:
+    """One StatusResponse of events, in their order. `explain` adds why a step was, or was not, taken from the cache: a status that
+    `scow build --explain` knows."""
     made = V1.StatusResponse()
     for event in events:
         if isinstance(event, VertexProgress):
             vertex = made.vertexes.add(digest=event.digest, inputs=event.inputs, name=event.name, cached=event.cached, error=event.error)
             _time(vertex.started, event.started_ns)
             _time(vertex.completed, event.completed_ns)
+            if explain and event.reason:
+                made.statuses.add(ID="scow.reason", vertex=event.digest, name=event.reason)
             if event.progress_group is not None:
                 group = event.progress_group
                 vertex.progressGroup.id, vertex.progressGroup.name, vertex.progressGroup.weak = group.id, group.name, group.weak
@@ -51,9 +54,9 @@ def _time(field: Any, ns: int) -> None:
         field.seconds, field.nanos = divmod(ns, 1_000_000_000)
 
 
-async def responses(batches: AsyncIterator[Sequence[Event]]) -> AsyncIterator[Any]:
+async def responses(batches: AsyncIterator[Sequence[Event]], explain: bool = False) -> AsyncIterator[Any]:
     """StatusResponses of a job's progress (`Progress.subscribe`), until it ends."""
     async for batch in batches:
         for at in range(0, len(batch), _MAX_EVENTS):
-            yield response(batch[at : at + _MAX_EVENTS])
+            yield response(batch[at : at + _MAX_EVENTS], explain)
         await asyncio.sleep(_GATHER_SECONDS)

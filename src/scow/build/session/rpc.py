@@ -279,9 +279,15 @@ class Server:
     streams both ways `await method(call)`.
     """
 
-    def __init__(self, services: Mapping[str, object], status: Callable[[BaseException], RpcError]) -> None:
+    def __init__(
+        self,
+        services: Mapping[str, object],
+        status: Callable[[BaseException], RpcError],
+        methods: Mapping[str, tuple[Handler, Any, bool, bool]] | None = None,
+    ) -> None:
+        """`methods`: more of them by path: handler, class of the request, whether requests and replies are streams."""
         self._status = status
-        self._methods: dict[str, tuple[Handler, Any, bool, bool]] = {}
+        self._methods: dict[str, tuple[Handler, Any, bool, bool]] = dict(methods or {})
         self._tasks = aio.Supervisor("grpc")
         for name, target in services.items():
             for method, (request, _reply, many_requests, many_replies) in messages.service(name).items():

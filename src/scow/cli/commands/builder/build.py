@@ -10,8 +10,6 @@ if TYPE_CHECKING:
 from scow.cli.command import Command
 from scow.errors import ScowError
 
-ONLY_BUILDKIT = ()  # flags of the next step
-
 
 def classic_asked(cli: Cli) -> bool:
     """Whether the environment asks for the classic builder. Raises ScowError for what is no truth value."""
@@ -25,7 +23,16 @@ def classic_asked(cli: Cli) -> bool:
 
 def run(cli: Cli, options: Options, args: list[str]) -> int:
     """Builds an image."""
-    classic_asked(cli)
+    if not classic_asked(cli):
+        from scow.cli import libraries
+
+        libraries.load()
+        from scow.cli.commands.builder import buildkit
+
+        return buildkit.build(cli, options, args[0])
+    for name, *_ in BUILDKIT_FLAGS:
+        if options.given(name):
+            raise ScowError(f"the --{name} option requires BuildKit: leave DOCKER_BUILDKIT=0 away")
     from scow.cli.commands.builder import classic
 
     return classic.build(cli, options, args[0])
@@ -52,7 +59,7 @@ CLASSIC_FLAGS = (
     ("memory-swap", "", "swap", 0, "Memory and swap together; -1 for no limit of swap"),
     ("network", "", "string", "default", "Network of the steps"),
     ("no-cache", "", "bool", False, "Don't use the cache"),
-    ("platform", "", "string", "", "Platform to build for"),
+    ("platform", "", "string", "", "Platform to build for, or several (linux/amd64,linux/arm64)"),
     ("pull", "", "bool", False, "Fetch newer base images"),
     ("quiet", "q", "bool", False, "Print only the image's id"),
     ("rm", "", "bool", True, "Remove the steps' containers after a build that worked"),
@@ -63,4 +70,24 @@ CLASSIC_FLAGS = (
     ("target", "", "string", "", "Stage to build"),
     ("ulimit", "", "ulimit", (), "Limits of the steps (name=soft[:hard])"),
 )
-BUILD = Command(" [OPTIONS] PATH | URL | -", "Build an image from a Dockerfile", CLASSIC_FLAGS, run, 1, 1)
+BUILDKIT_FLAGS = (
+    ("allow", "", "strings", (), "Grant the build what it asks for (network.host, security.insecure)"),
+    ("annotation", "", "stringArray", (), "Add an annotation to the image"),
+    ("attest", "", "stringArray", (), "Attestations to make (type=provenance,mode=max)"),
+    ("build-context", "", "stringArray", (), "Further contexts (name=path, name=docker-image://image)"),
+    ("cache-to", "", "stringArray", (), "Where the cache is written to (type=registry,ref=…)"),
+    ("call", "", "string", "build", "What to ask: build, check, outline, targets"),
+    ("check", "", "bool", False, "Only check the Dockerfile"),
+    ("explain", "", "bool", False, "Say for each step why it was run, or taken from the cache"),
+    ("metadata-file", "", "string", "", "Write facts about the result to a file"),
+    ("no-cache-filter", "", "strings", (), "Don't use the cache for these stages"),
+    ("output", "o", "stringArray", (), "Where the result goes (type=local,dest=path)"),
+    ("progress", "", "string", "", "How progress is shown: auto, plain, tty, rawjson, quiet"),
+    ("provenance", "", "string", "", "Attest how the image was made (true, mode=max)"),
+    ("push", "", "bool", False, "Send the image to its registry"),
+    ("reproducible", "", "bool", False, "Two builds of the same files give the same digest"),
+    ("sbom", "", "string", "", "Attest what the image holds"),
+    ("secret", "", "stringArray", (), "Secrets for the steps (id=name,src=file)"),
+    ("ssh", "", "stringArray", (), "Agents for the steps (default, name=socket)"),
+)
+BUILD = Command(" [OPTIONS] PATH | URL | -", "Build an image from a Dockerfile", (*CLASSIC_FLAGS, *BUILDKIT_FLAGS), run, 1, 1)
