@@ -67,6 +67,8 @@ ALLOWED: dict[str, set[str]] = {
         "swarm",
     },
     "client": {"errors", "units", "reference", "model", "opts", "fastjson"},
+    # a client: no daemon code
+    "compose": {"errors", "units", "reference", "filters", "model", "opts", "gotemplate", "fastjson", "client"},
     "bootstrap": {"errors"},
     "registryd": FOUNDATION | {"aio", "http", "registry"},
     # registryd: only commands/registry/server.py, which is that program
