@@ -200,6 +200,11 @@ def _arguments(cli: Cli, name: str, args: list[str], typed: str) -> tuple[Words,
         return ([(one, "") for one in _volumes(cli)], NO_FILES) if not args else ([], FILES if verb == "import" else NO_FILES)
     if group == "volume" and verb in ("inspect", "rm", "update"):
         return [(one, "") for one in _volumes(cli) if one not in args], NO_FILES
+    if group == "plugin" and verb in ("disable", "enable", "inspect", "push", "rm", "set", "upgrade"):
+        found = [str(one.get("Name")) for one in cli.client.get("/plugins") or []]
+        return [(one, "") for one in sorted(found) if one not in args and not (args and verb != "rm")], NO_FILES
+    if group == "checkpoint":
+        return ([(one, "") for one in _containers(cli, True)] if not args else []), NO_FILES
     if group == "context" and verb in ("use", "inspect", "rm", "export", "update"):
         return [(one, "") for one in _contexts(cli) if one not in args], FILES if args and verb == "export" else NO_FILES
     if name == "context import":
