@@ -10,7 +10,7 @@ import socket
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
 from typing import Any
 
@@ -371,23 +371,23 @@ class Build:
     async def _build(self, channel: rpc.Channel) -> int:
         async with asyncio.TaskGroup() as group:
             watching = group.create_task(self._watch(channel))
-            solving = group.create_task(channel.unary(f"{_CONTROL}/Solve", self._request(), messages.V1.SolveResponse))
-            asking = group.create_task(self._frontend(channel))
-            try:
-                metadata = await _either(asking, solving)
-                response = await solving
-            except rpc.RpcError as exc:
-                await asyncio.wait([watching], timeout=5)
-                watching.cancel()
-                asking.cancel()
-                self.display.end()
-                raise ExitCode(1, self._error(exc)) from None
-            await asyncio.wait([watching], timeout=5)
-            watching.cancel()
+            solving = group.create_task(_outcome(channel.unary(f"{_CONTROL}/Solve", self._request(), messages.V1.SolveResponse)))
+            asking = group.create_task(_outcome(self._frontend(channel)))
+            await asyncio.wait([asking, solving], return_when=asyncio.FIRST_COMPLETED)
+            failed = next((task.result()[1] for task in (asking, solving) if task.done() and task.result()[1]), None)
+            if failed is None:
+                failed = (await asking)[1] or (await solving)[1]
+            await asyncio.wait([watching, *([solving] if asking.done() else [])], timeout=5)
+            for task in (watching, asking, solving):
+                task.cancel()
         self.display.end()
+        if failed is not None:
+            if not isinstance(failed, rpc.RpcError):
+                raise failed
+            raise ExitCode(1, self._error(failed))
         if self.plan.question:
-            return self._answered(metadata)
-        return self._done(dict(response.ExporterResponse))
+            return self._answered(asking.result()[0])
+        return self._done(dict(solving.result()[0].ExporterResponse))
 
     def _request(self) -> Any:
         request = messages.V1.SolveRequest(Ref=self.ref, Session=self.session, FrontendAttrs=self.plan.attrs)
@@ -498,12 +498,12 @@ class Build:
         return 0
 
 
-async def _either(asking: "asyncio.Task[dict[str, bytes]]", solving: "asyncio.Task[Any]") -> dict[str, bytes]:
-    """The frontend's metadata; the error of the build when that ends first."""
-    await asyncio.wait([asking, solving], return_when=asyncio.FIRST_COMPLETED)
-    if solving.done() and not asking.done():
-        solving.result()
-    return await asking
+async def _outcome(work: Coroutine[Any, Any, Any]) -> tuple[Any, ScowError | None]:
+    """What a call gave, or its error: one failed call must not hide the other's error."""
+    try:
+        return await work, None
+    except ScowError as exc:
+        return None, exc
 
 
 def _first(group: BaseExceptionGroup[Any]) -> BaseException:
