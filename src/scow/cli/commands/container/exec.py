@@ -41,7 +41,11 @@ def run(cli: Cli, options: Options, args: list[str]) -> int:
             every("-e, --env", options.list("env"), variable), options.list("env-file"), lambda name: cli.env(name) or None
         )
     if not detach:
-        check_terminal(stdin, tty)
+        try:
+            check_terminal(stdin, tty)
+        except ExitCode:
+            client.get(container_path(args[0], "json"))  # that there is no such container is said first
+            raise
     size = terminal.size()
     if tty and all(size):
         body["ConsoleSize"] = list(size)
