@@ -417,7 +417,9 @@ class Refs:
 
     async def recover(self) -> None:
         """After a boot: mounts, half-made trees and rows whose tree is gone are removed."""
-        await aio.in_pool(self._unmount_all)
+        places = await aio.in_pool(self._unmount_all)
+        if places:
+            await self.images.workers.run({"job": "remove", "paths": places})
         rows = self.table.all()
         with self.db.update():
             for id, row in rows.items():
@@ -445,13 +447,13 @@ class Refs:
     async def _clear(self, paths: list[str]) -> None:
         await self.images.workers.run({"job": "remove", "paths": paths})
 
-    def _unmount_all(self) -> None:
+    def _unmount_all(self) -> list[str]:
+        """Unmount what steps had mounted; the places that may be removed now."""
         for target in mounts.below(self.run):
             with contextlib.suppress(OSError):
                 mounts.unmount_any(target)
-        for entry in os.scandir(self.run):
-            if entry.is_dir(follow_symlinks=False):
-                _remove_empty(Path(entry.path))
+        held = mounts.below(self.run)  # what could not be unmounted is not walked into
+        return [entry.path for entry in os.scandir(self.run) if not any(f"{one}/".startswith(f"{entry.path}/") for one in held)]
 
     async def close(self) -> None:
         """Let unmounting finish."""
