@@ -5,11 +5,9 @@ that holds that tree. A stream of stats that is byte for byte the one of last ti
 Whatever the client says, nothing is written outside the directory: a name's parent must be a directory announced before it.
 """
 
-import hashlib
 import os
 import shutil
 import stat
-import struct
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +24,9 @@ _DIR, _SYMLINK, _DEVICE, _FIFO, _SOCKET, _SETUID, _SETGID, _CHAR, _STICKY, _IRRE
 _TYPE = _DIR | _SYMLINK | _DEVICE | _FIFO | _SOCKET | _CHAR | _IRREGULAR
 MAX_ENTRIES = 4_000_000
 MAX_STAT_BYTES = 1 << 30
-_MAX_REQUESTS = 256
+_MAX_REQUESTS = 2000
+"""Requests that wait for data. They fit into the smallest window (64 KiB), so that asking never waits for somebody who waits for us."""
+_MAX_OPEN = 1000
 _MAX_NAME = 4096
 _LAST_STAT = b""  # a packet of type PACKET_STAT without a stat has no bytes at all
 
@@ -76,51 +76,32 @@ class Entry:
 
 @dataclass(slots=True)
 class Tree:
-    """What was received: the stats as they came, and the sha256 of each regular file."""
+    """What was received: the stats as they came."""
 
     stream: list[bytes] = field(default_factory=list)
-    digests: dict[str, bytes] = field(default_factory=dict)
-
-    def fingerprint(self) -> str:
-        """A digest of the stats: equal = the same tree, for all that can be seen without reading it."""
-        made = hashlib.sha256()
-        for message in self.stream:
-            made.update(len(message).to_bytes(4, "big") + message)
-        return made.hexdigest()
 
     def entries(self) -> dict[str, Entry]:
         """The entries by path, checked."""
         return _checked(self.stream)
 
     def dump(self) -> bytes:
-        """For a file: the stats, then path and digest of each regular file."""
-        parts = [struct.pack(">II", len(self.stream), len(self.digests))]
+        """For a file: the number of stats, then each behind its size."""
+        parts = [len(self.stream).to_bytes(4, "big")]
         for message in self.stream:
-            parts += (struct.pack(">I", len(message)), message)
-        for path, digest in self.digests.items():
-            name = path.encode("utf-8", "surrogateescape")
-            parts += (struct.pack(">I", len(name)), name, digest)
+            parts += (len(message).to_bytes(4, "big"), message)
         return b"".join(parts)
 
     @classmethod
     def load(cls, data: bytes) -> "Tree":
         """What `dump` wrote; ValueError when it is damaged."""
-        try:
-            count, digests = struct.unpack_from(">II", data)
-            at, tree = 8, cls()
-            for _ in range(count):
-                (size,) = struct.unpack_from(">I", data, at)
-                tree.stream.append(data[at + 4 : at + 4 + size])
-                at += 4 + size
-            for _ in range(digests):
-                (size,) = struct.unpack_from(">I", data, at)
-                name = data[at + 4 : at + 4 + size].decode("utf-8", "surrogateescape")
-                at += 4 + size
-                tree.digests[name] = data[at : at + 32]
-                at += 32
-        except struct.error as error:
-            raise ValueError("a damaged record of a tree") from error
-        if at != len(data):
+        at, tree = 4, cls()
+        for _ in range(int.from_bytes(data[:4], "big")):
+            size = int.from_bytes(data[at : at + 4], "big")
+            if at + 4 + size > len(data):
+                break
+            tree.stream.append(data[at + 4 : at + 4 + size])
+            at += 4 + size
+        if at != len(data) or len(data) < 4 or len(tree.stream) != int.from_bytes(data[:4], "big"):
             raise ValueError("a damaged record of a tree")
         return tree
 
@@ -137,15 +118,12 @@ async def receive(call: rpc.Call, previous: Tree | None, root: Callable[[], Awai
     """
     tree = Tree()
     total = await _stats(call, tree, progress)
-    if previous is not None and previous.fingerprint() == tree.fingerprint():
-        tree.digests = previous.digests
-        changed = False
-    else:
+    changed = previous is None or previous.stream != tree.stream
+    if changed:
         writer = await aio.in_pool(_Writer, tree, previous)
         changed = writer.changed
         if changed:
             await _data(call, writer, await root(), total, progress)
-        tree.digests = writer.digests
     await call.send(messages.FSUTIL.Packet(type=_FIN))
     while batch := await call.batch():
         for message in batch:
@@ -228,22 +206,19 @@ class _Writer:
     def __init__(self, tree: Tree, previous: Tree | None) -> None:
         self.new = tree.entries()
         self.old = previous.entries() if previous is not None else {}
-        kept = previous.digests if previous is not None else {}
-        self.digests: dict[str, bytes] = {}
         self.wanted: list[tuple[int, Entry]] = []
         self.updates: list[Entry] = []
         for number, (path, entry) in enumerate(self.new.items()):
             before = self.old.get(path)
             if entry.kind == 0 and not entry.link:
-                if entry == before and path in kept:
-                    self.digests[path] = kept[path]
-                else:
+                if entry != before:
                     self.wanted.append((number, entry))
             elif not entry.same(before):
                 self.updates.append(entry)
         self.gone = [path for path in self.old if path not in self.new]
         self.changed = bool(self.wanted or self.updates or self.gone)
-        self._open: dict[int, tuple[int, Any, int, Entry]] = {}
+        self._asked: dict[int, Entry] = {}
+        self._open: dict[int, int] = {}
         self._root = ""
 
     def prepare(self, root: Path) -> None:
@@ -270,10 +245,9 @@ class _Writer:
             if entry.path in self.old:
                 self._remove(entry.path)
 
-    def begin(self, number: int, entry: Entry) -> None:
-        """A file whose content was asked for."""
-        fd = os.open(self._at(entry.path), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        self._open[number] = (fd, hashlib.sha256(), 0, entry)
+    def ask(self, number: int, entry: Entry) -> None:
+        """The content of this file was asked for."""
+        self._asked[number] = entry
 
     def write(self, batch: list[bytes]) -> tuple[int, int]:
         """Take packets with data: how many bytes they were, and how many files have ended."""
@@ -283,22 +257,26 @@ class _Writer:
             if packet.type != _DATA:
                 _refuse(message)
                 raise BrokenStream("the client sends something else than the data it was asked for")
-            if packet.ID not in self._open:
+            number, data = packet.ID, packet.data
+            if number not in self._asked:
                 raise BrokenStream("the client sends data that nobody asked for")
-            fd, digest, written, entry = self._open[packet.ID]
-            data = packet.data
+            fd = self._open.get(number)
+            if fd is None:
+                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+                fd = self._open[number] = os.open(self._at(self._asked[number].path), flags, 0o600)
+                if len(self._open) > _MAX_OPEN:
+                    raise BrokenStream("the client sends too many files at once")
             if data:
-                digest.update(data)
                 view = memoryview(data)
                 while view:
                     view = view[os.write(fd, view) :]
-                self._open[packet.ID] = (fd, digest, written + len(data), entry)
                 size += len(data)
             else:
-                del self._open[packet.ID]
-                os.close(fd)
-                self.digests[entry.path] = digest.digest()
-                self._attributes(entry)
+                entry = self._asked.pop(number)
+                os.fchmod(fd, entry.permissions)
+                _set_xattrs(fd, entry)
+                os.utime(fd, ns=(entry.mtime_ns, entry.mtime_ns))
+                os.close(self._open.pop(number))
                 ended += 1
         return size, ended
 
@@ -306,10 +284,7 @@ class _Writer:
         """Hard links, and the times of directories."""
         for entry in self.new.values():
             if entry.kind == 0 and entry.link:
-                before = self.old.get(entry.path)
-                if entry.link in self.digests:
-                    self.digests[entry.path] = self.digests[entry.link]
-                if before is not None and os.path.lexists(self._at(entry.path)):
+                if entry.path in self.old and os.path.lexists(self._at(entry.path)):
                     self._remove(entry.path)
                 os.link(self._at(entry.link), self._at(entry.path), follow_symlinks=False)
         for entry in self.new.values():
@@ -318,7 +293,7 @@ class _Writer:
 
     def close(self) -> None:
         """Close what is open still."""
-        for fd, *_ in self._open.values():
+        for fd in self._open.values():
             os.close(fd)
         self._open.clear()
 
@@ -350,11 +325,15 @@ class _Writer:
         where = self._at(entry.path)
         if entry.kind != _SYMLINK:
             os.chmod(where, entry.permissions)
-            for name, value in entry.xattrs:
-                if name.startswith("user.") or name == "security.capability":
-                    os.setxattr(where, name, value)
+            _set_xattrs(where, entry)
         if entry.kind != _DIR:
             os.utime(where, ns=(entry.mtime_ns, entry.mtime_ns), follow_symlinks=False)
+
+
+def _set_xattrs(where: int | str, entry: Entry) -> None:
+    for name, value in entry.xattrs:
+        if name.startswith("user.") or name == "security.capability":
+            os.setxattr(where, name, value)
 
 
 async def _data(call: rpc.Call, writer: _Writer, root: Path, total: int, progress: Progress) -> None:
@@ -364,12 +343,12 @@ async def _data(call: rpc.Call, writer: _Writer, root: Path, total: int, progres
     wanted = iter(writer.wanted)
     try:
         while True:
-            requests = []
-            while waiting < _MAX_REQUESTS and left:
+            requests: list[bytes] = []
+            while left and (waiting < _MAX_REQUESTS // 2 or (requests and waiting < _MAX_REQUESTS)):
                 number, entry = next(wanted)
                 left -= 1
                 waiting += 1
-                writer.begin(number, entry)
+                writer.ask(number, entry)
                 requests.append(messages.FSUTIL.Packet(type=_REQ, ID=number).SerializeToString())
             if requests:
                 await call.send_many(requests)

@@ -1,5 +1,4 @@
 import asyncio
-import hashlib
 import os
 from pathlib import Path
 from typing import Any
@@ -44,7 +43,6 @@ def test_a_tree_arrives_with_everything_about_it(tmp_path: Path) -> None:
     facts = (tmp_path / "d/big").lstat()
     assert facts.st_mode & 0o7777 == 0o4755 and facts.st_mtime_ns == 1_500_000_000_000_000_123
     assert os.readlink(tmp_path / "d/l") == "/etc/passwd" and (tmp_path / "d").stat().st_mode & 0o777 == 0o700
-    assert tree.digests["d/big"] == hashlib.sha256(big).digest()
     assert filesync.Tree.load(tree.dump()) == tree
 
 
@@ -52,8 +50,8 @@ def test_only_what_changed_is_asked_for(tmp_path: Path) -> None:
     first = [folder("d"), file("d/a", b"a"), file("d/b", b"b"), folder("gone"), file("gone/x", b"x"), file("turns", b"1"), link("y", "a")]
     tree, _ = receive(tmp_path, Sender(first))
     again = Sender(first)
-    same, changed = receive(tmp_path, again, filesync.Tree.load(tree.dump()))
-    assert not changed and again.asked == [] and same.digests == tree.digests
+    _, changed = receive(tmp_path, again, filesync.Tree.load(tree.dump()))
+    assert not changed and again.asked == []
     later = Sender(
         [folder("d"), file("d/a", b"a"), file("d/b", b"B", mtime=2_000), folder("turns"), file("turns/in", b"2"), link("y", "b")]
     )
@@ -75,8 +73,8 @@ def test_files_are_replaced_and_never_changed(tmp_path: Path) -> None:
 
 
 def test_hard_links_stay_hard_links(tmp_path: Path) -> None:
-    tree, _ = receive(tmp_path, Sender([file("a", b"a"), file("b", linkname="a")]))
-    assert (tmp_path / "a").stat().st_ino == (tmp_path / "b").stat().st_ino and tree.digests["b"] == tree.digests["a"]
+    receive(tmp_path, Sender([file("a", b"a"), file("b", linkname="a")]))
+    assert (tmp_path / "a").stat().st_ino == (tmp_path / "b").stat().st_ino
 
 
 @pytest.mark.parametrize(
