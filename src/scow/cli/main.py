@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 from scow.cli import flags as flaglib
 from scow.cli.command import Cli, Command, ExitCode, daemon_error
-from scow.cli.table import ALIASES, BY_BUILDX, COMMANDS, GROUPS, NOT_YET
+from scow.cli.table import ALIASES, BUILDS, COMMANDS, GROUPS, NOT_YET
 from scow.errors import ScowError
 
 SOCKETS = ("/run/scow/scow.sock", "/var/run/docker.sock")
@@ -175,7 +175,7 @@ def dispatch(argv: list[str]) -> int:
 
         return complete(_cli(options), words[1:], words[0] == "__complete")
     name, rest = find(words)
-    if not name or name in NOT_YET or (name in BY_BUILDX and _has_buildx(_cli(options), words)):
+    if not name or name in NOT_YET or (name in BUILDS and _by_plugin(_cli(options), words)):
         return _elsewhere(options, argv, words)
     typed = " ".join(words[: len(words) - len(rest)])
     cli = _cli(options)
@@ -208,11 +208,17 @@ def _cli(options: Options) -> Cli:
     return cli
 
 
-def _has_buildx(cli: Cli, words: list[str]) -> bool:
-    """Whether a command goes to the plugin that builds."""
+def _by_plugin(cli: Cli, words: list[str]) -> bool:
+    """Whether a build goes to the plugin: when the configuration's alias of builder, --builder, BUILDX_BUILDER or SCOW_BUILDER ask for it."""
+    aliases = cli.config.get("aliases")
+    alias = isinstance(aliases, dict) and aliases.get("builder")
+    if not (
+        alias or env("BUILDX_BUILDER") or env("SCOW_BUILDER") == "buildx" or any(word.partition("=")[0] == "--builder" for word in words)
+    ):
+        return False
     from scow.cli import plugins
 
-    wanted = plugins.redirected(words, env, cli.config.get("aliases"))
+    wanted = plugins.redirected(words, env, aliases)
     return wanted is not words and bool(plugins.find(cli, wanted[0]))
 
 

@@ -183,8 +183,8 @@ ALIASES: dict[str, str] = {
     "builder build": "image build",
 }
 
-# docker's command line leaves these to the plugin buildx, where there is one
-BY_BUILDX = frozenset({"image build", "builder prune"})
+# docker's command line leaves these to the plugin buildx, where there is one; this one when it is asked to
+BUILDS = frozenset({"image build"})
 # known to docker's command line, not yet to this one; a later issue brings each
 NOT_YET = frozenset(
     {

@@ -79,6 +79,7 @@ BUILDKIT_FLAGS = (
     ("call", "", "string", "build", "What to ask: build, check, outline, targets"),
     ("check", "", "bool", False, "Only check the Dockerfile"),
     ("explain", "", "bool", False, "Say for each step why it was run, or taken from the cache"),
+    ("load", "", "bool", False, "Accepted; the engine has the image anyway"),
     ("metadata-file", "", "string", "", "Write facts about the result to a file"),
     ("no-cache-filter", "", "strings", (), "Don't use the cache for these stages"),
     ("output", "o", "stringArray", (), "Where the result goes (type=local,dest=path)"),
