@@ -137,9 +137,7 @@ class Dispatcher:
             node = tx.get(Node, node_id)
             if node is None:
                 raise NotFound(f"node {node_id} is not part of this swarm")
-            changed = node.changed(
-                description=dict(description), status_state="ready", status_message="", last_seen_ns=self._clock.now_ns()
-            )
+            changed = node.changed(description=dict(description), status_state="ready", status_message="")
             if address:
                 changed = changed.changed(address=address)
             tx.update(changed)
