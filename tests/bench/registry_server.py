@@ -12,6 +12,7 @@ import http.client
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -164,7 +165,8 @@ def collection(server: Server, folder: Path, blobs: int) -> None:
         "            data=b'blob %d'%at;d='sha256:'+hashlib.sha256(data).hexdigest();u=d[7:39]\n"
         "            w=s.driver.append(u,0);w.write(memoryview(data));w.close();s.driver.commit(u,d)\n"
         "            s.catalog.add_blob(tx,'bench/old',d,len(data))\n"
-        "        tx.execute('UPDATE blobs SET touched = 0');tx.execute('UPDATE links SET touched = 0')\n"
+        "with s.db.update() as tx:\n"
+        "    tx.execute('UPDATE blobs SET touched = 0');tx.execute('UPDATE links SET touched = 0')\n"
     )
     root = str(folder / "scow")
     subprocess.run([str(ROOT / ".venv/bin/python"), "-c", code, root, str(blobs)], check=True)
@@ -217,6 +219,7 @@ def main() -> int:
     given = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="registry-bench-", dir="/var/tmp"))
     servers: list[Server] = []
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # the servers end with us
     try:
         servers.append(scow(folder))
         if shutil.which("docker-registry"):

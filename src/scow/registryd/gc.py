@@ -15,18 +15,20 @@ from scow.registryd.store import Store
 
 logger = log.get(__name__)
 
-_STEP = 100  # blobs in one transaction
+_STEP = 1000  # blobs looked at together
+_STEP_SECONDS = 0.05  # of one transaction: pushes wait no longer
 _YIELD_SECONDS = 0.003
 
 # a link is needed while a manifest of its repository refers to the blob
-_LINKS = """
-DELETE FROM links WHERE digest > ? AND digest <= ? AND touched < ?
+_UNNEEDED_LINKS = """
+SELECT repo, digest FROM links WHERE digest >= ? AND digest <= ? AND touched < ?
 AND NOT EXISTS (SELECT 1 FROM refs f WHERE f.child = links.digest AND f.repo = links.repo)
 """
-_BLOBS = """
-SELECT digest, size FROM blobs b WHERE digest > ? AND digest <= ? AND touched < ?
-AND NOT EXISTS (SELECT 1 FROM links l WHERE l.digest = b.digest) AND NOT EXISTS (SELECT 1 FROM refs f WHERE f.child = b.digest)
+_UNNEEDED_BLOBS = """
+SELECT digest, size FROM blobs b WHERE digest >= ? AND digest <= ? AND touched < ?
+AND NOT EXISTS (SELECT 1 FROM refs f WHERE f.child = b.digest)
 """
+_NOT_LINKED = "AND NOT EXISTS (SELECT 1 FROM links l WHERE l.digest = b.digest) ORDER BY digest"
 
 
 @dataclass(slots=True)
@@ -48,15 +50,12 @@ def collect(
     progress = Progress(total=store.catalog.counts()["blobs"])
     last = ""
     while not (stop and stop()):
-        row = store.db.row(
-            "SELECT max(digest), count(*) FROM (SELECT digest FROM blobs WHERE digest > ? ORDER BY digest LIMIT ?)", last, _STEP
-        )
-        assert row is not None
-        if row[0] is None:
+        window = [row[0] for row in store.db.rows("SELECT digest FROM blobs WHERE digest > ? ORDER BY digest LIMIT ?", last, _STEP)]
+        if not window:
             break
-        _step(store, last, row[0], cutoff, progress)
-        last = row[0]
-        progress.scanned += row[1]
+        done = _step(store, window, cutoff, progress)
+        last = window[done - 1]
+        progress.scanned += done
         if report is not None:
             report(progress)
         _breathe()
@@ -66,29 +65,23 @@ def collect(
     return progress
 
 
-def _step(store: Store, first: str, last: str, cutoff: int, progress: Progress) -> None:
-    if not store.db.row(
-        "SELECT 1 FROM blobs b WHERE digest > ? AND digest <= ? AND touched < ? AND NOT EXISTS "
-        "(SELECT 1 FROM refs f WHERE f.child = b.digest) LIMIT 1",
-        first,
-        last,
-        cutoff,
-    ) and not store.db.row(
-        "SELECT 1 FROM links WHERE digest > ? AND digest <= ? AND touched < ? AND NOT EXISTS "
-        "(SELECT 1 FROM refs f WHERE f.child = links.digest AND f.repo = links.repo) LIMIT 1",
-        first,
-        last,
-        cutoff,
-    ):
-        return
+def _step(store: Store, window: list[str], cutoff: int, progress: Progress) -> int:
+    """Collect among these blobs, as many as there is time for; how many are done with."""
+    values = (window[0], window[-1], cutoff)
+    if not any(store.db.row(sql + "LIMIT 1", *values) for sql in (_UNNEEDED_LINKS, _UNNEEDED_BLOBS)):
+        return len(window)
     with store.db.update() as tx:
-        tx.execute(_LINKS, (first, last, cutoff))
-        for digest, size in tx.execute(_BLOBS, (first, last, cutoff)).fetchall():
+        end = time.monotonic() + _STEP_SECONDS
+        tx.execute(f"DELETE FROM links WHERE (repo, digest) IN ({_UNNEEDED_LINKS})", values)
+        for digest, size in tx.execute(_UNNEEDED_BLOBS + _NOT_LINKED, values).fetchall():
             # bytes first: should the row outlive a crash, the blob counts as lost and is pushed again
             store.driver.delete(digest)
             tx.execute("DELETE FROM blobs WHERE digest = ?", (digest,))
             progress.removed += 1
             progress.bytes += size
+            if time.monotonic() > end:
+                return window.index(digest) + 1
+    return len(window)
 
 
 def _strays(store: Store, cutoff: int, progress: Progress, stop: Callable[[], bool] | None) -> None:

@@ -66,8 +66,9 @@ def test_files_without_a_row_and_rows_without_a_file(tmp_path):
         assert registry.call("GET", f"/v2/a/blobs/{sha256(b'layer')}").body == b"layer"
 
 
-def test_pushes_go_on_during_a_collection_in_another_process(tmp_path):
+def test_pushes_go_on_during_a_collection_in_another_process(tmp_path, monkeypatch):
     """The collection works on the directory through a store of its own, as `scow registry gc` does."""
+    monkeypatch.setattr(gc, "_STEP", 50)
     with serving(tmp_path, anonymous_push=True) as registry:
         store = open_store(tmp_path)
 
