@@ -94,3 +94,26 @@ def test_the_dockerfile_is_found(tmp_path: Path) -> None:
     assert context.find_dockerfile(str(inside), str(tmp_path / "out")) == ("", str(tmp_path / "out"))
     with pytest.raises(ScowError, match="no such file or directory"):
         context.find_dockerfile(str(inside), str(inside / "none"))
+
+
+def test_archives_are_unpacked_inside_only(tmp_path: Path) -> None:
+    def packed(*members: tuple[str, bytes, str]) -> bytes:
+        out = io.BytesIO()
+        with tarfile.open(fileobj=out, mode="w:gz") as archive:
+            for name, kind, target in members:
+                info = tarfile.TarInfo(name)
+                info.type, info.linkname, info.mode, info.mtime = kind, target, 0o750, 9
+                info.size = 1 if kind == tarfile.REGTYPE else 0
+                archive.addfile(info, io.BytesIO(b"x"))
+        return out.getvalue()
+
+    root = tmp_path / "root"
+    root.mkdir()
+    good = packed(("./d", tarfile.DIRTYPE, ""), ("d/f", tarfile.REGTYPE, ""), ("l", tarfile.SYMTYPE, "/etc"), ("h", tarfile.LNKTYPE, "d/f"))
+    context.unpack(good, str(root))
+    assert (root / "h").read_bytes() == b"x" and (root / "d/f").stat().st_mtime == 9 and (root / "l").is_symlink()
+    for bad in (("../x", tarfile.REGTYPE, ""), ("l/x", tarfile.REGTYPE, ""), ("h2", tarfile.LNKTYPE, "l/passwd")):
+        with pytest.raises(ScowError, match="leaves its root"):
+            context.unpack(packed(("l", tarfile.SYMTYPE, "/etc"), bad), str(root))
+    with pytest.raises(ScowError):
+        context.unpack(b"\x1f\x8b\x08nothing", str(root))

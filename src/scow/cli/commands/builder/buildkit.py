@@ -109,15 +109,8 @@ class Plan:
             self._dockerfile(data)
             self.given.folders["context"] = self._folder()
             return
-        import io
-        import tarfile
-
         folder = self._folder()
-        try:
-            with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-                archive.extractall(folder, filter="tar")
-        except (tarfile.TarError, OSError, EOFError) as exc:
-            raise ScowError(f"unable to prepare context: the context is no tar archive: {exc}") from None
+        context.unpack(data, folder)
         self.given.folders |= {"context": folder, "dockerfile": os.path.join(folder, os.path.dirname(given))}
 
     def _folder(self) -> str:

@@ -246,6 +246,46 @@ def is_archive(head: bytes) -> bool:
     return head.startswith(_MAGIC) or head[257:262] == b"ustar"
 
 
+def unpack(data: bytes, folder: str) -> None:
+    """An archive's files below an empty directory; nothing is written through a link, or outside. Raises ScowError."""
+    import io
+    import tarfile
+
+    root = os.path.realpath(folder)
+
+    def place(name: str) -> str:
+        parts = [part for part in name.split("/") if part not in ("", ".")]
+        path = os.path.join(root, *parts)
+        parent = os.path.realpath(os.path.dirname(path)) if parts else root
+        if ".." in parts or (parent != root and not parent.startswith(root + "/")):
+            raise ScowError(f"unable to prepare context: the archive holds a path that leaves its root: {name[:200]!r}")
+        return path
+
+    try:
+        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
+            for member in archive:
+                path = place(member.name)
+                if not member.isdir():
+                    os.makedirs(os.path.dirname(path), exist_ok=True)
+                    if os.path.lexists(path):
+                        os.unlink(path)
+                if member.isdir():
+                    os.makedirs(path, exist_ok=True)
+                    os.chmod(path, member.mode & 0o7777 | 0o700)
+                elif member.issym():
+                    os.symlink(member.linkname, path)
+                elif member.islnk():
+                    os.link(place(member.linkname), path, follow_symlinks=False)
+                elif member.isreg() and (source := archive.extractfile(member)) is not None:
+                    with open(path, "xb") as file:
+                        while piece := source.read(CHUNK):
+                            file.write(piece)
+                    os.chmod(path, member.mode & 0o7777)
+                    os.utime(path, (member.mtime, member.mtime))
+    except (tarfile.TarError, OSError, EOFError) as exc:
+        raise ScowError(f"unable to prepare context: the context is no tar archive that can be unpacked: {exc}") from None
+
+
 def find_dockerfile(folder: str, given: str) -> tuple[str, str]:
     """(name relative to the context, path) of the Dockerfile; the name is "" when it lies outside. Raises ScowError."""
     if not given:
