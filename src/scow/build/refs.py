@@ -1,16 +1,15 @@
 """Trees of the build cache: immutable results of steps, directories that change in place (contexts, cache mounts), and who uses them.
 
-Stored: a row each in the table `build_refs`; results are snapshots of the common store ("built" until an image is made of them, then
-layers that are pinned), directories lie in `<data>/build/trees/<n>/fs`; mounts below `<run>/build/`. The tree of an image's layers is the
-reference `layer:<chain id>`, without a row. Rows are written after the tree is whole and removed before it. Callers: ops, solver,
-exporters.
+Stored: a row each in the table `build_refs`, in `build_state` whether all of it is on the disk; results are snapshots of the common
+store ("built" until an image is made of them, then layers that are pinned), directories lie in `<data>/build/trees/<n>/fs`; mounts
+below `<run>/build/`. The tree of an image's layers is the reference `layer:<chain id>`, without a row. Rows are written after the tree
+is whole and removed before it. Callers: ops, solver, exporters.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-import os
 import secrets
 import time
 from collections import Counter
@@ -20,16 +19,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scow import aio, log
+from scow import aio
+from scow.build.disk import Disk
 from scow.build.solver.types import Result
 from scow.errors import Internal, NotFound
 from scow.images.service import ImageService
 from scow.images.store import Image
-from scow.kernel import mounts
 from scow.metadata import Database
 from scow.snapshots.snapshotter import Committed
-
-logger = log.get(__name__)
 
 REGULAR, SOURCE, CACHE_MOUNT, GIT, INTERNAL, FRONTEND = (
     "regular",
@@ -126,9 +123,10 @@ class Refs:
         self.snapshots = images.snapshots
         self.db = db
         self.table = db.table("build_refs")
-        self._digests = db.table("build_digests")
-        self._trees = root / "trees"
-        self._trees.mkdir(parents=True, exist_ok=True)
+        self.digests = db.table("build_digests")
+        self.disk = Disk(db, root)
+        self.trees = root / "trees"
+        self.trees.mkdir(parents=True, exist_ok=True)
         root.chmod(0o710)
         run.mkdir(parents=True, exist_ok=True)
         run.chmod(0o710)
@@ -144,6 +142,7 @@ class Refs:
 
     def add(self, id: str, snapshot: str, parent: TreeRef | None, kind: str, description: str, directory: int = 0, **more: Any) -> TreeRef:
         """Write a row."""
+        self.disk.written()
         now = time.time_ns()
         parents = [parent.id] if parent is not None and not parent.id.startswith(_LAYER) else []
         row = {"type": kind, "description": description, "parents": parents, "created": now, "used": now, "count": 1, "size": _UNKNOWN}
@@ -152,7 +151,7 @@ class Refs:
 
     def directory(self, number: int) -> Path:
         """Where a directory of the cache lies."""
-        return self._trees / str(number) / "fs"
+        return self.trees / str(number) / "fs"
 
     def new_directory(self) -> int:
         """A number for a new directory, which is made."""
@@ -266,18 +265,18 @@ class Refs:
 
     def remembered(self, ref: TreeRef, selector: str) -> str:
         """The digest of a part of a tree, when it is known."""
-        row = self._digests.get(ref.id) or {}
+        row = self.digests.get(ref.id) or {}
         return str(row.get(selector, ""))
 
     def remember(self, ref: TreeRef, selector: str, digest: str) -> None:
         """Keep the digest of a part of an immutable tree (or of a context until it changes)."""
-        row = self._digests.get(ref.id) or {}
+        row = self.digests.get(ref.id) or {}
         if len(row) < 1000:
-            self._digests.put(ref.id, {**row, selector: digest})
+            self.digests.put(ref.id, {**row, selector: digest})
 
     def forget_digests(self, id: str) -> None:
         """The tree has changed."""
-        self._digests.delete(id)
+        self.digests.delete(id)
 
     def lineage(self, ref: TreeRef) -> list[str]:
         """Snapshots that make up a tree, the lowest first."""
@@ -369,7 +368,7 @@ class Refs:
         below = self.snapshots.parent(name) if name and self.snapshots.exists(name) else ""
         with self.db.update():
             self.table.delete(id)
-            self._digests.delete(id)
+            self.digests.delete(id)
         self.on_remove(id)
         if row["dir"]:
             await self.images.workers.run({"job": "remove", "paths": [str(self.directory(int(row["dir"])).parent)]})
@@ -415,47 +414,15 @@ class Refs:
         """Before images are recovered: the layers that the cache keeps."""
         self.images.layers.pinned |= {str(row["snapshot"]) for row in self.table.all().values() if row["snapshot"]}
 
-    async def recover(self) -> None:
-        """After a boot: mounts, half-made trees and rows whose tree is gone are removed."""
-        places = await aio.in_pool(self._unmount_all)
-        if places:
-            await self.images.workers.run({"job": "remove", "paths": places})
-        rows = self.table.all()
-        with self.db.update():
-            for id, row in rows.items():
-                whole = self.directory(int(row["dir"])).is_dir() if row["dir"] else self.snapshots.exists(str(row["snapshot"]))
-                if not whole or (row["type"] == SOURCE and not row.get("key")):
-                    self.table.delete(id)
-                    self._digests.delete(id)
-        known = {str(row["snapshot"]) for row in self.table.all().values()}
-        loose = [name for name in self.snapshots.built() if name not in known]
-        while loose:  # from the top down
-            left = []
-            for name in loose:
-                if name in self.snapshots.parents():
-                    left.append(name)
-                else:
-                    await self.snapshots.remove(name)
-            if len(left) == len(loose):
-                break
-            loose = left
-        directories = {str(row["dir"]) for row in self.table.all().values() if row["dir"]}
-        gone = [str(entry.path) for entry in os.scandir(self._trees) if entry.name not in directories]
-        if gone:
-            self._behind.start(self._clear(gone), "recover")
+    def clear_later(self, paths: list[str]) -> None:
+        """Remove directories of the cache behind the answer."""
+        self._behind.start(self._clear(paths), "clear")
 
     async def _clear(self, paths: list[str]) -> None:
         await self.images.workers.run({"job": "remove", "paths": paths})
 
-    def _unmount_all(self) -> list[str]:
-        """Unmount what steps had mounted; the places that may be removed now."""
-        for target in mounts.below(self.run):
-            with contextlib.suppress(OSError):
-                mounts.unmount_any(target)
-        held = mounts.below(self.run)  # what could not be unmounted is not walked into
-        return [entry.path for entry in os.scandir(self.run) if not any(f"{one}/".startswith(f"{entry.path}/") for one in held)]
-
     async def close(self) -> None:
-        """Let unmounting finish."""
+        """Let unmounting finish, and have what was made on the disk."""
         await self._behind.drain(5)
+        await self.disk.close()
         await self._behind.close()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scow import aio
+from scow.build import recovery
 from scow.build.refs import Refs
 from scow.build.usage import ACCEPTED, Prune, Usage, entitlements, policy
 from scow.errors import ScowError
@@ -117,7 +118,7 @@ class BuildService:
 
     async def recover(self) -> None:
         """At boot, after images were recovered."""
-        await self.refs.recover()
+        await recovery.recover(self.refs)
         scratch = self.data / "build" / "scratch"
         if scratch.exists():  # downloads and checkouts that a crash left
             await self.images.workers.run({"job": "remove", "paths": [str(scratch)]})

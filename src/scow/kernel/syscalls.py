@@ -25,6 +25,15 @@ def set_name(name: str) -> None:
     libc.prctl(15, ctypes.c_char_p(name.encode()[:15]), 0, 0, 0)
 
 
+def sync_filesystem(path: str) -> None:
+    """Wait until everything written to the file system of `path` is on its disk (syncfs). Blocking, maybe for seconds."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        checked(libc.syncfs(fd), path)
+    finally:
+        os.close(fd)
+
+
 def keep_heap(largest: int, kept: int) -> None:
     """Let malloc take buffers of up to `largest` bytes from the heap, and give memory back only when `kept` bytes at its end are free.
 

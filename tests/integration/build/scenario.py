@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from scow.archive.workers import Workers
+from scow.build import recovery
 from scow.build.cachemounts import CacheMounts
 from scow.build.executor import Defaults, Executor
 from scow.build.exporters import chain
@@ -109,7 +110,7 @@ class World:
         await self.tasks.open()
         self.refs.pin()
         await self.images.recover(set())
-        await self.refs.recover()
+        await recovery.recover(self.refs)
         await self.tasks.recover()
         await self.network.recover({})
         self.executor = Executor(self.run, self.tasks, self.network, Defaults())
