@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from scow.containers.service import ContainerService
     from scow.engine_executor.executor import Facts as NodeFacts
     from scow.network.options import NetworkOptions
+    from scow.network.service import NetworkService
     from scow.registry.settings import Settings
     from scow.runtime.task import Runtime
     from scow.swarm.service import SwarmService
@@ -199,6 +200,15 @@ def node_facts(options: Options) -> "NodeFacts":
     return NodeFacts(labels, tuple(generic_resources(options.node_generic_resources)), ENGINE_VERSION, _machine(architecture()))
 
 
+def predefined_network(network: "NetworkService", ref: str) -> str:
+    """The name of the host's own networks, by id or name; "" for others."""
+    try:
+        found = network.get(ref)
+    except ScowError:
+        return ""
+    return found.name if found.name in ("host", "bridge", "none") else ""
+
+
 def _machine(architecture: str) -> str:
     return {"amd64": "x86_64", "arm64": "aarch64"}.get(architecture, architecture)
 
@@ -323,7 +333,7 @@ async def build(options: Options, app: App, reloader: Reloader, lifecycle: Lifec
     build_routes.register(app.router, classic, builds)
     buildkit_routes.register(app.router, builds)
     executor = EngineExecutor(parts, service, NoNetworks(), node_facts(options), paths.run)
-    swarm = SwarmService(db, executor, bus.publish_cluster)
+    swarm = SwarmService(db, executor, bus.publish_cluster, lambda ref: predefined_network(network, ref))
     await lifecycle.start(Step("swarm", stop=swarm.close))
     swarm_routes.register(app.router, swarm)
     _routes(options, app, reloader, parts, service, attach, background, known, builds, swarm)

@@ -5,10 +5,11 @@ One object per daemon. Without a swarm it costs nothing; `start` at boot takes u
 
 import base64
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 from scow import log
+from scow.aio import Supervisor
 from scow.errors import Conflict, InvalidArgument, ScowError, Unavailable, Unsupported
 from scow.metadata import Database
 from scow.swarm import addressing, servicelogs, specs, view
@@ -17,7 +18,9 @@ from scow.swarm.agent.executor import Executor
 from scow.swarm.agent.worker import Worker
 from scow.swarm.clock import Clock, SystemClock
 from scow.swarm.identity import new_id
-from scow.swarm.manager.control import Control, Publish
+from scow.swarm.manager.control import Control
+from scow.swarm.manager.eventfeed import EventFeed, Publish
+from scow.swarm.manager.loop import drive
 from scow.swarm.manager.manager import Manager
 from scow.swarm.manager.tasks import cluster_of
 from scow.swarm.objects import Cluster, Network, Node, Service, Task
@@ -51,7 +54,12 @@ INGRESS = "ingress"
 class SwarmService:
     """This node's part in a swarm, if any."""
 
-    def __init__(self, db: Database, executor: Executor, publish: Publish, clock: Clock | None = None) -> None:
+    def __init__(
+        self, db: Database, executor: Executor, publish: Publish, local_network: Callable[[str], str], clock: Clock | None = None
+    ) -> None:
+        """`local_network`: see Control."""
+        self._local_network = local_network
+        self._background = Supervisor("swarm")
         self._db = db
         self._executor = executor
         self._publish = publish
@@ -87,7 +95,8 @@ class SwarmService:
             store = LocalStore(self._db, Sealer(base64.b64decode(state.data_key)), self._clock.now_ns)
             self._store = store
             self._manager = Manager(store, self._clock)
-            self._control = Control(store, self._clock, self._publish)
+            self._control = Control(store, self._clock, self._local_network)
+            self._background.start(drive(EventFeed(self._publish), store, self._clock), "events")
             self._manager.lead()
         self._agent = Agent(
             self._executor,
@@ -112,6 +121,7 @@ class SwarmService:
         if self._manager is not None:
             await self._manager.resign()
             self._manager = None
+        await self._background.close()
         self._store = self._control = None
 
     # --- what routes ask first
@@ -236,7 +246,6 @@ class SwarmService:
             self._states.forget()
             forget(self._db)
             raise
-        self._publish("node", "create", node_id, {"name": node.hostname})
         return node_id
 
     async def _force_new(self) -> str:
@@ -267,6 +276,7 @@ class SwarmService:
         agent, self._agent = self._agent, None
         if self._manager is not None:
             await self._manager.resign()
+        await self._background.close()
         if agent is not None:
             await agent.leave()
         self._manager = self._store = self._control = None

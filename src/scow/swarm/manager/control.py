@@ -1,6 +1,6 @@
 """The control API: each call checks what it is asked and writes it in one transaction. Nothing else changes specs.
 
-Runs on every manager (the store commits or says why not). Events go out behind the commit.
+Runs on every manager (the store commits or says why not).
 """
 
 import re
@@ -20,7 +20,6 @@ from scow.swarm.store.memory import networks_of
 from scow.swarm.store.store import OutOfSequence, Store, Tx
 
 Json = dict[str, Any]
-Publish = Callable[[str, str, str, Mapping[str, str]], None]
 T = TypeVar("T", bound=Object)
 
 SERVICE_FILTERS = {"id", "name", "label", "mode", "runtime"}
@@ -34,11 +33,11 @@ _STATES = {state.text: state for state in TaskState}
 class Control:
     """Services, nodes, tasks, secrets, configs and networks of the cluster."""
 
-    def __init__(self, store: Store, clock: Clock, publish: Publish) -> None:
-        """`publish(kind, action, id, attributes)`: an event of scope swarm."""
+    def __init__(self, store: Store, clock: Clock, local_network: Callable[[str], str]) -> None:
+        """`local_network(id or name)`: the name of a network that every node has by itself (host, bridge, none), "" for others."""
         self._store = store
         self._clock = clock
-        self._publish = publish
+        self._local_network = local_network
 
     # --- services
 
@@ -55,7 +54,6 @@ class Control:
             tx.create(Service(id=id, spec=found, registry_auth=auth, job_executed_ns=executed))
 
         await self._store.update(write)
-        self._publish("service", "create", id, {"name": str(checked["Name"])})
         return id
 
     def _resolved(self, tx: Tx, spec: Json) -> Json:
@@ -75,13 +73,11 @@ class Control:
     def _network_row(self, tx: Tx, given: Mapping[str, Any]) -> Json:
         row = dict(given)
         target = str(row.get("Target") or "")
-        if target in ("host", "bridge", "none"):
-            return {**row, "Name": target}
         try:
             network = tx.find(Network, target)
         except NotFound:
-            if row.get("Name") in ("host", "bridge", "none"):
-                return row
+            if name := self._local_network(target):
+                return {**row, "Name": name}
             raise specs.invalid(f"network {target} not found") from None
         if network.ingress:
             raise specs.invalid("Service cannot be explicitly attached to the ingress network " + f'"{network.name}"')
@@ -140,8 +136,6 @@ class Control:
             tx.update(changed)
 
         await self._store.update(write)
-        service = self._store.find(Service, ref)
-        self._publish("service", "update", service.id, {"name": name})
 
     def _check_change(self, tx: Tx, service: Service, spec: Mapping[str, Any]) -> None:
         if str(spec["Name"]) != service.name:
@@ -160,7 +154,6 @@ class Control:
             tx.delete(Service, service.id)
 
         await self._store.update(write)
-        self._publish("service", "remove", removed[0].id, {"name": removed[0].name})
 
     def service(self, ref: str, defaults: bool = False) -> Json:
         """One service. Raises NotFound. `defaults`: with what Docker fills in where the spec is silent."""
@@ -292,7 +285,6 @@ class Control:
             tx.update(node.changed(spec=checked))
 
         await self._store.update(write)
-        self._publish("node", "update", changed[0].id, {"name": changed[0].hostname})
 
     async def remove_node(self, ref: str, force: bool) -> None:
         """Forget a node. Raises NotFound, Conflict (a manager, or still up without `force`)."""
@@ -315,7 +307,6 @@ class Control:
             tx.delete(Node, node.id)
 
         await self._store.update(write)
-        self._publish("node", "remove", removed[0].id, {"name": removed[0].hostname})
 
     # --- secrets and configs
 
@@ -331,7 +322,6 @@ class Control:
 
     async def _create_payload(self, one: "Secret | Config") -> str:
         await self._store.update(lambda tx: tx.create(one))
-        self._publish(one.kind, "create", one.id, {"name": one.name})
         return one.id
 
     def secret(self, ref: str) -> Json:
@@ -376,7 +366,6 @@ class Control:
             tx.update(one.changed(spec={**one.spec, "Labels": dict(spec.get("Labels") or {})}))
 
         await self._store.update(write)
-        self._publish(cls.kind, "update", changed[0].id, {"name": changed[0].name})
 
     async def remove_payload(self, cls: "type[Secret] | type[Config]", ref: str) -> None:
         """Remove a secret or config that no service uses. Raises NotFound, InvalidArgument (in use)."""
@@ -398,7 +387,6 @@ class Control:
             tx.delete(cls, one.id)
 
         await self._store.update(write)
-        self._publish(cls.kind, "remove", removed[0].id, {"name": removed[0].name})
 
     # --- networks
 

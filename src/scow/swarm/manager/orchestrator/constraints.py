@@ -2,7 +2,9 @@
 
 import ipaddress
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from scow.errors import InvalidArgument
 from scow.swarm.objects import Node, Service
@@ -70,15 +72,19 @@ def parse(expressions: list[str]) -> list[Constraint]:
     return found
 
 
-def of(service_spec_task: "dict[str, object] | object") -> list[str]:
+def of(spec: Mapping[str, Any]) -> list[str]:
     """The constraint texts of a TaskSpec."""
-    placement = service_spec_task.get("Placement") if isinstance(service_spec_task, dict) else None
-    return list((placement or {}).get("Constraints") or []) if isinstance(placement, dict) else []
+    return list((spec.get("Placement") or {}).get("Constraints") or ())
 
 
 def match(service: Service, node: Node) -> bool:
     """Whether a node satisfies all of a service's constraints; a malformed one lets no node in."""
+    return match_spec(service.task_spec, node)
+
+
+def match_spec(spec: Mapping[str, Any], node: Node) -> bool:
+    """The same for a TaskSpec."""
     try:
-        return all(one.match(node) for one in parse(of(dict(service.task_spec))))
+        return all(one.match(node) for one in parse(of(spec)))
     except InvalidArgument:
         return False

@@ -6,6 +6,7 @@ not become an endless supply.
 
 from scow.swarm.clock import Clock
 from scow.swarm.manager import tasks as making
+from scow.swarm.manager.orchestrator import constraints
 from scow.swarm.manager.orchestrator.restart import Restarter
 from scow.swarm.manager.orchestrator.update import Updates
 from scow.swarm.objects import Node, Object, Service, Task, TaskState
@@ -69,6 +70,16 @@ class Replicated:
                 self._ended.add(one.id)
         elif isinstance(one, Node) and (change.new is None or not usable(one)):
             self._ended |= {task.id for task in self._store.by(Task, "node", one.id) if self._is_mine(task) and self._lost(task)}
+        elif (
+            isinstance(one, Node)
+            and isinstance(change.old, Node)
+            and (change.old.spec != one.spec or change.old.description != one.description)
+        ):
+            self._ended |= {
+                task.id
+                for task in self._store.by(Task, "node", one.id)
+                if task.active and self._is_mine(task) and not constraints.match_spec(task.spec, one)
+            }
 
     async def tick(self) -> None:
         """See Loop."""

@@ -64,7 +64,7 @@ class Constraints:
 
     def __init__(self, task: Task) -> None:
         try:
-            self._all: list[constraints.Constraint] | None = constraints.parse(constraints.of(dict(task.spec)))
+            self._all: list[constraints.Constraint] | None = constraints.parse(constraints.of(task.spec))
         except InvalidArgument:
             self._all = None
 
