@@ -43,6 +43,27 @@ class Hasher:
         return "sha256:" + self._hash.hexdigest()
 
 
+def ahead(source: Iterator[bytes]) -> Iterator[bytes]:
+    """The chunks of `source`, which a thread of its own brings, a few in advance: decompression beside the making of files.
+
+    A consumer that stops early leaves the thread waiting; its process ends then."""
+    ready: queue.Queue[bytes | BaseException | None] = queue.Queue(4)
+
+    def bring() -> None:
+        try:
+            for chunk in source:
+                ready.put(chunk)
+            ready.put(None)
+        except BaseException as error:
+            ready.put(error)
+
+    threading.Thread(target=bring, daemon=True).start()
+    while (found := ready.get()) is not None:
+        if isinstance(found, BaseException):
+            raise found
+        yield found
+
+
 def write_all(fd: int, data: bytes | memoryview) -> None:
     """Write everything to a blocking descriptor."""
     view = memoryview(data)

@@ -219,8 +219,11 @@ def _source(
     watch: Callable[[bytes], None] | None = None,
     raw: Callable[[bytes], None] | None = None,
     read: Iterator[bytes] | None = None,
+    beside: bool = False,
 ) -> tuple[Source, str]:
-    """Plain bytes behind a descriptor (or of `read`), and how they were compressed. `raw` sees what is read, `watch` what comes out."""
+    """Plain bytes behind a descriptor (or of `read`), and how they were compressed. `raw` sees what is read, `watch` what comes out.
+
+    `beside`: decompress on a thread, for a job that reads to the end or ends the process."""
     read = read if read is not None else streams.chunks(fd)
     first = next(read, b"")
     compression = streams.detect(first)
@@ -247,7 +250,9 @@ def _source(
                 raise Malformed(f"the compressed data grows more than {_BOMB_RATIO}-fold, to more than {_BOMB_BYTES >> 30} GiB: a bomb")
             yield chunk
 
-    return Source(bounded() if compression else all_of_it(), watch), compression
+    if not compression:
+        return Source(all_of_it(), watch), ""
+    return Source(streams.ahead(bounded()) if beside else bounded(), watch), compression
 
 
 def do_unpack(job: Job, fds: list[int]) -> Job:
@@ -269,7 +274,7 @@ def do_unpack(job: Job, fds: list[int]) -> Job:
     if follow := int(job.get("follow") or 0):
         read = _followed(fds[0], follow)
     watch = plain.update if plain else None
-    source, compression = _source(fds[0], watch, keep if raw else None, read)
+    source, compression = _source(fds[0], watch, keep if raw else None, read, beside=True)
     if plain and job["hash"] == "packed" and not compression:
         plain.digest()
         plain = source.watch = None

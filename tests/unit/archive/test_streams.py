@@ -81,3 +81,16 @@ def test_the_last_files_padding_may_be_missing() -> None:
     assert source.take(3) == b"abc"
     source.pad(509)
     assert source.take(512) == b""
+
+
+def test_a_thread_in_front_gives_the_same_bytes_and_errors() -> None:
+    assert b"".join(streams.ahead(iter([b"a", b"b", b"c"] * 50))) == b"abc" * 50
+
+    def broken():
+        yield b"x"
+        raise Malformed("damaged")
+
+    found = streams.ahead(broken())
+    assert next(found) == b"x"
+    with pytest.raises(Malformed, match="damaged"):
+        next(found)
