@@ -10,10 +10,10 @@ import select
 import socket
 import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from scow import aio
-from scow.http.body import BodyBroken, ChunkFramer, LengthFramer
+from scow.http.body import BodyBroken, BodyReader, ChunkFramer, LengthFramer
 from scow.http.messages import ClientGone
 
 Take = Callable[[memoryview], None]
@@ -24,6 +24,7 @@ _VISIT_MAX = 64 << 20  # so much before the thread looks after others
 _PATIENCE_MS = 20
 _LOW_WATER = 256 << 10
 _GATHER_MS = 1
+_TLS_CHUNK = 256 << 10
 
 _local = threading.local()
 
@@ -112,7 +113,51 @@ async def send(sock: socket.socket, fd: int, offset: int, count: int, seconds: f
         held.finish()
 
 
+class Sender(Protocol):
+    """What writes a connection's bytes."""
+
+    def send(self, data: bytes) -> None:
+        """Queue bytes."""
+        ...
+
+    async def drain(self) -> None:
+        """Wait until the client has taken enough. Raises ClientGone."""
+        ...
+
+
+async def send_by_hand(to: Sender, fd: int, offset: int, count: int, seconds: float) -> None:
+    """As `send`, over the loop, for connections that need every byte; closes `fd`. Raises ClientGone."""
+    held = Held(lambda: os.close(fd))
+    try:
+        while count:
+            data = await aio.in_pool(held.job, os.pread, fd, min(count, _TLS_CHUNK), offset)
+            if not data:
+                raise ClientGone
+            offset += len(data)
+            count -= len(data)
+            to.send(data)
+            try:
+                await asyncio.wait_for(to.drain(), seconds)
+            except TimeoutError:
+                raise ClientGone from None
+    finally:
+        held.finish()
+
+
 # --- in
+
+
+async def receive_by_hand(body: BodyReader, take: Take, seconds: float) -> None:
+    """The rest of a body as the loop brings it, into `take`. Raises BodyBroken, BadRequest, what `take` raises."""
+    while True:
+        try:
+            piece = await asyncio.wait_for(body.read(), seconds)
+        except TimeoutError:
+            raise BodyBroken(f"no byte of the request body came for {seconds:.0f} seconds") from None
+        if not piece:
+            return
+        await aio.in_pool(take, memoryview(b"".join((piece, *body.take_all()))))
+        body.relieve()
 
 
 class Intake:

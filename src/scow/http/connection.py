@@ -23,7 +23,6 @@ _MAX_PIPELINED = 64 << 10
 _DRAIN_AFTER_REPLY = 16 << 20  # of a request body nobody read: more than this closes the connection instead
 _LINGER_SECONDS = 2.0
 _HOLDS = {"body": 1, "pipeline": 2, "bulk": 4}
-_TLS_CHUNK = 256 << 10
 
 Reply = Response | None
 
@@ -406,7 +405,8 @@ class Connection(asyncio.Protocol):
                 return
             if hasattr(transport, "detach_stream"):
                 self.send(head)
-                await self._send_by_hand(fd, offset, count, seconds)
+                owned = False
+                await bulk.send_by_hand(self, fd, offset, count, seconds)
                 return
             while transport.get_write_buffer_size():
                 await asyncio.sleep(0.001)
@@ -428,20 +428,6 @@ class Connection(asyncio.Protocol):
             if owned:
                 os.close(fd)
 
-    async def _send_by_hand(self, fd: int, offset: int, count: int, seconds: float) -> None:
-        while count:
-            # shielded: the descriptor is closed behind the read, not under it
-            data = await asyncio.shield(aio.in_pool(os.pread, fd, min(count, _TLS_CHUNK), offset))
-            if not data:
-                raise ClientGone
-            offset += len(data)
-            count -= len(data)
-            self.send(data)
-            try:
-                await asyncio.wait_for(self.drain(), seconds)
-            except TimeoutError:
-                raise ClientGone from None
-
     async def receive(self, take: Any, seconds: float) -> None:
         """See `Request.receive`."""
         from scow.http import bulk
@@ -451,7 +437,11 @@ class Connection(asyncio.Protocol):
         if framer is None:
             return
         if transport is None or hasattr(transport, "detach_stream") or self._eof or framer.done:
-            await self._receive_by_hand(body, take, seconds)
+            try:
+                await bulk.receive_by_hand(body, take, seconds)
+            except BodyBroken:
+                self._closing = True
+                raise
             return
         self._hold("bulk")
         try:
@@ -476,18 +466,6 @@ class Connection(asyncio.Protocol):
         finally:
             self._release("body")  # the reader's own hold, if any: its pieces are taken
             self._release("bulk")
-
-    async def _receive_by_hand(self, body: BodyReader, take: Any, seconds: float) -> None:
-        while True:
-            try:
-                piece = await asyncio.wait_for(body.read(), seconds)
-            except TimeoutError:
-                self._closing = True
-                raise BodyBroken(f"no byte of the request body came for {seconds:.0f} seconds") from None
-            if not piece:
-                return
-            await aio.in_pool(take, memoryview(b"".join((piece, *body.take_all()))))
-            body.relieve()
 
     def _start(self, request: Request, status: int, headers: Any, more: str) -> bytes:
         lines = [f"HTTP/1.{request.head.minor} {status} {REASONS.get(status, 'Status')}\r\n"]
