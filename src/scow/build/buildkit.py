@@ -15,8 +15,8 @@ from scow.build.cachemounts import CacheMounts
 from scow.build.executor import Executor
 from scow.build.exporters import export
 from scow.build.exporters.results import Target
-from scow.build.llb.ops import Platform
-from scow.build.ops import image
+from scow.build.llb.ops import OCI_LAYOUT, Platform
+from scow.build.ops import image, ocilayout
 from scow.build.ops.kit import Kit
 from scow.build.refs import TreeRef
 from scow.build.remotecache import RemoteCache
@@ -90,6 +90,10 @@ class BuildKit:
 
     async def image_config(self, build: Build, name: str, platform: Platform | None, mode: str, shown: str) -> tuple[str, str, bytes]:
         """Reference, digest and configuration of an image. One that is here counts unless `mode` is "pull"; it has no digest."""
+        if name.startswith(OCI_LAYOUT):
+            async with step(build.job.progress, shown):
+                found = await ocilayout.look(self.kit, build.session, name.removeprefix(OCI_LAYOUT), platform)
+            return name, found.digest, found.config
         where = image.wanted(platform)
         pull = mode in ("pull", "force-pull")
         reference = Reference.parse(name)
@@ -98,8 +102,8 @@ class BuildKit:
         async with self._looking(f"{build.id} {key}"):  # every FROM of an image asks for it: it is looked up and shown once
             if key not in build.configs:
                 async with step(build.job.progress, shown or f"[internal] load metadata for {full}") as told:
-                    found = await image.ensure(self.kit, told, build.session, full, where, pull)
-                build.configs[key] = json.dumps(found.spec).encode()
+                    here = await image.ensure(self.kit, told, build.session, full, where, pull)
+                build.configs[key] = json.dumps(here.spec).encode()
         return full, reference.digest, build.configs[key]
 
     def view(self, result: Result) -> contextlib.AbstractAsyncContextManager[Path]:

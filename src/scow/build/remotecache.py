@@ -8,7 +8,7 @@ in the build's story and no failure. What is brought becomes rows of the build c
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any, Protocol
 
 from scow import log
@@ -17,7 +17,6 @@ from scow.build.exporters.remote import CONFIG
 from scow.build.imports import RegistryCache
 from scow.build.ops.kit import Kit
 from scow.build.refs import REGULAR, TreeRef, new_id
-from scow.build.session.contentstore import ClientStore
 from scow.build.session.registry import Sessions
 from scow.build.solver.progress import Progress
 from scow.build.solver.step import step
@@ -64,22 +63,14 @@ class _AtClient:
         self._sessions, self._session = sessions, session
         self._directory, self._digest = attrs.get("src", ""), check(attrs.get("digest", ""))
 
-    async def _store(self) -> ClientStore:
-        return ClientStore((await self._sessions.get(self._session)).begin, f"local:{self._directory}")
-
     async def manifest(self) -> bytes:
         data = bytearray()
         async for piece in self.blob(self._digest, _MANIFEST_MAX):
             data += piece
         return bytes(data)
 
-    async def blob(self, digest: str, size: int) -> AsyncGenerator[bytes, None]:
-        came = 0
-        async for piece in (await self._store()).read(digest):
-            came += len(piece)
-            if came > size:
-                raise DataLoss(f"blob {digest} is larger than it should be")
-            yield piece
+    def blob(self, digest: str, size: int) -> AsyncIterator[bytes]:
+        return self._sessions.blob(self._session, f"local:{self._directory}", digest, size)
 
 
 class RemoteCache:

@@ -10,9 +10,11 @@ import orjson
 
 from scow.build.exporters.image import names
 from scow.build.exporters.manifests import Assembled, assemble, provenance
+from scow.build.exporters.remote import read_blob
 from scow.build.exporters.results import Exported, Target
 from scow.build.refs import Refs
 from scow.build.session import filesend
+from scow.build.session.contentstore import ClientStore
 from scow.build.session.registry import Sessions
 from scow.build.solver.step import step
 from scow.errors import Unsupported
@@ -26,8 +28,7 @@ async def export(refs: Refs, sessions: Sessions, target: Target, number: int, ki
     """Make the archive and send it to output `number` of the client. BuildKit's facts about it."""
     if kind == "docker" and (len(target.answer.references) > 1 or provenance(target) is not None):
         raise Unsupported("docker exporter does not currently support exporting manifest lists: use type=oci")
-    if attrs.get("tar", "true").lower() in ("false", "0"):
-        raise Unsupported("an OCI layout as a directory (tar=false) is not supported by this engine: unpack the archive")
+    directory = attrs.get("tar", "true").lower() in ("false", "0")
     session = await sessions.get(target.session)
     wanted = names(attrs)
     images = refs.images
@@ -37,9 +38,12 @@ async def export(refs: Refs, sessions: Sessions, target: Target, number: int, ki
         given = attrs if kind == "oci" or "oci-mediatypes" in attrs else {**attrs, "oci-mediatypes": "false"}
         made = await assemble(images, exported, given, target, told)
         try:
-            members = _members(images, made, exported, wanted)
-            with told.part("sending tarball"):
-                await filesend.send_file(session.begin, number, _joined(images, members), {})
+            if directory:
+                with told.part("copying blobs"):
+                    await _into_store(images, ClientStore(session.begin, "export"), made)
+            else:
+                with told.part("sending tarball"):
+                    await filesend.send_file(session.begin, number, _joined(images, _members(images, made, exported, wanted)), {})
         finally:
             made.release()
     descriptor = {"mediaType": made.top.media_type, "digest": made.top.digest, "size": made.top.size}
@@ -50,6 +54,12 @@ async def export(refs: Refs, sessions: Sessions, target: Target, number: int, ki
     if len(exported) == 1:
         facts["containerimage.config.digest"] = _parts(images, made)[0]
     return facts | ({"image.name": ",".join(name.full() for name in wanted)} if wanted else {})
+
+
+async def _into_store(images: ImageService, store: ClientStore, made: Assembled) -> None:
+    """Into an OCI layout of the client (`tar=false`), which writes the index itself."""
+    for blob in (*made.blobs, made.top):
+        await store.write(blob.digest, blob.size, read_blob(images, blob.digest))
 
 
 async def _joined(images: ImageService, members: list[Any]) -> AsyncIterator[bytes]:

@@ -63,7 +63,7 @@ async def export(refs: Refs, sessions: Sessions, target: Target, kind: str, attr
                 store = ClientStore((await sessions.get(target.session)).begin, f"local:{attrs.get('dest', '')}")
                 for blob in made.layers:
                     with told.part(f"writing layer {blob.digest}"):
-                        await store.write(blob.digest, blob.size, _stored(refs.images, blob.digest))
+                        await store.write(blob.digest, blob.size, read_blob(refs.images, blob.digest))
                 with told.part(f"writing config {_digest(made.config)}"):
                     await store.write(_digest(made.config), len(made.config), _bytes(made.config))
                 with told.part(f"writing cache image manifest {digest}"):
@@ -140,14 +140,15 @@ async def _to_registry(
 
 
 def _source(images: ImageService, digest: str) -> Any:
-    return lambda offset: _stored(images, digest, offset)
+    return lambda offset: read_blob(images, digest, offset)
 
 
 def _digest(data: bytes) -> str:
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
-async def _stored(images: ImageService, digest: str, offset: int = 0) -> AsyncIterator[bytes]:
+async def read_blob(images: ImageService, digest: str, offset: int = 0) -> AsyncIterator[bytes]:
+    """The bytes of a blob of the content store."""
     with open(images.content.path(digest), "rb") as file:
         file.seek(offset)
         while data := file.read(_READ):

@@ -174,10 +174,10 @@ class Contexts:
         if kind == "docker-image":
             return await self._image(rest.removeprefix("//"), platform, lead)
         if kind == "oci-layout":
-            ref, _, config = await self.engine.image_config(
-                self.build, value, platform, self.asked.pull, f"{lead} load metadata for {rest}"
+            _, _, config = await self.engine.image_config(
+                self.build, value, platform, self.asked.pull, f"{lead} load metadata for {rest.removeprefix('//')}"
             )
-            op = SourceOp(ops.OCI_LAYOUT + rest.removeprefix("//"), {"oci.session": self.build.session, "oci.store": ref})
+            op = SourceOp(ops.OCI_LAYOUT + rest.removeprefix("//"), {"oci.session": self.build.session})
             return Source(Tree(op, platform=platform, meta=Meta(name=f"{lead} OCI load from client")), _config(config))
         if kind == "local":
             return await self._directory(key, rest, lead)

@@ -76,6 +76,10 @@ class Kit:
                         from scow.build.ops import http
 
                         return http.Http(self, op)
+                    case "oci-layout":
+                        from scow.build.ops import ocilayout
+
+                        return ocilayout.OciLayout(self, vertex, op)
                     case "git":
                         from scow.build.ops import git
 

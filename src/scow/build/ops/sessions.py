@@ -52,6 +52,11 @@ class Sessions(Protocol):
         """What the client uploads under the path of an `http://buildkit-session/` address; once only. Raises NotFound."""
         ...
 
+    def blob(self, session: str, store: str, digest: str, limit: int) -> AsyncIterator[bytes]:
+        """A blob of a content store that the client offers (`oci:<name>`, `local:<directory>`). Raises NotFound; DataLoss when it is larger
+        than `limit` bytes."""
+        ...
+
     async def credentials(self, session: str, registry: str) -> str:
         """The client's login for a registry as an X-Registry-Auth text, "" for none."""
         ...

@@ -14,7 +14,7 @@ from scow.build.session.history import History, Record
 from scow.build.session.messages import HEALTH, V1
 from scow.build.session.registry import Sessions
 from scow.build.usage import ACCEPTED, Prune, Row, Usage, matches
-from scow.errors import InvalidArgument
+from scow.errors import InvalidArgument, Unsupported
 
 logger = log.get(__name__)
 
@@ -36,6 +36,8 @@ class Control:
         entitlements = frozenset(request.Entitlements)
         if unknown := sorted(one for one in entitlements if one.partition("=")[0] not in _ENTITLEMENTS):
             raise InvalidArgument(f"this engine knows no entitlement {unknown[0]!r}")
+        if request.SourcePolicy.rules or request.SourcePolicySession:
+            raise Unsupported("source policies are not supported by this engine: leave out EXPERIMENTAL_BUILDKIT_SOURCE_POLICY")
         exports = tuple((one.Type, dict(one.Attrs)) for one in request.Exporters)
         if not exports and request.ExporterDeprecated:
             exports = ((request.ExporterDeprecated, dict(request.ExporterAttrsDeprecated)),)

@@ -16,9 +16,10 @@ from typing import Any
 from scow import aio, log
 from scow.build.ops.sessions import LocalRequest
 from scow.build.session import messages, rpc
+from scow.build.session.contentstore import ClientStore
 from scow.build.session.contexts import sync
 from scow.build.session.http2 import ConnectionLost
-from scow.errors import Conflict, InvalidArgument, NotFound
+from scow.errors import Conflict, DataLoss, InvalidArgument, NotFound
 
 logger = log.get(__name__)
 
@@ -162,6 +163,15 @@ class Sessions:
         """What the client uploads (its standard input), by the path of the address it gave. Raises NotFound."""
         async for data in (await self.get(session)).upload(path):
             yield data
+
+    async def blob(self, session: str, store: str, digest: str, limit: int) -> AsyncIterator[bytes]:
+        """A blob of a content store of the client. Raises NotFound, DataLoss (more than `limit` bytes)."""
+        came = 0
+        async for piece in ClientStore((await self.get(session)).begin, store).read(digest):
+            came += len(piece)
+            if came > limit:
+                raise DataLoss(f"blob {digest} is larger than it should be")
+            yield piece
 
     @contextlib.asynccontextmanager
     async def ssh(self, session: str, id: str) -> AsyncIterator[Path]:
