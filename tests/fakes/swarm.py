@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from scow.errors import Unavailable
 from scow.swarm.clock import ManualClock
 from scow.swarm.manager.manager import Manager
 from scow.swarm.objects import Cluster, Node, Service, Task, TaskState, TaskStatus
@@ -83,11 +84,22 @@ class Cluster0:
                 return
         raise AssertionError("the cluster does not come to rest")
 
+    async def _beat(self) -> None:
+        """Nodes that live say so."""
+        if self.manager.leading:
+            for node in self.store.all(Node):
+                if node.id not in self.dead:
+                    try:
+                        await self.manager.dispatcher.heartbeat(node.id)
+                    except Unavailable:
+                        await self.manager.dispatcher.register(node.id, node.description, "")
+
     async def pass_time(self, seconds: float, step: float = 0.5) -> None:
         """Time goes on, in steps, with rest between."""
         while seconds > 0:
             self.clock.advance(min(step, seconds))
             seconds -= step
+            await self._beat()
             await self.settle()
 
     async def service(self, name: str, replicas: int | None = 1, **spec: Any) -> str:

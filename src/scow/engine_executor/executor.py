@@ -12,10 +12,13 @@ from scow import log
 from scow.aio import KeyedLock, in_pool
 from scow.containers.container import Container
 from scow.containers.logs import LogsService
+from scow.containers.stats import kernel_sampler
 from scow.engine_executor.controller import ContainerController, digest_pinned
 from scow.engine_executor.files import TaskFiles
 from scow.engine_executor.request import LABEL
+from scow.engine_executor.usage import Meter
 from scow.errors import NotFound, ScowError
+from scow.kernel import cgroups
 from scow.model.oci import SpecMount
 from scow.reference import Reference
 from scow.swarm.agent.executor import Controller, Dependencies
@@ -95,6 +98,7 @@ class EngineExecutor:
         self._pulls = KeyedLock()
         self._pulled: dict[str, float] = {}
         self._templates: set[str] = set()
+        self._meter = Meter(kernel_sampler(cgroups.manager()))
         parts.engine_mounts = self._mounts
         parts.on_ended.append(self._ended)
 
@@ -126,6 +130,10 @@ class EngineExecutor:
     def controller(self, task: Task, needs: Dependencies) -> Controller:
         """See Executor."""
         return ContainerController(self, task, needs)
+
+    async def usage(self) -> dict[str, dict[str, float]]:
+        """See Executor."""
+        return await in_pool(self._meter.read, [one for one in self._parts.store.all() if one.state.alive])
 
     async def found(self) -> set[str]:
         """See Executor."""

@@ -25,9 +25,10 @@ class LocalSession:
         self._check()
         return await self._manager.dispatcher.register(self._node_id, description, address)
 
-    async def heartbeat(self) -> float:
+    async def heartbeat(self, usage: Mapping[str, Mapping[str, float]]) -> float:
         """See Session."""
         self._check()
+        self._manager.autoscaler.note(usage)
         return await self._manager.dispatcher.heartbeat(self._node_id)
 
     def assignments(self) -> AsyncIterator[Assignment]:

@@ -9,6 +9,7 @@ from typing import Any
 from scow.errors import InvalidArgument
 from scow.opts import signals
 from scow.reference import Reference
+from scow.swarm.manager import autoscale, cron
 from scow.swarm.manager.orchestrator import constraints
 
 Json = dict[str, Any]
@@ -42,6 +43,9 @@ def service(spec: Mapping[str, Any]) -> Json:
     if not _SERVICE_NAME.match(name):
         raise invalid("name must be valid as a DNS name component")
     found["Labels"] = dict(found.get("Labels") or {})
+    autoscale.policy_of(found["Labels"])
+    if cron.LABEL in found["Labels"]:
+        cron.parse(found["Labels"][cron.LABEL])
     template = dict(found.get("TaskTemplate") or {})
     _task(template)
     found["TaskTemplate"] = template

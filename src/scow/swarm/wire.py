@@ -75,8 +75,9 @@ class Session(Protocol):
     async def register(self, description: Mapping[str, Any], address: str) -> float:
         """Say hello; seconds between heartbeats."""
 
-    async def heartbeat(self) -> float:
-        """Still here; seconds until the next. Raises NotFound when the node was removed from the cluster."""
+    async def heartbeat(self, usage: Mapping[str, Mapping[str, float]]) -> float:
+        """Still here; seconds until the next. `usage`: what each running task uses (see `autoscale`). Raises NotFound when the node was
+        removed from the cluster."""
 
     def assignments(self) -> AsyncIterator[Assignment]:
         """First all, then changes, until the connection ends."""

@@ -117,7 +117,7 @@ class Agent:
     async def _beats(self, session: Session, period: float) -> None:
         while True:
             await self._clock.sleep(period)
-            period = await session.heartbeat()
+            period = await session.heartbeat(await self._executor.usage())
 
     async def _reports(self, session: Session) -> None:
         while True:

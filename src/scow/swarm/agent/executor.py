@@ -80,6 +80,9 @@ class Executor(Protocol):
     def controller(self, task: Task, needs: Dependencies) -> Controller:
         """What carries a task out."""
 
+    async def usage(self) -> dict[str, dict[str, float]]:
+        """What each running task uses: task id → {"cpu": cores, "memory": bytes, "connections": established}."""
+
     async def found(self) -> set[str]:
         """Ids of tasks that have a container here: those that nobody knows of are removed by the worker."""
 

@@ -8,6 +8,8 @@ from scow.aio import Supervisor
 from scow.errors import ScowError
 from scow.swarm.clock import Clock
 from scow.swarm.manager.allocator import Allocator
+from scow.swarm.manager.autoscale import Autoscaler
+from scow.swarm.manager.cron import Cron
 from scow.swarm.manager.dispatcher import Dispatcher
 from scow.swarm.manager.loop import Loop, drive
 from scow.swarm.manager.orchestrator.globals import Globals
@@ -27,11 +29,10 @@ _RETRY_SECONDS = 1.0
 class Manager:
     """Runs the loops while this node leads."""
 
-    def __init__(self, store: Store, clock: Clock, more: Callable[["Manager"], list[Loop]] | None = None) -> None:
-        """`more`: loops besides those of every cluster (autoscaling, cron jobs)."""
+    def __init__(self, store: Store, clock: Clock) -> None:
         self.store = store
         self.clock = clock
-        self._more = more
+        self.autoscaler = Autoscaler(store, clock)
         self._supervisor = Supervisor("swarm manager")
         self._updates: Updates | None = None
         self.dispatcher = Dispatcher(store, clock)
@@ -55,17 +56,22 @@ class Manager:
             Allocator(self.store, self.clock),
             Scheduler(self.store, self.clock),
             self.dispatcher,
-            *(self._more(self) if self._more else ()),
         ]
         restarter.resume()
         for loop in loops:
             self._supervisor.start(drive(loop, self.store, self.clock), type(loop).__name__)
-        self._supervisor.start(self._watch_nodes(), "silence")
+        for name, work in (
+            ("silence", self.dispatcher.watch_nodes),
+            ("autoscaler", self.autoscaler.run),
+            ("cron", Cron(self.store, self.clock).run),
+        ):
+            self._supervisor.start(self._again(work), name)
 
-    async def _watch_nodes(self) -> None:
+    async def _again(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do it for ever; a store that cannot commit makes it wait."""
         while True:
             with contextlib.suppress(ScowError):
-                await self.dispatcher.watch_nodes()
+                await work()
             await self.clock.sleep(_RETRY_SECONDS)
 
     async def resign(self) -> None:

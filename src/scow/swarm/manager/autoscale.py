@@ -1,0 +1,193 @@
+"""Automatic scaling: how many replicas a service has follows what its tasks use.
+
+Asked for by labels of the service: `scow.autoscale.min`, `.max`, one or more targets `.cpu` (percent of the task's CPU limit, of one CPU
+without), `.memory` (percent of its memory limit) and `.connections` (per task), `.window` (how long is looked back, 30s) and `.cooldown`
+(between two steps, 30s). The largest need of all targets counts; a tenth above or below the target changes nothing. Each decision goes the
+way of any update and is told with its reason in the service and in events.
+"""
+
+import math
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from scow import log, units
+from scow.errors import InvalidArgument, ScowError
+from scow.swarm.clock import Clock
+from scow.swarm.objects import Service, Task, TaskState
+from scow.swarm.store.store import Store, Tx
+
+logger = log.get(__name__)
+
+PREFIX = "scow.autoscale."
+_TARGETS = ("cpu", "memory", "connections")
+_WINDOW_NS = 30 * 10**9
+_COOLDOWN_NS = 30 * 10**9
+_TOLERANCE = 0.1
+_EVERY_SECONDS = 1.0
+_MAX_SAMPLES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What a service asks for. `targets`: metric → value at which one replica is just right."""
+
+    least: int
+    most: int
+    targets: Mapping[str, float]
+    window_ns: int = _WINDOW_NS
+    cooldown_ns: int = _COOLDOWN_NS
+
+
+def policy_of(labels: Mapping[str, str]) -> Policy | None:
+    """The policy in a service's labels, None without. Raises InvalidArgument with the label's name."""
+    given = {key.removeprefix(PREFIX): value for key, value in labels.items() if key.startswith(PREFIX)}
+    if not given:
+        return None
+    known = {"min", "max", "window", "cooldown", *_TARGETS}
+    if unknown := sorted(set(given) - known):
+        raise InvalidArgument(f"unknown label {PREFIX}{unknown[0]}: there are {', '.join(sorted(known))}")
+
+    def number(name: str, default: float) -> float:
+        text = given.get(name, "")
+        try:
+            value = float(text.rstrip("%")) if text else default
+        except ValueError:
+            value = -1.0
+        if not 0 < value < 1e9:
+            raise InvalidArgument(f"label {PREFIX}{name}={text!r} is no number above 0")
+        return value
+
+    def duration(name: str, default: int) -> int:
+        return units.parse_duration(given[name]) if given.get(name) else default
+
+    targets = {name: number(name, 1) for name in _TARGETS if name in given}
+    if not targets:
+        raise InvalidArgument(f"autoscaling needs a target: one of the labels {', '.join(PREFIX + name for name in _TARGETS)}")
+    least, most = int(number("min", 1)), int(number("max", 10))
+    if least > most:
+        raise InvalidArgument(f"label {PREFIX}min={least} is above {PREFIX}max={most}")
+    return Policy(least, most, targets, duration("window", _WINDOW_NS), duration("cooldown", _COOLDOWN_NS))
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """How many, and why."""
+
+    replicas: int
+    reason: str
+
+
+def decide(policy: Policy, replicas: int, used: Mapping[str, float]) -> Decision | None:
+    """What follows from the mean use per replica (in the targets' units); None: stay. Pure."""
+    wanted, reason = 0, ""
+    for name, target in policy.targets.items():
+        if name not in used:
+            continue
+        ratio = used[name] / target
+        need = replicas if abs(ratio - 1) <= _TOLERANCE else math.ceil(replicas * ratio)
+        if need >= wanted:
+            wanted = need
+            reason = f"{name} is {used[name]:.4g} per replica, the target is {target:g}"
+    if not reason:
+        return None
+    bounded = min(max(wanted, policy.least), policy.most)
+    if bounded != wanted:
+        reason += f", bounded by {'max' if bounded < wanted else 'min'} {bounded}"
+    return None if bounded == replicas else Decision(bounded, reason)
+
+
+class Autoscaler:
+    """The leader's. `note` takes what nodes measure; `run` decides."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._samples: dict[str, deque[tuple[int, Mapping[str, float]]]] = {}  # task → when, what
+        self._changed: dict[str, int] = {}  # service → when its number was last changed
+
+    def note(self, usage: Mapping[str, Mapping[str, float]]) -> None:
+        """Measurements of one node: task id → metric → value (cores, bytes, connections)."""
+        now = self._clock.now_ns()
+        for id, row in usage.items():
+            self._samples.setdefault(id, deque(maxlen=_MAX_SAMPLES)).append((now, dict(row)))
+
+    async def run(self) -> None:
+        """Look every second; runs while this manager leads."""
+        while True:
+            await self._clock.sleep(_EVERY_SECONDS)
+            self._forget()
+            for service in self._store.all(Service):
+                if any(key.startswith(PREFIX) for key in service.labels):
+                    try:
+                        await self._consider(service)
+                    except ScowError as error:
+                        logger.info("autoscaling of service %s: %s", service.name, error.message)
+
+    def _forget(self) -> None:
+        for id in [id for id in self._samples if self._store.get(Task, id) is None]:
+            del self._samples[id]
+
+    async def _consider(self, service: Service) -> None:
+        policy = policy_of(service.labels)
+        if policy is None or service.mode != "replicated":
+            return
+        now = self._clock.now_ns()
+        replicas = service.replicas
+        if replicas == 0:
+            return  # switched off by hand
+        if not policy.least <= replicas <= policy.most:
+            bounded = min(max(replicas, policy.least), policy.most)
+            await self._scale(service, Decision(bounded, f"{replicas} replicas are outside of {policy.least} to {policy.most}"))
+            return
+        if now - self._changed.get(service.id, 0) < policy.cooldown_ns:
+            return
+        used = self.used(service, policy)
+        decision = decide(policy, replicas, used) if used else None
+        if decision is not None:
+            await self._scale(service, decision)
+
+    def used(self, service: Service, policy: Policy) -> dict[str, float]:
+        """Mean use per running task over the window, in the targets' units; {} when there is not enough to say."""
+        since = self._clock.now_ns() - policy.window_ns
+        totals: dict[str, list[float]] = {}
+        running = [
+            task
+            for task in self._store.by(Task, "service", service.id)
+            if task.status.state is TaskState.RUNNING and task.desired_state <= TaskState.RUNNING
+        ]
+        limits = (service.task_spec.get("Resources") or {}).get("Limits") or {}
+        cores = int(limits.get("NanoCPUs") or 0) / 1e9 or 1.0
+        memory = int(limits.get("MemoryBytes") or 0)
+        for task in running:
+            rows = [row for at, row in self._samples.get(task.id, ()) if at >= since]
+            for name in policy.targets:
+                values = [row[name] for row in rows if name in row]
+                if not values:
+                    continue
+                mean = sum(values) / len(values)
+                if name == "cpu":
+                    mean = 100 * mean / cores
+                elif name == "memory":
+                    if not memory:
+                        continue  # without a limit there is nothing to be a percentage of
+                    mean = 100 * mean / memory
+                totals.setdefault(name, []).append(mean)
+        return {name: sum(values) / len(values) for name, values in totals.items() if len(values) * 2 > len(running)}
+
+    async def _scale(self, service: Service, decision: Decision) -> None:
+        """Write it as an update of the service, unless its spec has changed meanwhile."""
+        now = self._clock.now_ns()
+
+        def write(tx: Tx) -> bool:
+            fresh = tx.get(Service, service.id)
+            if fresh is None or fresh.version != service.version:
+                return False
+            spec = {**fresh.spec, "Mode": {"Replicated": {"Replicas": decision.replicas}}}
+            told = {"From": service.replicas, "To": decision.replicas, "Reason": decision.reason, "At": units.rfc3339nano(now)}
+            tx.update(fresh.changed(spec=spec, previous_spec=fresh.spec, spec_version=fresh.spec_version + 1, scaling=told))
+            return True
+
+        if await self._store.update(write):
+            self._changed[service.id] = now
+            logger.info("service %s goes from %d to %d replicas: %s", service.name, service.replicas, decision.replicas, decision.reason)
