@@ -11,7 +11,7 @@ from scow.build.dockerfile.instructions import Add, Copy
 from scow.build.dockerfile.state import StageState, location
 from scow.build.dockerfile.tree import Inputs, Tree
 from scow.build.llb import ops
-from scow.build.llb.ops import EMPTY, FileAction, FileOp, MergeOp, Meta, Mkfile, Owner, ProgressGroup, SourceOp
+from scow.build.llb.ops import EMPTY, FileAction, FileOp, MergeOp, Meta, Mkfile, Owner, SourceOp
 
 _SYMBOLIC = re.compile(r"^[ugoa]*(?:[-+=][rwxXst]*|[-+=][ugo])+(?:,[ugoa]*(?:[-+=][rwxXst]*|[-+=][ugo])+)*$")
 _DIGEST = re.compile(r"^[a-z0-9+._-]+:[0-9a-f]{32,128}$")
@@ -63,10 +63,7 @@ def convert_copy(state: StageState, one: Copy | Add, source: Tree | None, escape
     file = Tree(FileOp(actions), tuple(inputs.trees), platform=state.platform, meta=state.meta(name, one.text), location=location(one))
     if link and state.tree is not None:
         state.number = number
-        group = ProgressGroup(f"{state.shown}-{one.start}", name, True)
-        file.meta = Meta(name, state.ignore_cache, group, file.meta.description)
-        state.number = number
-        merged = Meta(state.step("LINK " + title), state.ignore_cache, group)
+        merged = Meta(state.step("LINK " + title), state.ignore_cache)
         file = Tree(MergeOp((0, 1)), (state.tree, file), platform=state.platform, meta=merged, location=location(one))
     state.tree = file
     _history(state, one)
@@ -88,8 +85,6 @@ def _history(state: StageState, one: Copy | Add) -> None:
 def _destination(state: StageState, one: Copy | Add) -> str:
     dest = one.dest
     folder = dest.endswith(("/", "/.", "/..")) or dest in (".", "..", "")
-    if len(one.sources) + len(one.inline) > 1 and not folder:
-        raise DockerfileError(f"When using {one.name} with more than one source file, the destination must be a directory and end with a /")
     path = posixpath.normpath(posixpath.join("/", state.cwd, dest)).replace("//", "/")
     return path.rstrip("/") + "/" if folder else path
 
