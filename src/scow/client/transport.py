@@ -171,6 +171,10 @@ class Connection:
         """The descriptor, for select."""
         return self._sock.fileno()  # type: ignore[attr-defined,no-any-return]
 
+    def plain(self) -> bool:
+        """Whether the descriptor carries the bytes as they are (TLS does not)."""
+        return not hasattr(self._sock, "pending")
+
     def eof_write(self) -> None:
         """Ends the writing side; the reading side stays open."""
         try:

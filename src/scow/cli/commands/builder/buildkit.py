@@ -275,8 +275,7 @@ def _upgraded(cli: Cli, path: str, headers: dict[str, Any]) -> tuple[socket.sock
     early = b""
     while connection.buffered():
         early += connection.recv(_CHUNK)
-    raw = connection._sock
-    if type(raw).__name__ == "socket" and not hasattr(raw, "pending"):
+    if connection.plain():
         found = socket.socket(fileno=os.dup(connection.fileno()))
         connection.close()
         return found, early
