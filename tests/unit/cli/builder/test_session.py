@@ -126,13 +126,14 @@ def test_a_result_becomes_a_folder(tmp_path: Path) -> None:
         [
             (Stat(path="d", mode=1 << 31 | 0o750, modTime=9_000_000_000), b""),
             (Stat(path="d/f", mode=0o640, size=3, modTime=5_000_000_000, uid=uid), b"abc"),
+            (Stat(path="h", mode=0o640, size=3, linkname="d/f"), b""),
             (Stat(path="l", mode=1 << 27 | 0o777, linkname="d/f"), b""),
         ],
         tmp_path / "out",
     )
     found = (tmp_path / "out" / "d" / "f").stat()
     assert (tmp_path / "out" / "l").read_bytes() == b"abc" and found.st_mode & 0o777 == 0o640 and found.st_mtime == 5
-    assert (tmp_path / "out" / "d").stat().st_mtime == 9
+    assert (tmp_path / "out" / "d").stat().st_mtime == 9 and found.st_nlink == 2
 
 
 @pytest.mark.parametrize("path", ["../x", "/x", "a/../../x", "l/x", ""])

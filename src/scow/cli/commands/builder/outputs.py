@@ -102,6 +102,7 @@ async def _tree(call: rpc.Call, dest: str) -> None:
     files: dict[int, Any] = {}
     open_files: dict[int, int] = {}
     folders: list[Any] = []
+    links: list[Any] = []
     listed = False
     while (data := await call.read()) is not None:
         packet = messages.FSUTIL.Packet.FromString(data)
@@ -111,7 +112,9 @@ async def _tree(call: rpc.Call, dest: str) -> None:
                 if not files:
                     await call.send(messages.FSUTIL.Packet(type=_FIN))
                 continue
-            if _begin(root, packet.stat):
+            if packet.stat.linkname and not packet.stat.mode & (_DIR | _SYMLINK | _OTHER):
+                links.append(packet.stat)
+            elif _begin(root, packet.stat):
                 files[number] = packet.stat
                 await call.send(messages.FSUTIL.Packet(type=_REQ, ID=number))
             if packet.stat.mode & _DIR:
@@ -133,6 +136,9 @@ async def _tree(call: rpc.Call, dest: str) -> None:
             break
         elif packet.type == _ERR:
             raise ScowError(packet.data.decode(errors="replace")[:1000])
+    for one in links:  # the file that a hard link names is whole now
+        _begin(root, one)
+        os.link(_place(root, one.linkname), _place(root, one.path), follow_symlinks=False)
     for one in reversed(folders):
         path = _place(root, one.path)
         os.chmod(path, one.mode & 0o777)
