@@ -383,13 +383,14 @@ class Build:
 
     def _request(self) -> Any:
         request = messages.V1.SolveRequest(Ref=self.ref, Session=self.session, FrontendAttrs=self.plan.attrs)
-        request.Entitlements.extend(self.options.list("allow"))
+        allowed = set(self.options.list("allow"))
+        if self.options.text("network") == "host":
+            allowed.add("network.host")
+        request.Entitlements.extend(sorted(allowed))
         if len(self.plan.outputs) == 1:
             only = self.plan.outputs[0]
             request.ExporterDeprecated = "moby" if only.kind == "image" else only.kind
             request.ExporterAttrsDeprecated.update(only.attrs)
-            if only.kind == "image":
-                request.ExporterDeprecated = "moby"
         for one in self.plan.outputs:
             request.Exporters.add(Type="moby" if one.kind == "image" else one.kind, Attrs=one.attrs)
         for kind, attrs in self.plan.imports:
