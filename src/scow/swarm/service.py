@@ -3,6 +3,7 @@
 One object per daemon. Without a swarm it costs nothing; `start` at boot takes up what the node was part of.
 """
 
+import asyncio
 import base64
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -98,6 +99,7 @@ class SwarmService:
             self._control = Control(store, self._clock, self._local_network)
             self._background.start(drive(EventFeed(self._publish), store, self._clock), "events")
             self._manager.lead()
+            await asyncio.sleep(0)  # the loops watch the store from here on
         self._agent = Agent(
             self._executor,
             self._clock,

@@ -1,0 +1,224 @@
+"""A swarm of one node from end to end, on an engine that runs nothing."""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scow.errors import Conflict, InvalidArgument, NotFound, Unavailable
+from scow.filters import Filters
+from scow.metadata import Database
+from scow.swarm.objects import Secret
+from scow.swarm.service import SwarmService
+from scow.swarm.store.store import NameTaken, OutOfSequence
+from tests.fakes.executor import FakeExecutor
+from tests.support.asynchronous import on_loop, until
+
+INIT = {"ListenAddr": "127.0.0.1:2377", "AdvertiseAddr": "127.0.0.1"}
+NOTHING = Filters.parse("", set())
+
+
+class Node:
+    """One node with its database, which outlives restarts."""
+
+    def __init__(self, folder: Path) -> None:
+        self.db = Database(folder / "meta.db")
+        self.engine = FakeExecutor()
+        self.events: list[tuple[str, str, dict[str, str]]] = []
+        self.swarm = self._service()
+
+    def _service(self) -> SwarmService:
+        return SwarmService(
+            self.db, self.engine, lambda kind, action, id, said: self.events.append((kind, action, dict(said))), lambda ref: ""
+        )
+
+    async def restart(self) -> None:
+        await self.swarm.close()
+        self.swarm = self._service()
+        await self.swarm.start()
+
+    def tasks(self, service: str) -> list[dict[str, Any]]:
+        filters = Filters.parse('{"service": ["' + service + '"]}', {"service"})
+        return self.swarm.control.tasks(filters)
+
+    def running(self, service: str) -> list[dict[str, Any]]:
+        return [task for task in self.tasks(service) if task["Status"]["State"] == "running" and task["DesiredState"] == "running"]
+
+
+@asynccontextmanager
+async def node(folder: Path, joined: bool = True) -> AsyncIterator[Node]:
+    made = Node(folder)
+    if joined:
+        await made.swarm.init(INIT)
+    try:
+        yield made
+    finally:
+        await made.swarm.close()
+        made.db.close()
+
+
+def web(name: str = "web", replicas: int = 1, **more: Any) -> dict[str, Any]:
+    template = {"ContainerSpec": {"Image": "x", **more}, "RestartPolicy": {"Delay": 0}}
+    return {"Name": name, "TaskTemplate": template, "Mode": {"Replicated": {"Replicas": replicas}}}
+
+
+@on_loop
+async def test_outside_a_swarm_everything_says_so(tmp_path: Path) -> None:
+    async with node(tmp_path, joined=False) as one:
+        assert one.swarm.info()["LocalNodeState"] == "inactive"
+        for ask in (lambda: one.swarm.control, one.swarm.inspect, one.swarm.unlock_key):
+            with pytest.raises(Unavailable, match="This node is not a swarm manager"):
+                ask()
+        with pytest.raises(Unavailable, match="not part of a swarm"):
+            await one.swarm.leave(False)
+        for request in ({"ListenAddr": "nonsense:xx"}, {"ListenAddr": "0.0.0.0:2377", "AdvertiseAddr": "not an address"}):
+            with pytest.raises(InvalidArgument, match="address"):
+                await one.swarm.init(request)
+        with pytest.raises(InvalidArgument, match="invalid join token"):
+            await one.swarm.join({"RemoteAddrs": ["127.0.0.1:9"], "JoinToken": "bogus"})
+        assert not one.swarm.active
+
+
+@on_loop
+async def test_a_service_runs_its_tasks_and_takes_them_away(tmp_path: Path) -> None:
+    async with node(tmp_path) as one:
+        id = await one.swarm.control.create_service(web(replicas=2))
+        await until(lambda: len(one.running("web")) == 2)
+        task = one.running("web")[0]
+        assert task["ServiceID"] == id
+        assert task["Status"]["ContainerStatus"]["ContainerID"] == f"c-{task['ID']}"
+        one.engine.controllers[task["ID"]].ended.set_result(3)
+        await until(lambda: any(row["Status"].get("Err") == "task: non-zero exit (3)" for row in one.tasks("web")))
+        await until(lambda: len(one.running("web")) == 2)
+        await one.swarm.control.remove_service("web")
+        await until(lambda: not one.engine.containers)
+        said = [(kind, action) for kind, action, row in one.events if row.get("name") == "web"]
+        assert said[0] == ("service", "create")
+        assert said[-1] == ("service", "remove")
+
+
+@on_loop
+async def test_a_rejected_task_says_why(tmp_path: Path) -> None:
+    async with node(tmp_path) as one:
+        one.engine.reject = lambda task: True
+        await one.swarm.control.create_service(web())
+        await until(lambda: any(row["Status"]["State"] == "rejected" for row in one.tasks("web")))
+        assert any(row["Status"].get("Err") == "No such image: x" for row in one.tasks("web"))
+
+
+@on_loop
+async def test_tasks_live_on_while_the_daemon_restarts(tmp_path: Path) -> None:
+    async with node(tmp_path) as one:
+        await one.swarm.control.create_service(web())
+        await until(lambda: len(one.running("web")) == 1)
+        task = one.running("web")[0]
+        await one.restart()
+        await until(lambda: one.swarm.agent is not None and one.swarm.agent.connected.is_set())
+        await asyncio.sleep(0.05)
+        assert [row["ID"] for row in one.running("web")] == [task["ID"]]
+        assert ("shutdown", task["ID"]) not in one.engine.log
+        await one.swarm.leave(True)
+        assert not one.engine.containers
+        assert one.swarm.info()["LocalNodeState"] == "inactive"
+
+
+@on_loop
+async def test_secrets_reach_tasks_and_nobody_else(tmp_path: Path) -> None:
+    async with node(tmp_path) as one:
+        control = one.swarm.control
+        id = await control.create_secret({"Name": "pass", "Data": base64.b64encode(b"hush").decode()})
+        with pytest.raises(NameTaken, match="already exists"):
+            await control.create_secret({"Name": "pass", "Data": "eA=="})
+        assert "hush" not in str(control.secret("pass"))
+        reference = {"SecretID": id, "SecretName": "pass", "File": {"Name": "pass", "UID": "0", "GID": "0", "Mode": 0o444}}
+        await control.create_service(web(Secrets=[reference]))
+        await until(lambda: len(one.running("web")) == 1)
+        controller = one.engine.controllers[one.running("web")[0]["ID"]]
+        assert dict(controller.needs.secrets) == {id: ("pass", b"hush")}
+        with pytest.raises(InvalidArgument, match="in use by the following service: web"):
+            await control.remove_payload(Secret, "pass")
+        with pytest.raises(InvalidArgument, match="secret not found"):
+            await control.create_service(web("other", Secrets=[{**reference, "SecretID": "x" * 25}]))
+
+
+@on_loop
+async def test_autolock_needs_the_key_after_a_restart(tmp_path: Path) -> None:
+    async with node(tmp_path) as one:
+        version = one.swarm.inspect()["Version"]["Index"]
+        await one.swarm.update(version, {"Name": "default", "EncryptionConfig": {"AutoLockManagers": True}}, {})
+        with pytest.raises(OutOfSequence):
+            await one.swarm.update(version, {"Name": "default"}, {})
+        key = one.swarm.unlock_key()
+        await one.restart()
+        assert one.swarm.info()["LocalNodeState"] == "locked"
+        with pytest.raises(Unavailable, match="unlock"):
+            _ = one.swarm.control
+        with pytest.raises(InvalidArgument):
+            await one.swarm.unlock("SWMKEY-1-" + "A" * 43)
+        await one.swarm.unlock(key)
+        assert one.swarm.info()["LocalNodeState"] == "active"
+        with pytest.raises(Conflict, match="not locked"):
+            await one.swarm.unlock(key)
+
+
+@on_loop
+async def test_tokens_rotate_one_by_one(tmp_path: Path) -> None:
+    async with node(tmp_path) as one:
+        before = one.swarm.inspect()
+        await one.swarm.update(before["Version"]["Index"], before["Spec"], {"worker": True})
+        after = one.swarm.inspect()
+        assert after["JoinTokens"]["Worker"] != before["JoinTokens"]["Worker"]
+        assert after["JoinTokens"]["Manager"] == before["JoinTokens"]["Manager"]
+
+
+@on_loop
+async def test_logs_of_a_service_carry_their_task(tmp_path: Path) -> None:
+    async with node(tmp_path) as one:
+        await one.swarm.control.create_service(web())
+        await until(lambda: len(one.running("web")) == 1)
+        task = one.running("web")[0]["ID"]
+        pieces = [piece async for piece in await one.swarm.logs("service", "web", {"stdout": True, "details": True})]
+        assert len(pieces) == 1
+        assert pieces[0][0] == 1
+        assert f"com.docker.swarm.task.id={task} hello of {task}\n".encode() in pieces[0]
+        with pytest.raises(NotFound):
+            await one.swarm.logs("service", "none", {"stdout": True})
+
+
+@on_loop
+async def test_the_last_manager_stays_a_manager(tmp_path: Path) -> None:
+    async with node(tmp_path) as one:
+        (row,) = one.swarm.control.nodes(NOTHING)
+        with pytest.raises(InvalidArgument, match="last manager"):
+            await one.swarm.control.update_node(row["ID"], row["Version"]["Index"], {"Role": "worker", "Availability": "active"})
+        with pytest.raises(InvalidArgument, match="must be demoted"):
+            await one.swarm.control.remove_node(row["ID"], True)
+        with pytest.raises(Unavailable, match="--force"):
+            await one.swarm.leave(False)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"Name": "a b", "TaskTemplate": {"ContainerSpec": {"Image": "x"}}},
+        {"Name": "x", "TaskTemplate": {"ContainerSpec": {}}},
+        {"Name": "x", "TaskTemplate": {"ContainerSpec": {"Image": "Upper/CASE"}}},
+        {"Name": "x"},
+        {**web(), "Mode": {"Replicated": {"Replicas": 1}, "Global": {}}},
+        {**web(), "EndpointSpec": {"Mode": "dnsrr", "Ports": [{"TargetPort": 80, "PublishedPort": 80}]}},
+        {**web(), "Labels": {"scow.autoscale.cpu": "fast"}},
+        {**web(), "UpdateConfig": {"Order": "sideways"}},
+    ],
+)
+def test_bad_services_are_refused(tmp_path: Path, spec: dict[str, Any]) -> None:
+    @on_loop
+    async def go() -> None:
+        async with node(tmp_path) as one:
+            with pytest.raises(InvalidArgument):
+                await one.swarm.control.create_service(spec)
+
+    go()
