@@ -7,6 +7,9 @@ from scow.build.dockerfile.errors import DockerfileError
 from scow.build.dockerfile.expand import expand
 
 _DECODER = json.JSONDecoder()
+TRUE = ("1", "t", "T", "true", "TRUE", "True")
+FALSE = ("0", "f", "F", "false", "FALSE", "False")
+"""How Go spells truth values."""
 
 
 def blank_split(text: str, most: int = -1) -> list[str]:

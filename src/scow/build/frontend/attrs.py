@@ -5,14 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from scow.build.dockerfile.convert import platform_of
+from scow.build.dockerfile.lexer import FALSE, TRUE
 from scow.build.dockerfile.linter.lint import LintConfig
 from scow.build.llb.ops import HostIP, Network, Platform, Ulimit
 from scow.errors import InvalidArgument, Unsupported
 from scow.opts import ulimits
 from scow.opts.networks import parse_host
 
-_TRUE = ("1", "t", "T", "true", "TRUE", "True")
-_FALSE = ("0", "f", "F", "false", "FALSE", "False")
 _NETWORKS = {"": Network.DEFAULT, "default": Network.DEFAULT, "none": Network.NONE, "host": Network.HOST, "sandbox": Network.DEFAULT}
 MAX_PLATFORMS = 32
 
@@ -89,7 +88,7 @@ def read(options: Mapping[str, str]) -> Asked:
         dockerfile_name=options.get("dockerfilekey", ""),
         context=options.get(name, ""),
         subdir=options.get("contextsubdir", ""),
-        keep_git_dir=args.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR", "") in _TRUE,
+        keep_git_dir=args.get("BUILDKIT_CONTEXT_KEEP_GIT_DIR", "") in TRUE,
     )
 
 
@@ -107,11 +106,11 @@ def _platforms(text: str) -> tuple[Platform, ...]:
 def _multi(text: str, several: bool) -> bool:
     if not text:
         return several
-    if text not in _TRUE and text not in _FALSE:
+    if text not in TRUE and text not in FALSE:
         raise InvalidArgument(f"invalid boolean value for multi-platform: {text}")
-    if text in _FALSE and several:
+    if text in FALSE and several:
         raise InvalidArgument("conflicting config: returning multiple target platforms is not allowed")
-    return text in _TRUE
+    return text in TRUE
 
 
 def _pull(text: str) -> str:

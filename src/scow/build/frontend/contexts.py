@@ -59,7 +59,7 @@ class Contexts:
     def _session(self, name: str) -> str:
         return self.asked.local_sessions.get(name) or self.build.session
 
-    def _local(self, name: str, shown: str, follow: list[str], hint: str, differ: str = "", excludes: tuple[str, ...] = ()) -> SourceOp:
+    def _local(self, name: str, follow: list[str], hint: str, differ: str = "", excludes: tuple[str, ...] = ()) -> SourceOp:
         attrs = {"local.session": self._session(name), "local.sharedkeyhint": hint}
         if follow:
             attrs["local.followpaths"] = json.dumps(follow)
@@ -95,7 +95,7 @@ class Contexts:
         folder, base = posixpath.split(self.filename)
         if base == "Dockerfile":
             files.append(posixpath.join(folder, "dockerfile"))
-        op = self._local(name, "", files, name, "none")
+        op = self._local(name, files, name, "none")
         return Tree(op, meta=Meta(name=f"[internal] load build definition from {posixpath.basename(self.filename)}"))
 
     async def _remote(self) -> Tree | None:
@@ -136,7 +136,7 @@ class Contexts:
             if self.filename == "context" or "context" in self.inputs:
                 return
             name = self.asked.context_name
-            op = self._local(name, "", [IGNORE], f"{name}-{IGNORE}", "none")
+            op = self._local(name, [IGNORE], f"{name}-{IGNORE}", "none")
             tree = self._main or Tree(op, meta=Meta(name=f"[internal] load {IGNORE}"))
             data = await self.read(tree, IGNORE, _MAX_IGNORE) or b""
         self.excludes = _patterns(data)
@@ -149,7 +149,7 @@ class Contexts:
         name = self.asked.context_name
 
         def late() -> SourceOp:
-            return self._local(name, "", follow_paths(source.paths), name, excludes=self.excludes)
+            return self._local(name, follow_paths(source.paths), name, excludes=self.excludes)
 
         source.tree = Tree(late=late, meta=Meta(name="[internal] load build context"))
         return source
@@ -204,13 +204,13 @@ class Contexts:
     async def _directory(self, key: str, name: str, lead: str) -> Source:
         async with self._lock:
             if key not in self._named:
-                op = self._local(name, "", [IGNORE], f"context:{key}-{IGNORE}", "none")
+                op = self._local(name, [IGNORE], f"context:{key}-{IGNORE}", "none")
                 data = await self.read(Tree(op, meta=Meta(name=f"{lead} load {IGNORE}")), IGNORE, _MAX_IGNORE)
                 self._named[key] = _patterns(data or b"")
         source = Source(None)
 
         def late() -> SourceOp:
-            return self._local(name, "", follow_paths(source.paths), f"context:{key}", excludes=self._named[key])
+            return self._local(name, follow_paths(source.paths), f"context:{key}", excludes=self._named[key])
 
         source.tree = Tree(late=late, meta=Meta(name=f"{lead} load from client"))
         return source

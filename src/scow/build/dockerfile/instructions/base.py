@@ -6,12 +6,9 @@ from typing import Protocol, Self, TypedDict
 
 from scow.build.dockerfile import lexer
 from scow.build.dockerfile.errors import DockerfileError
-from scow.build.dockerfile.lexer import Heredoc
+from scow.build.dockerfile.lexer import FALSE, TRUE, Heredoc
 from scow.build.dockerfile.parser import Node
 from scow.gotemplate.values import go_quote
-
-_TRUE = ("1", "t", "T", "true", "TRUE", "True")
-_FALSE = ("0", "f", "F", "false", "FALSE", "False")
 
 
 class Expander(Protocol):
@@ -114,9 +111,9 @@ def read_flags(node: Node, strings: Iterable[str] = (), bools: Iterable[str] = (
         elif name in found.strings or name in found.bools:
             raise DockerfileError(f"duplicate flag specified: {name}")
         elif name in known_bools:
-            if value in _TRUE or (not has):
+            if value in TRUE or (not has):
                 found.bools[name] = True
-            elif value in _FALSE:
+            elif value in FALSE:
                 found.bools[name] = False
             else:
                 raise DockerfileError(f"expecting boolean value for flag {name}, not: {value}")

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from scow.build.dockerfile.errors import DockerfileError
 from scow.build.dockerfile.instructions.base import Expander, hint
+from scow.build.dockerfile.lexer import FALSE, TRUE
 from scow.errors import InvalidArgument
 from scow.opts.mounts import fields_of
 from scow.units import parse_size
@@ -14,8 +15,6 @@ _KEYS = (
     "type", "from", "source", "src", "target", "dst", "destination", "readonly", "ro", "readwrite", "rw", "id", "sharing",
     "required", "size", "mode", "uid", "gid", "env",
 )  # fmt: skip
-_TRUE = ("1", "t", "T", "true", "TRUE", "True")
-_FALSE = ("0", "f", "F", "false", "FALSE", "False")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,9 +121,9 @@ def _check(mount: Mount) -> None:
 
 
 def _bool(key: str, value: str | None) -> bool:
-    if value is None or value in _TRUE:
+    if value is None or value in TRUE:
         return True
-    if value in _FALSE:
+    if value in FALSE:
         return False
     raise DockerfileError(f"invalid value for {key}: {value}")
 

@@ -4,12 +4,11 @@ import re
 from dataclasses import dataclass, field
 
 from scow.build.dockerfile.errors import DockerfileError
+from scow.build.dockerfile.lexer import FALSE, TRUE
 from scow.build.dockerfile.linter.rules import RULES, Rule
 
 _COMMENT = re.compile(r"^check\s*=\s*(.*)$")
 _REASON = re.compile(r"\s*//.*$")
-_TRUE = ("1", "t", "T", "true", "TRUE", "True")
-_FALSE = ("0", "f", "F", "false", "FALSE", "False")
 MAX_FINDINGS = 1000
 
 
@@ -46,12 +45,12 @@ class LintConfig:
                 raise DockerfileError(f'invalid check option "{key}"')
             found[key] = value.strip()
         error = found.get("error", "false")
-        if error not in _TRUE and error not in _FALSE:
+        if error not in TRUE and error not in FALSE:
             raise DockerfileError(f'failed to parse check option "error={error}": use true or false')
         return cls(
             _names(found.get("skip", "")),
             found.get("skip") == "all",
-            error in _TRUE,
+            error in TRUE,
             _names(found.get("experimental", "")),
             found.get("experimental") == "all",
         )

@@ -57,10 +57,9 @@ class Plan:
         self._stack = stack
         self._context(options, where)
         self._attributes(cli, options)
-        for number, word in enumerate(options.list("secret")):
+        for word in options.list("secret"):
             name, read = _secret(word)
             self.given.secrets[name] = read
-            del number
         for word in options.list("ssh"):
             name, path = _agent(word)
             self.given.agents[name] = path
@@ -188,10 +187,9 @@ class Plan:
             attrs["name"] = ",".join(tags)
         if options.flag("push"):
             attrs["push"] = "true"
-        for number, word in enumerate(options.list("annotation")):
+        for word in options.list("annotation"):
             key, _, value = word.partition("=")
             attrs[f"annotation.{key}" if ":" not in key else f"annotation-{key.replace(':', '.', 1)}"] = value
-            del number
         if options.flag("reproducible"):
             attrs["rewrite-timestamp"] = "true"
         if self.question:
