@@ -71,9 +71,14 @@ class Control:
         return await asyncio.shield(build.outcome)
 
     async def status(self, request: Any, call: rpc.Call) -> None:
-        """The progress of a build, from its begin to its end."""
-        build = await self.builds.get(request.Ref)
-        async for response in progress.responses(build.job.progress.subscribe(), build.explain):
+        """The progress of a build, from its begin to its end; of one that is over, as far as the history has it."""
+        over = self._history.progress(request.Ref)
+        if over is None:
+            build = await self.builds.get(request.Ref)
+            responses = progress.responses(build.job.progress.subscribe(), build.explain)
+        else:
+            responses = progress.responses(over.subscribe(), False)
+        async for response in responses:
             await call.send(response)
 
     async def session(self, call: rpc.Call) -> None:

@@ -10,9 +10,12 @@ from typing import Any
 from scow.build.session import status
 from scow.build.session.builds import Build
 from scow.build.session.messages import V1
+from scow.build.solver.progress import Progress
 from scow.errors import NotFound
 
 _KEPT = 100
+_STORIES = 30
+_STORY_MAX = 2 << 20
 _STARTED, _COMPLETE, _DELETED = range(3)
 _MAX_LISTENERS = 100
 
@@ -34,6 +37,8 @@ class Record:
     total: int = 0
     completed: int = 0
     warnings: int = 0
+    progress: Progress | None = None
+    """The story of a build that is over, for `history logs`."""
 
     def message(self) -> Any:
         """The BuildHistoryRecord."""
@@ -87,6 +92,7 @@ class History:
             record.cached = sum(one.cached for one in vertices)
             record.completed = sum(bool(one.completed_ns) for one in vertices)
             record.warnings = len(build.job.progress.warnings)
+            record.progress = build.job.progress if build.job.progress.log_bytes <= _STORY_MAX else None
             self._trim()
             self._tell(_COMPLETE, record)
 
@@ -94,6 +100,15 @@ class History:
         loose = [one.ref for one in self._records.values() if one.completed_ns and not one.pinned]
         for ref in loose[: max(0, len(self._records) - _KEPT)]:
             del self._records[ref]
+
+        told = [one for one in self._records.values() if one.progress is not None and not one.pinned]
+        for one in told[: max(0, len(told) - _STORIES)]:
+            one.progress = None
+
+    def progress(self, ref: str) -> Progress | None:
+        """The story of a build that is over, None when there is none (any more)."""
+        record = self._records.get(ref)
+        return record.progress if record is not None else None
 
     def _tell(self, kind: int, record: Record) -> None:
         event = V1.BuildHistoryEvent(type=kind, record=record.message())

@@ -18,7 +18,7 @@ class Progress:
         self.vertices: dict[str, VertexProgress] = {}
         self.warnings: list[VertexWarning] = []
         self._events: list[Event] = []
-        self._log_bytes = 0
+        self.log_bytes = 0
         self._closed = False
         self._news = asyncio.Event()
 
@@ -36,8 +36,8 @@ class Progress:
                     return
                 self.warnings.append(event)
             case VertexLog():
-                self._log_bytes += len(event.data)
-                if self._log_bytes > _MAX_LOG or len(self._events) > _MAX_EVENTS:
+                self.log_bytes += len(event.data)
+                if self.log_bytes > _MAX_LOG or len(self._events) > _MAX_EVENTS:
                     return
             case VertexStatus():
                 if len(self._events) > _MAX_EVENTS:

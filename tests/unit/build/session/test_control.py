@@ -261,6 +261,7 @@ def test_the_cache_the_worker_and_the_history(tmp_path: Path) -> None:
             await call.finish()
             events = [V1.BuildHistoryEvent.FromString(data) for data in [await call.read()] if data]
             assert events[0].record.Ref == "b1" and events[0].record.ExporterResponse["containerimage.digest"] == "sha256:2"
+            assert any(one.logs for one in await follow(client)), "the story of a build that is over"
             await client.channel.unary(
                 CONTROL + "UpdateBuildHistory", V1.UpdateBuildHistoryRequest(Ref="b1", Delete=True), V1.UpdateBuildHistoryResponse
             )
