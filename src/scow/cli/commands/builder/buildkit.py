@@ -7,31 +7,24 @@ import json
 import os
 import secrets
 import socket
-import sys
-import tempfile
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from contextlib import ExitStack
 from typing import Any
 
 from scow.build.dockerfile.errors import excerpt
 from scow.build.session import http2, messages, rpc
 from scow.cli.command import Cli, ExitCode
-from scow.cli.commands.builder import classic, context, display, outputs
-from scow.cli.commands.builder.outputs import Output
-from scow.cli.commands.builder.services import Given, Services
+from scow.cli.commands.builder import classic, display
+from scow.cli.commands.builder.plan import Plan
+from scow.cli.commands.builder.services import Services
 from scow.cli.flags import Options
 from scow.client.transport import Connection
-from scow.errors import InvalidArgument, ScowError
-from scow.opts import env as envlib
-from scow.opts import ulimits
-from scow.opts.mounts import fields_of
-from scow.reference import Reference
+from scow.errors import ScowError
 
 _CONTROL = "/moby.buildkit.v1.Control"
 _BRIDGE = "/moby.buildkit.v1.frontend.LLBBridge"
 _CHUNK = 256 * 1024
-_QUESTIONS = {"check": "frontend.lint", "outline": "frontend.outline", "targets": "frontend.targets", "build": ""}
 
 
 def build(cli: Cli, options: Options, where: str) -> int:
@@ -42,220 +35,6 @@ def build(cli: Cli, options: Options, where: str) -> int:
             return asyncio.run(Build(cli, options, plan).run())
         except http2.ConnectionLost as exc:
             raise ScowError(f"the engine closed the connection: {exc.message}") from None
-
-
-# ---- what is asked ---------------------------------------------------------------------------------------------------------------
-
-
-class Plan:
-    """The command line as BuildKit's attributes, and what the session may give. Raises ScowError."""
-
-    def __init__(self, cli: Cli, options: Options, where: str, stack: ExitStack) -> None:
-        self.given = Given()
-        self.attrs: dict[str, str] = {}
-        self.question = _question(options)
-        self._stack = stack
-        self._context(options, where)
-        self._attributes(cli, options)
-        for word in options.list("secret"):
-            name, read = _secret(word)
-            self.given.secrets[name] = read
-        for word in options.list("ssh"):
-            name, path = _agent(word)
-            self.given.agents[name] = path
-        self.outputs = self._outputs(options)
-        for number, output in enumerate(self.outputs):
-            if output.dest is not None:
-                self.given.outputs[str(number)] = outputs.taker(output)
-        self.imports = [_cache(word) for word in options.list("cache-from")]
-        self.exports = [_cache(word) for word in options.list("cache-to")]
-
-    def _context(self, options: Options, where: str) -> None:
-        given = options.text("file")
-        self.attrs["filename"] = os.path.basename(given) if given and given != "-" else "Dockerfile"
-        if where == "-":
-            if given == "-":
-                raise ScowError("invalid argument: can't use stdin for both build context and dockerfile")
-            self._stream(sys.stdin.buffer.read(), given)
-            return
-        if context.is_git(where) or context.is_url(where):
-            self.attrs["context"] = where
-            if given and given != "-":
-                self.attrs["filename"] = given
-        else:
-            if not os.path.isdir(where):
-                raise ScowError(f'unable to prepare context: path "{where}" not found')
-            self.given.folders["context"] = os.path.realpath(where)
-        if given == "-":
-            self._dockerfile(sys.stdin.buffer.read())
-        elif "context" not in self.attrs:
-            path = os.path.abspath(given) if given else os.path.join(where, "Dockerfile")
-            if not given and not os.path.exists(path) and os.path.exists(os.path.join(where, "dockerfile")):
-                path = os.path.join(where, "dockerfile")
-            if not os.path.exists(path):
-                raise ScowError(f"failed to read dockerfile: open {os.path.basename(path)}: no such file or directory")
-            self.attrs["filename"] = os.path.basename(path)
-            self.given.folders["dockerfile"] = (
-                os.path.dirname(os.path.realpath(path)) if os.path.islink(path) else os.path.dirname(path) or "."
-            )
-        self.given.folders = {name: os.path.realpath(path) for name, path in self.given.folders.items()}
-
-    def _stream(self, data: bytes, given: str) -> None:
-        """Standard input: a Dockerfile, or an archive that is unpacked into a temporary directory."""
-        if not context.is_archive(data[:512]):
-            if given:
-                raise ScowError("ambiguous Dockerfile source: both stdin and flag correspond to Dockerfiles")
-            self._dockerfile(data)
-            self.given.folders["context"] = self._folder()
-            return
-        folder = self._folder()
-        context.unpack(data, folder)
-        self.given.folders |= {"context": folder, "dockerfile": os.path.join(folder, os.path.dirname(given))}
-
-    def _folder(self) -> str:
-        return self._stack.enter_context(tempfile.TemporaryDirectory(prefix="scow-build"))
-
-    def _dockerfile(self, data: bytes) -> None:
-        folder = self._folder()
-        with open(os.path.join(folder, "Dockerfile"), "wb") as file:
-            file.write(data)
-        self.given.folders["dockerfile"] = folder
-        self.attrs |= {"filename": "Dockerfile"}
-        if "context" in self.attrs:
-            self.attrs["dockerfilekey"] = "dockerfile"
-
-    def _attributes(self, cli: Cli, options: Options) -> None:
-        attrs = self.attrs
-        for name, value in classic.build_args(cli, options).items():
-            if value is not None:
-                attrs[f"build-arg:{name}"] = value
-        if options.flag("reproducible"):
-            attrs.setdefault("build-arg:SOURCE_DATE_EPOCH", os.environ.get("SOURCE_DATE_EPOCH") or "0")
-        for name, value in envlib.mapping(options.list("label")).items():
-            attrs[f"label:{name}"] = value
-        for key, flag in (("target", "target"), ("cgroup-parent", "cgroup-parent")):
-            if options.text(flag):
-                attrs[key] = options.text(flag)
-        if options.text("platform"):
-            attrs["platform"] = options.text("platform")
-        if options.flag("no-cache"):
-            attrs["no-cache"] = ""
-        elif options.list("no-cache-filter"):
-            attrs["no-cache"] = ",".join(options.list("no-cache-filter"))
-        if options.flag("pull"):
-            attrs["image-resolve-mode"] = "pull"
-        if options.text("network") not in ("", "default"):
-            attrs["force-network-mode"] = options.text("network")
-        if options.list("add-host"):
-            attrs["add-hosts"] = ",".join(word.replace(":", "=", 1) if "=" not in word else word for word in options.list("add-host"))
-        if options.number("shm-size"):
-            attrs["shm-size"] = str(options.number("shm-size"))
-        if options.list("ulimit"):
-            limits = [ulimits.parse(word) for word in options.list("ulimit")]
-            attrs["ulimit"] = ",".join(f"{name}={soft}:{hard}" for name, soft, hard in limits)
-        if self.question:
-            attrs["requestid"] = self.question
-        if options.flag("explain"):
-            attrs["scow.explain"] = "1"
-        for word in options.list("attest"):
-            kind = dict(part.partition("=")[::2] for part in fields_of(word)).get("type", "")
-            attrs[f"attest:{kind}"] = ",".join(part for part in fields_of(word) if not part.startswith("type="))
-        for kind in ("provenance", "sbom"):
-            value = options.text(kind)
-            if value and value != "false":
-                attrs[f"attest:{kind}"] = "" if value == "true" else value
-        for word in options.list("build-context"):
-            self._named(word)
-
-    def _named(self, word: str) -> None:
-        name, has, value = word.partition("=")
-        if not has or not name or not value:
-            raise ScowError(f"invalid context value: {word}, expected key=value")
-        if "://" in value or context.is_git(value):
-            self.attrs[f"context:{name}"] = value
-            return
-        if not os.path.isdir(value):
-            raise ScowError(f"invalid build context {name}={value}: no such directory")
-        self.attrs[f"context:{name}"] = f"local:{name}"
-        self.given.folders[name] = os.path.realpath(value)
-
-    def _outputs(self, options: Options) -> list[Output]:
-        words = [outputs.parse(word) for word in options.list("output")]
-        tags = [str(_tagged(word)) for word in options.list("tag")]
-        attrs: dict[str, str] = {}
-        if tags:
-            attrs["name"] = ",".join(tags)
-        if options.flag("push"):
-            attrs["push"] = "true"
-        for word in options.list("annotation"):
-            key, _, value = word.partition("=")
-            attrs[f"annotation.{key}" if ":" not in key else f"annotation-{key.replace(':', '.', 1)}"] = value
-        if options.flag("reproducible"):
-            attrs["rewrite-timestamp"] = "true"
-        if self.question:
-            return []
-        if not words:
-            return [Output("image", attrs)]
-        return [Output(one.kind, attrs | one.attrs, one.dest) if one.kind in ("image", "oci", "docker") else one for one in words]
-
-
-def _tagged(word: str) -> str:
-    try:
-        return Reference.parse(word).tagged().full()
-    except InvalidArgument as exc:
-        raise ScowError(f'invalid tag "{word}": {exc.message}') from None
-
-
-def _question(options: Options) -> str:
-    asked = "check" if options.flag("check") else options.text("call")
-    if asked not in _QUESTIONS:
-        raise ScowError(f"invalid --call {asked}: use build, check, outline or targets")
-    return _QUESTIONS[asked]
-
-
-def _secret(word: str) -> tuple[str, Callable[[], bytes]]:
-    fields = dict(part.partition("=")[::2] for part in fields_of(word))
-    kind, name = fields.get("type", ""), fields.get("id", "")
-    path, variable = fields.get("src") or fields.get("source") or "", fields.get("env", "")
-    if unknown := sorted(set(fields) - {"type", "id", "src", "source", "env"}):
-        raise ScowError(f"unexpected key '{unknown[0]}' in '{word}'")
-    if kind not in ("", "file", "env"):
-        raise ScowError(f'unsupported secret type "{kind}"')
-    if not name:
-        raise ScowError("invalid secret: id is needed (--secret id=name,src=file)")
-    if kind == "env" or variable or (not path and name in os.environ):
-        value = os.environ.get(variable or path or name)
-        if value is None:
-            raise ScowError(f"the environment has no {variable or path or name} for the secret {name}")
-        return name, lambda: value.encode("utf-8", "surrogateescape")
-    where = path or name
-    if not os.path.isfile(where):
-        raise ScowError(f"failed to stat {where}: no such file")
-    return name, lambda: context.read_file(where)
-
-
-def _agent(word: str) -> tuple[str, str]:
-    name, has, paths = word.partition("=")
-    path = paths if has else os.environ.get("SSH_AUTH_SOCK", "")
-    if not path:
-        raise ScowError(f"invalid empty ssh agent socket: make sure SSH_AUTH_SOCK is set (--ssh {name})")
-    if not os.path.exists(path):
-        raise ScowError(f"ssh agent {path}: no such file")
-    import stat
-
-    if not stat.S_ISSOCK(os.stat(path).st_mode):
-        raise ScowError(f"--ssh {name}: {path} is a key; add it to an agent (ssh-add) and forward that")
-    return name or "default", path
-
-
-def _cache(word: str) -> tuple[str, dict[str, str]]:
-    if "=" not in word:
-        return "registry", {"ref": word}
-    fields = dict(part.partition("=")[::2] for part in fields_of(word))
-    kind = fields.pop("type", "")
-    if not kind:
-        raise ScowError(f'type required form> "{word}"')
-    return kind, fields
 
 
 # ---- the build -------------------------------------------------------------------------------------------------------------------
