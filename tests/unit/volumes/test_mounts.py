@@ -154,6 +154,7 @@ def test_activate_makes_missing_sources_of_short_binds(tmp_path):
 
 def test_read_only_binds_are_so_all_the_way_unless_told_otherwise(tmp_path, monkeypatch):
     monkeypatch.setattr(mounts.kernel, "mountinfo", list)  # whatever the host shares
+
     def options(source=tmp_path, **kw):
         propagation = kw.pop("propagation", "rprivate")
         point = MountPoint("bind", source=str(source), destination="/b", rw=False, propagation=propagation, options=kw)
