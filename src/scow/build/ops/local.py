@@ -5,16 +5,19 @@ The tree stays in the cache between builds (a row of type source.local); while a
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 
 from scow.build.llb.ops import LOCAL, SourceOp, Vertex
 from scow.build.ops.kit import Kit
-from scow.build.ops.sessions import LocalRequest
+from scow.build.ops.sessions import LocalRequest, Sessions
 from scow.build.refs import new_id
 from scow.build.solver.cachestore import combine
 from scow.build.solver.types import CacheMap, JobContext, Result
-from scow.errors import InvalidArgument
+from scow.errors import InvalidArgument, NotFound
+
+_OTHER_SESSION_SECONDS = 1.0
 
 
 def _list(attrs: Mapping[str, str], key: str) -> tuple[str, ...]:
@@ -44,10 +47,21 @@ class Local:
         """Never the same: what is read of it decides."""
         return CacheMap("local " + new_id(), no_cache=True)
 
+    async def _session(self, client: Sessions, job: JobContext) -> tuple[str, str]:
+        """The session to read from, and its shared key: the one that the graph names, or, when that has left (buildx solves a graph again in
+        a later session), the one that asks."""
+        named = self._op.attrs.get("local.session") or job.session
+        if named == job.session:
+            return named, await client.shared_key(named)
+        try:
+            async with asyncio.timeout(_OTHER_SESSION_SECONDS):
+                return named, await client.shared_key(named)
+        except (TimeoutError, NotFound):
+            return job.session, await client.shared_key(job.session)
+
     async def exec(self, job: JobContext, inputs: Sequence[Result]) -> list[Result]:
         """Bring the tree up to date; it is this build's until nobody needs it."""
         kit, attrs = self._kit, self._op.attrs
-        session = attrs.get("local.session") or job.session
         request = LocalRequest(
             self._name,
             _list(attrs, "local.includepattern"),
@@ -57,7 +71,7 @@ class Local:
             attrs.get("local.differ", ""),
         )
         client = kit.client()
-        shared = await client.shared_key(session)
+        session, shared = await self._session(client, job)
         hint = attrs.get("local.sharedkeyhint", "")
         key = combine("local", self._name, hint, shared, request.include, request.exclude, request.follow) if shared or hint else ""
         ref = kit.refs.take_source(key, f"local source for {self._name}")
