@@ -48,8 +48,8 @@ class Local:
         return CacheMap("local " + new_id(), no_cache=True)
 
     async def _session(self, client: Sessions, job: JobContext) -> tuple[str, str]:
-        """The session to read from, and its shared key: the one that the graph names, or, when that has left (buildx solves a graph again in
-        a later session), the one that asks."""
+        """The session to read from, and its shared key: the one that the graph names, or the one that asks when that has left (buildx solves
+        a graph again in a later session)."""
         named = self._op.attrs.get("local.session") or job.session
         if named == job.session:
             return named, await client.shared_key(named)
