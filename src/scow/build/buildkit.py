@@ -111,7 +111,9 @@ class BuildKit:
         return self._service.refs.view(result)
 
     async def export(self, build: Build, answer: Answer, request: ExportRequest) -> dict[str, str]:
-        """Write a result where it was asked for."""
+        """Write a result where it was asked for. The answer to a question about a Dockerfile (`--call`) is no result."""
+        if "result.json" in answer.metadata and not any(answer.references.values()):
+            return {}
         inline = any(kind == "inline" for kind, _ in request.caches)
         target = Target(build, answer, request.attests, request.options, inline)
         return await export.export(self._service.refs, self.sessions, target, request.exports, request.caches)
