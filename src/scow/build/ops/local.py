@@ -48,7 +48,7 @@ class Local:
         return CacheMap("local " + new_id(), no_cache=True)
 
     async def _session(self, client: Sessions, job: JobContext) -> tuple[str, str]:
-        """The session to read from, and its shared key: the one that the graph names, or the one that asks when that has left (buildx solves
+        """The session to read from, and its shared key: the one that the graph names, or the asking one when that has left (buildx solves
         a graph again in a later session)."""
         named = self._op.attrs.get("local.session") or job.session
         if named == job.session:
