@@ -19,6 +19,7 @@ OptOut = bool  # true where nothing is given
 Count = int  # of devices: -1 is all
 Words = tuple[str, ...]
 Command = tuple[str, ...]  # words of a command line; where None is allowed it means "the image's", () means "none"
+Test = tuple[str, ...]  # words of a health check; one text is run by a shell
 Mapping = dict[str, str]
 Environment = dict[str, str | None]  # None: to be taken from the client's environment, and unset there
 Hosts = dict[str, tuple[str, ...]]  # name -> addresses
@@ -285,7 +286,7 @@ class Extends:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Healthcheck:
-    test: Words = ()
+    test: Test = ()
     timeout: Duration | None = None
     interval: Duration | None = None
     retries: int | None = None

@@ -1,4 +1,4 @@
-"""A small rtnetlink: links (bridge, veth, macvlan, ipvlan, VLAN, dummy), addresses and routes of the namespace the socket was opened in.
+"""A small rtnetlink: links (bridge, veth, macvlan, ipvlan, VXLAN, VLAN, dummy), addresses and routes of the namespace it was opened in.
 
 Synchronous; a `Netlink` belongs to the namespace of the thread that made it and stays there. Called by `network` in pool threads.
 """
@@ -15,8 +15,8 @@ from typing import Self
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK = 16, 17, 18, 19
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
-_REQUEST, _ACK, _DUMP = 1, 4, 0x300
-_REPLACE, _EXCL, _CREATE = 0x100, 0x200, 0x400
+_REQUEST, _ACK, DUMP = 1, 4, 0x300
+REPLACE, _EXCL, CREATE = 0x100, 0x200, 0x400
 _ERROR, _DONE = 2, 3
 _NESTED = 0x8000
 _AF_BRIDGE = 7
@@ -129,7 +129,7 @@ class Netlink:
 
     def links(self) -> list[Link]:
         """Every interface of the namespace."""
-        return [self._link(body) for _, body in self._ask(RTM_GETLINK, _DUMP, _linkinfo() + attribute(IFLA_EXT_MASK, 8))]
+        return [self._link(body) for _, body in self._ask(RTM_GETLINK, DUMP, _linkinfo() + attribute(IFLA_EXT_MASK, 8))]
 
     def link(self, name: str) -> Link | None:
         """The interface called `name`, or None."""
@@ -161,7 +161,7 @@ class Netlink:
         body = _linkinfo(up=True) + attribute(IFLA_IFNAME, name) + attribute(IFLA_ADDRESS, mac_bytes(mac))
         if mtu:
             body += attribute(IFLA_MTU, mtu)
-        self._do(RTM_NEWLINK, _CREATE | _EXCL, body + nested(IFLA_LINKINFO, attribute(_INFO_KIND, "bridge")))
+        self._do(RTM_NEWLINK, CREATE | _EXCL, body + nested(IFLA_LINKINFO, attribute(_INFO_KIND, "bridge")))
 
     def add_veth(self, name: str, peer: str, *, peer_netns: int, peer_mac: str, master: int, mtu: int = 0) -> None:
         """Make a veth pair: `name`, up, a port of the bridge `master`; `peer`, down, inside the namespace of descriptor `peer_netns`."""
@@ -171,7 +171,7 @@ class Netlink:
         inner += attribute(IFLA_NET_NS_FD, peer_netns)
         info = nested(IFLA_LINKINFO, attribute(_INFO_KIND, "veth"), nested(_INFO_DATA, attribute(_VETH_PEER, inner)))
         self._do(
-            RTM_NEWLINK, _CREATE | _EXCL, _linkinfo(up=True) + attribute(IFLA_IFNAME, name) + size + attribute(IFLA_MASTER, master) + info
+            RTM_NEWLINK, CREATE | _EXCL, _linkinfo(up=True) + attribute(IFLA_IFNAME, name) + size + attribute(IFLA_MASTER, master) + info
         )
 
     def add_pair(self, name: str, peer: str) -> None:
@@ -181,18 +181,39 @@ class Netlink:
             attribute(_INFO_KIND, "veth"),
             nested(_INFO_DATA, attribute(_VETH_PEER, _linkinfo() + attribute(IFLA_IFNAME, peer))),
         )
-        self._do(RTM_NEWLINK, _CREATE | _EXCL, _linkinfo() + attribute(IFLA_IFNAME, name) + info)
+        self._do(RTM_NEWLINK, CREATE | _EXCL, _linkinfo() + attribute(IFLA_IFNAME, name) + info)
 
     def add_dummy(self, name: str) -> None:
         """Make a dummy link; EOPNOTSUPP where the kernel has none."""
         self._do(
-            RTM_NEWLINK, _CREATE | _EXCL, _linkinfo() + attribute(IFLA_IFNAME, name) + nested(IFLA_LINKINFO, attribute(_INFO_KIND, "dummy"))
+            RTM_NEWLINK, CREATE | _EXCL, _linkinfo() + attribute(IFLA_IFNAME, name) + nested(IFLA_LINKINFO, attribute(_INFO_KIND, "dummy"))
         )
 
     def add_vlan(self, name: str, parent: int, number: int) -> None:
         """Make the link of a VLAN on a parent; EOPNOTSUPP where the kernel has no VLANs."""
         info = nested(IFLA_LINKINFO, attribute(_INFO_KIND, "vlan"), nested(_INFO_DATA, attribute(1, struct.pack("=H", number))))
-        self._do(RTM_NEWLINK, _CREATE | _EXCL, _linkinfo() + attribute(IFLA_IFNAME, name) + attribute(IFLA_LINK, parent) + info)
+        self._do(RTM_NEWLINK, CREATE | _EXCL, _linkinfo() + attribute(IFLA_IFNAME, name) + attribute(IFLA_LINK, parent) + info)
+
+    def add_vxlan(self, name: str, number: int, port: int, local: str = "", mtu: int = 0) -> None:
+        """Make a VXLAN link, down: nothing is learnt, static entries answer for neighbours. EOPNOTSUPP where the kernel has none."""
+        data = attribute(1, number) + attribute(7, b"\0") + attribute(11, b"\1") + attribute(15, struct.pack("!H", port))
+        if local:
+            data += attribute(17 if ":" in local else 4, ipaddress.ip_address(local).packed)
+        body = _linkinfo() + attribute(IFLA_IFNAME, name) + (attribute(IFLA_MTU, mtu) if mtu else b"")
+        self._do(RTM_NEWLINK, CREATE | _EXCL, body + nested(IFLA_LINKINFO, attribute(_INFO_KIND, "vxlan"), nested(_INFO_DATA, data)))
+
+    def vxlan(self, name: str) -> tuple[int, int, str] | None:
+        """(number, port, own address) of a VXLAN link, None where there is none."""
+        try:
+            for kind, body in self._ask(RTM_GETLINK, _ACK, _linkinfo() + attribute(IFLA_IFNAME, name)):
+                if kind == RTM_NEWLINK:
+                    data = attributes(attributes(attributes(body[16:]).get(IFLA_LINKINFO, b"")).get(_INFO_DATA, b""))
+                    local = data.get(4) or data.get(17) or b""
+                    own = str(ipaddress.ip_address(local)) if any(local) else ""
+                    return int.from_bytes(data.get(1, b""), "little"), int.from_bytes(data.get(15, b""), "big"), own
+        except OSError:
+            pass
+        return None
 
     def add_stacked(
         self, kind: str, name: str, parent: int, mode: str, *, flag: str = "", mac: str = "", mtu: int = 0, netns: int = -1
@@ -209,15 +230,17 @@ class Netlink:
             body += attribute(IFLA_MTU, mtu)
         if netns >= 0:
             body += attribute(IFLA_NET_NS_FD, netns)
-        self._do(RTM_NEWLINK, _CREATE | _EXCL, body + nested(IFLA_LINKINFO, attribute(_INFO_KIND, kind), nested(_INFO_DATA, data)))
+        self._do(RTM_NEWLINK, CREATE | _EXCL, body + nested(IFLA_LINKINFO, attribute(_INFO_KIND, kind), nested(_INFO_DATA, data)))
 
     def set_master(self, index: int, master: int) -> None:
         """Make an interface a port of a bridge (0 = of none)."""
         self._do(RTM_NEWLINK, 0, _linkinfo(index) + attribute(IFLA_MASTER, master))
 
-    def set_link(self, index: int, *, up: bool | None = None, mtu: int = 0, name: str = "") -> None:
+    def set_link(self, index: int, *, up: bool | None = None, mtu: int = 0, name: str = "", mac: str = "") -> None:
         """Change an interface."""
         body = _linkinfo(index, up)
+        if mac:
+            body += attribute(IFLA_ADDRESS, mac_bytes(mac))
         if mtu:
             body += attribute(IFLA_MTU, mtu)
         if name:
@@ -252,7 +275,7 @@ class Netlink:
         body = struct.pack("=BBBBi", family, prefix, flags, 0, index) + attribute(1, ip.packed) + attribute(2, ip.packed)
         if isinstance(ip, ipaddress.IPv4Address) and prefix < 31:
             body += attribute(4, ipaddress.ip_network((ip, prefix), strict=False).broadcast_address.packed)
-        self._do(RTM_NEWADDR, _CREATE | _REPLACE, body)
+        self._do(RTM_NEWADDR, CREATE | REPLACE, body)
 
     def delete_address(self, index: int, address: str, prefix: int) -> None:
         """Take an address away."""
@@ -263,7 +286,7 @@ class Netlink:
     def addresses(self, index: int = 0, family: int = socket.AF_INET) -> list[tuple[int, str, int]]:
         """(interface, address, prefix length) of all, or of one interface."""
         found = []
-        for _, body in self._ask(RTM_GETADDR, _DUMP, struct.pack("=BBBBi", family, 0, 0, 0, 0)):
+        for _, body in self._ask(RTM_GETADDR, DUMP, struct.pack("=BBBBi", family, 0, 0, 0, 0)):
             prefix, at = struct.unpack_from("=xBxxi", body)
             parts = attributes(body[8:])
             packed = parts.get(2) or parts.get(1)
@@ -273,7 +296,7 @@ class Netlink:
 
     def add_default_route(self, gateway: str, index: int) -> None:
         """Send everything without a better route to `gateway`, in place of an earlier default."""
-        self._do(RTM_NEWROUTE, _CREATE | _REPLACE, self._default(gateway) + attribute(4, index))
+        self._do(RTM_NEWROUTE, CREATE | REPLACE, self._default(gateway) + attribute(4, index))
 
     def delete_default_route(self, gateway: str) -> None:
         """Remove the default route through `gateway`; absent is fine."""
@@ -291,7 +314,7 @@ class Netlink:
         """Destinations of the routes in the main table, without default, link-local and multicast routes."""
         found: list[ipaddress.IPv4Network | ipaddress.IPv6Network] = []
         for family in (socket.AF_INET, socket.AF_INET6):
-            for _, body in self._ask(RTM_GETROUTE, _DUMP, struct.pack("=BBBBBBBBI", family, 0, 0, 0, 0, 0, 0, 0, 0)):
+            for _, body in self._ask(RTM_GETROUTE, DUMP, struct.pack("=BBBBBBBBI", family, 0, 0, 0, 0, 0, 0, 0, 0)):
                 prefix, table = struct.unpack_from("=xBxxB", body)
                 packed = attributes(body[12:]).get(1)
                 if table == 254 and packed and prefix:

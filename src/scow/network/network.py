@@ -55,10 +55,16 @@ class Network:
     ipam_options: dict[str, str] | None = None
     options: dict[str, str] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
+    scope: str = "local"  # or `swarm`: the cluster made it, addresses are the cluster's matter
+    ingress: bool = False
+    own_end: str = ""  # this host's own address on an overlay network, with its length
+    data_path: str = ""  # of an overlay network: the UDP port and, if known, the address that its tunnels start from
 
     @property
     def link(self) -> str:
         """The bridge's link name."""
+        if self.driver == "overlay":
+            return f"ov-{ids.short(self.id)}"
         return self.options.get(LINK_NAME) or f"br-{ids.short(self.id)}"
 
     @property
@@ -85,7 +91,7 @@ class Network:
 
     def way_out(self, pool: Pool) -> str:
         """The gateway for containers with an address of `pool`, "" where there is none."""
-        if self.closed or self.gateway_mode(pool.version) == "isolated":
+        if self.closed or self.driver == "overlay" or self.gateway_mode(pool.version) == "isolated":
             return ""
         return pool.aux.get(DEFAULT_GATEWAY if pool.version == 4 else DEFAULT_GATEWAY6) or pool.gateway
 

@@ -117,7 +117,7 @@ def ensure_bridge(network: Network) -> None:
                 raise Unsupported(f"network {network.name} needs IPv6, which this host has switched off")
             sysctl(f"ipv6/conf/{network.link}/accept_ra", "0")
             sysctl(f"ipv6/conf/{network.link}/accept_dad", "0")
-        _set_addresses(netlink, link.index, wanted)
+        set_addresses(netlink, link.index, wanted)
         if not link.up:
             netlink.set_link(link.index, up=True)
     sysctl(f"ipv4/conf/{network.link}/route_localnet", "1")
@@ -125,7 +125,8 @@ def ensure_bridge(network: Network) -> None:
         forward6()
 
 
-def _set_addresses(netlink: Netlink, index: int, wanted: dict[int, tuple[str, int]]) -> None:
+def set_addresses(netlink: Netlink, index: int, wanted: dict[int, tuple[str, int]]) -> None:
+    """Give a link one address of each kind (4, 6: address and length), and no other."""
     for version, family in ((4, socket.AF_INET), (6, socket.AF_INET6)):
         chosen = wanted.get(version)
         present = [(address, prefix) for _, address, prefix in netlink.addresses(index, family)]

@@ -39,7 +39,7 @@ def network(of: Network, members: Mapping[str, Endpoint], names: Mapping[str, st
         "Name": of.name,
         "Id": of.id,
         "Created": units.rfc3339nano(of.created_ns),
-        "Scope": "local",
+        "Scope": of.scope,
         "Driver": of.driver,
         "EnableIPv4": of.enable_ipv4,
         "EnableIPv6": of.enable_ipv6,
@@ -50,7 +50,7 @@ def network(of: Network, members: Mapping[str, Endpoint], names: Mapping[str, st
         },
         "Internal": of.internal,
         "Attachable": of.attachable,
-        "Ingress": False,
+        "Ingress": of.ingress,
         "ConfigFrom": {"Network": of.config_from},
         "ConfigOnly": of.config_only,
         "Containers": containers,
@@ -64,7 +64,7 @@ def matches(of: Network, filters: Filters, used: bool) -> bool:
     kind = "builtin" if of.predefined else "custom"
     return (
         filters.match("driver", of.driver)
-        and filters.match("scope", "local")
+        and filters.match("scope", of.scope)
         and filters.match("type", kind)
         and filters.match_prefix("id", of.id)
         and filters.match_regex("name", of.name)

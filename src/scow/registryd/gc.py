@@ -71,9 +71,11 @@ def _step(store: Store, window: list[str], cutoff: int, progress: Progress) -> i
     if not any(store.db.row(sql + "LIMIT 1", *values) for sql in (_UNNEEDED_LINKS, _UNNEEDED_BLOBS)):
         return len(window)
     with store.db.update() as tx:
+        # by key: SQLite would look through all links for those of a sub-query
+        tx.executemany("DELETE FROM links WHERE repo = ? AND digest = ?", tx.execute(_UNNEEDED_LINKS, values).fetchall())
+        rows = tx.execute(_UNNEEDED_BLOBS + _NOT_LINKED, values).fetchall()
         end = time.monotonic() + _STEP_SECONDS
-        tx.execute(f"DELETE FROM links WHERE (repo, digest) IN ({_UNNEEDED_LINKS})", values)
-        for digest, size in tx.execute(_UNNEEDED_BLOBS + _NOT_LINKED, values).fetchall():
+        for digest, size in rows:
             # bytes first: should the row outlive a crash, the blob counts as lost and is pushed again
             store.driver.delete(digest)
             tx.execute("DELETE FROM blobs WHERE digest = ?", (digest,))

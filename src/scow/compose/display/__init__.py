@@ -1,0 +1,1 @@
+"""What a user sees while operations run, and the prefixed logs of services."""

@@ -1,0 +1,73 @@
+"""Logs of containers, a line at a time, with a coloured prefix per service. Called from one thread per container."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+
+from scow.client.api import Client, container_path, demux
+from scow.compose.observe import ContainerInfo
+from scow.errors import ScowError
+
+COLOURS = ("36", "33", "32", "35", "34", "36;1", "33;1", "32;1", "35;1", "34;1")
+MAX_LINE = 1024 * 1024
+
+
+class Printer:
+    """Writes whole lines: `web-1  | text`."""
+
+    def __init__(self, names: list[str], prefix: bool = True, colour: bool = False) -> None:
+        self._width = max((len(name) for name in names), default=0)
+        self._colours: dict[str, str] = {}
+        self._prefix, self._colour = prefix, colour
+        self._lock = threading.Lock()
+
+    def line(self, name: str, data: bytes, fd: int = 1) -> None:
+        """One line, without its end."""
+        with self._lock:
+            head = b""
+            if self._prefix:
+                self._width = max(self._width, len(name))
+                text = f"{name:<{self._width}}  | "
+                if self._colour:
+                    code = self._colours.setdefault(name, COLOURS[len(self._colours) % len(COLOURS)])
+                    text = f"\x1b[{code}m{text}\x1b[0m"
+                head = text.encode()
+            view = memoryview(head + data + b"\n")
+            while view:
+                view = view[os.write(fd, view) :]
+
+
+def pieces_of_lines(pieces: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:
+    """(stream, line) out of (stream, piece)."""
+    held: dict[int, bytes] = {}
+    for channel, piece in pieces:
+        data = held.get(channel, b"") + piece
+        *lines, rest = data.split(b"\n")
+        for line in lines:
+            yield channel, line.removesuffix(b"\r")
+        if len(rest) > MAX_LINE:
+            yield channel, rest
+            rest = b""
+        held[channel] = rest
+    for channel, rest in held.items():
+        if rest:
+            yield channel, rest
+
+
+def follow(client: Client, one: ContainerInfo, printer: Printer, params: dict[str, object], errors: bool = True) -> None:
+    """Prints a container's log; ends with it, or with the container where it is followed."""
+    try:
+        tty = bool((client.get(container_path(one.id, "json")).get("Config") or {}).get("Tty"))
+        with client.call("GET", container_path(one.id, "logs"), {"stdout": True, "stderr": True, **params}) as response:
+            pieces = ((1, piece) for piece in response.iterate()) if tty else demux(response.iterate())
+            for channel, line in pieces_of_lines(pieces):
+                printer.line(one.labels.get("com.docker.compose.log-name") or name_of(one), line, 2 if channel == 2 and errors else 1)
+    except (ScowError, OSError):
+        return
+
+
+def name_of(one: ContainerInfo) -> str:
+    """How the log calls a container."""
+    return one.name if one.oneoff else one.short

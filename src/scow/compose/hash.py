@@ -1,0 +1,28 @@
+"""The hash of a service: what `com.docker.compose.config-hash` of its containers says. Same text, same digest as the compose plugin's, so
+that both tools can manage one project in turns. Called by `reconcile.py`, `create.py` and `config --hash`."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+from scow.compose import emit
+from scow.compose.codec import encode
+from scow.compose.project import Service
+
+# what may change without making a new container
+_SKIP = frozenset({"name", "profiles"})
+
+
+def text(service: Service) -> str:
+    """The JSON that is hashed."""
+    deploy = service.deploy
+    if deploy is not None:
+        deploy = replace(deploy, replicas=1)
+    plain = replace(service, build=None, pull_policy="", scale=1, deploy=deploy, depends_on={}, profiles=())
+    return emit.json(encode(plain, json=True, skip=_SKIP))
+
+
+def digest(service: Service) -> str:
+    """64 hexadecimal digits."""
+    return hashlib.sha256(text(service).encode("utf-8", "surrogateescape")).hexdigest()

@@ -1,0 +1,156 @@
+"""Files of variables: `.env`, `--env-file` and `env_file`, and their `raw` format. The grammar is the compose plugin's: comments, `export`,
+`KEY=value`, `KEY: value`, `KEY` alone (taken from the environment), single quotes (as they are), double quotes (escapes and variables, over
+several lines), unquoted values up to ` #`."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable, Mapping
+
+from scow.compose.load.errors import LoadError, Place
+from scow.compose.load.interpolate import InvalidTemplate, Variables, substitute
+
+MAX_FILE = 8 << 20
+_SPACE = "\t\v\f\r \x85\xa0"
+_EXPORT = re.compile(r"export[\t\v\f\r \x85\xa0]+")
+_ESCAPE = re.compile(r"\\(?:[abcfnrtv$\"\\]|0[0-7]{0,3})")
+_PLAIN = {"a": "\a", "b": "\b", "c": "\\c", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "$": "$$", '"': '"', "\\": "\\"}
+
+
+def _escape(match: re.Match[str]) -> str:
+    text = match.group()[1:]
+    if text[0] == "0":
+        return chr(int(text, 8) & 0xFF) if len(text) > 1 else "\\0"
+    return _PLAIN[text]
+
+
+def parse(text: str, lookup: Callable[[str], str | None], file: str = "", unset: dict[str, None] | None = None) -> dict[str, str]:
+    """The variables of a text. Values may name those of `lookup`, then those above them. Raises LoadError with file and line."""
+    out: dict[str, str] = {}
+
+    def value_of(name: str) -> str | None:
+        found = lookup(name)
+        return found if found is not None else out.get(name)
+
+    variables = Variables(value_of)
+    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
+    at, end = 0, len(text)
+
+    def fail(message: str) -> LoadError:
+        line = text.count("\n", 0, at) + 1
+        return LoadError(f"line {line}: {message}", Place(file, line, 1) if file else None)
+
+    def expand(value: str) -> str:
+        try:
+            return substitute(value, variables)
+        except InvalidTemplate as exc:
+            raise fail(f'Invalid template: "{exc.message}"') from None
+        except LoadError as exc:
+            raise fail(exc.message) from None
+
+    while True:
+        while at < end and (text[at].isspace() or text[at] in _SPACE):
+            at += 1
+        if at >= end:
+            break
+        newline = text.find("\n", at)
+        newline = end if newline < 0 else newline
+        if text[at] == "#":
+            at = newline
+            continue
+        export = _EXPORT.match(text, at)
+        if export:
+            at = export.end()
+        stop = at
+        while stop < newline and text[stop] not in "=:":
+            char = text[stop]
+            if not (char in _SPACE or char in "_.-[]" or char.isalpha() or char.isnumeric()):
+                raise fail(f'unexpected character "{char}" in variable name "{text[at:newline][:80]}"')
+            stop += 1
+        key = text[at:stop].rstrip()
+        if " " in key:
+            raise fail("key cannot contain a space")
+        if stop >= newline:
+            inherited = lookup(key)
+            if inherited is not None:
+                out[key] = inherited
+            at = newline
+            continue
+        at = stop + 1
+        while at < end and text[at] in _SPACE:
+            at += 1
+        quote = text[at : at + 1]
+        if quote not in ("'", '"') or not quote:
+            newline = text.find("\n", at)
+            newline = end if newline < 0 else newline
+            out[key] = expand(text[at:newline].partition(" #")[0].rstrip())
+            at = newline
+            continue
+        chars, stop = [], at + 1
+        while stop < end and text[stop] != quote:
+            if text[stop] == "\\" and stop + 1 < end:
+                following = text[stop + 1]
+                chars.append(following if following == quote else "\\" + following)
+                stop += 2
+                continue
+            chars.append(text[stop])
+            stop += 1
+        if stop >= end:
+            raise fail(f"unterminated quoted value {text[at:].partition(chr(10))[0][:80]}")
+        value = "".join(chars)
+        out[key] = expand(_ESCAPE.sub(_escape, value)) if quote == '"' else value
+        at = stop + 1
+    if unset is not None:
+        unset.update(variables.unset)
+    return out
+
+
+def parse_raw(text: str, lookup: Callable[[str], str | None], file: str = "") -> dict[str, str]:
+    """The variables of a text in format `raw`: nothing is done to values."""
+    out = {}
+    for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), 1):
+        line = line.lstrip()
+        if not line or line[0] == "#":
+            continue
+        key, sep, value = line.partition("=")
+        if not key or any(char.isspace() for char in key):
+            raise LoadError(f"line {number}: variable '{key[:80]}' contains whitespaces", Place(file, number, 1) if file else None)
+        if sep:
+            out[key] = value
+        else:
+            inherited = lookup(key)
+            if inherited is not None:
+                out[key] = inherited
+    return out
+
+
+def read(path: str) -> str:
+    """The text of a file of variables. Raises LoadError; FileNotFoundError where it is not there."""
+    try:
+        if os.path.isdir(path):
+            raise LoadError(f"{path} is a directory")
+        with open(path, "rb") as file:
+            data = file.read(MAX_FILE + 1)
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as exc:
+        raise LoadError(f"failed to read {path}: {getattr(exc, 'strerror', None) or exc}") from None
+    if len(data) > MAX_FILE:
+        raise LoadError(f"failed to read {path}: larger than {MAX_FILE >> 20} MB")
+    return data.decode("utf-8", "surrogateescape")
+
+
+def dotenv(paths: Iterable[str], environ: Mapping[str, str], unset: dict[str, None] | None = None) -> dict[str, str]:
+    """The variables of `.env` files, the later over the earlier; they may name those of `environ`. Raises LoadError."""
+    found: dict[str, str] = {}
+    for path in paths:
+        try:
+            text = read(path)
+        except FileNotFoundError:
+            raise LoadError(f"couldn't find env file: {path}", code=14) from None
+        try:
+            found.update(parse(text, lambda name: environ.get(name, found.get(name)), path, unset))
+        except LoadError as exc:
+            raise LoadError(f"failed to read {path}: {exc.message}") from None
+    return found

@@ -1,0 +1,49 @@
+"""What is wrong with a compose file, and where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from scow.errors import ScowError
+
+Path = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A position in a file; line and column count from 1, 0 where they are not known."""
+
+    file: str
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+
+
+class LoadError(ScowError):
+    """The files can't become a project. `.message` starts with the place where it is known; `code` is the exit status of commands
+    (15 where the project does not hold together, 14 where there is no file, 1 else, as the plugin's)."""
+
+    def __init__(self, message: str, place: Place | None = None, code: int = 1) -> None:
+        super().__init__(f"{place}: {message}" if place else message)
+        self.place = place
+        self.code = code
+
+
+class InvalidProject(LoadError):
+    """The files are well written, but what they say does not hold together."""
+
+    def __init__(self, message: str, place: Place | None = None) -> None:
+        super().__init__(f"{message}: invalid compose project", place, 15)
+
+
+class BadValue(Exception):
+    """Something is wrong with the value at a path (with its last key, where `key` says so). Whoever knows the files makes a LoadError of
+    it."""
+
+    def __init__(self, path: Path, message: str, key: bool = False) -> None:
+        super().__init__(message)
+        self.path = path
+        self.message = message
+        self.key = key

@@ -1,0 +1,249 @@
+"""Variables in values: `$V ${V} ${V:-word} ${V-word} ${V:?word} ${V?word} ${V:+word} ${V+word}` with words that nest, `$$` for a dollar.
+
+`substitute` serves compose files, .env and env_file formats; `tree` walks a whole document and casts what must be a number or a boolean,
+because a variable is always a text (rules: compose-spec 12, and where the plugin casts).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+from scow.compose.load.errors import BadValue, LoadError
+from scow.compose.load.tries import RULE, Trie, dotted, trie
+
+MAX_RESULT = 4 << 20
+MAX_NESTING = 32
+Path = tuple[str, ...]
+Lookup = Callable[[str], str | None]
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_OPERATOR = re.compile(r":?[-+?]")
+_BOOLS = {"true": True, "y": True, "yes": True, "on": True, "false": False, "n": False, "no": False, "off": False}
+
+
+class Variables:
+    """What a text may name. `lookup` gives a value or None; names that are not set are noted in `unset`, once each."""
+
+    __slots__ = ("lookup", "unset")
+
+    def __init__(self, lookup: Lookup) -> None:
+        self.lookup = lookup
+        self.unset: dict[str, None] = {}
+
+    def value(self, name: str) -> str:
+        """The value of a plain `$NAME`."""
+        found = self.lookup(name)
+        if found is None:
+            self.unset[name] = None
+            return ""
+        return found
+
+
+class InvalidTemplate(LoadError):
+    """A `${` that is not closed, or names nothing."""
+
+
+class MissingVariable(LoadError):
+    """`${V?…}` of a variable that is not there."""
+
+
+def substitute(text: str, variables: Variables, depth: int = 0) -> str:
+    """The text with its variables replaced. Raises InvalidTemplate, MissingVariable."""
+    at = text.find("$")
+    if at < 0:
+        return text
+    if depth > MAX_NESTING:
+        raise InvalidTemplate(f"variables nested deeper than {MAX_NESTING} levels")
+    out = [text[:at]]
+    size = at
+    end = len(text)
+    while at < end:
+        stop = text.find("$", at)
+        if stop != at:
+            stop = end if stop < 0 else stop
+            out.append(text[at:stop])
+            at = stop
+            continue
+        following = text[at + 1 : at + 2]
+        if following == "$":
+            out.append("$")
+            at += 2
+            continue
+        if following == "{":
+            closing = _closing(text, at + 1)
+            if closing < 0:
+                raise InvalidTemplate(text)
+            value = _braced(text[at + 2 : closing], variables, depth, text)
+            at = closing + 1
+        else:
+            name = _NAME.match(text, at + 1)
+            if not name:
+                out.append("$")
+                at += 1
+                continue
+            value = variables.value(name.group())
+            at = name.end()
+        size += len(value)
+        if size > MAX_RESULT:
+            raise LoadError(f"variables make a text of more than {MAX_RESULT >> 20} MB")
+        out.append(value)
+    return "".join(out)
+
+
+def _closing(text: str, opening: int) -> int:
+    """Where the brace that opens at `opening` closes; -1 where it does not."""
+    level = 0
+    for at in range(opening, len(text)):
+        if text[at] == "{":
+            level += 1
+        elif text[at] == "}":
+            level -= 1
+            if not level:
+                return at
+    return -1
+
+
+def _braced(inner: str, variables: Variables, depth: int, whole: str) -> str:
+    name = _NAME.match(inner)
+    if not name:
+        raise InvalidTemplate(whole)
+    if name.end() == len(inner):
+        return variables.value(inner)
+    operator = _OPERATOR.match(inner, name.end())
+    if not operator:
+        raise InvalidTemplate(whole)
+    word = substitute(inner[operator.end() :], variables, depth + 1)
+    value = variables.lookup(name.group())
+    sign = operator.group()
+    there = bool(value) if sign[0] == ":" else value is not None
+    if sign[-1] == "-":
+        return word if not there else value or ""
+    if sign[-1] == "+":
+        return word if there else value or ""
+    if there:
+        return value or ""
+    reason = f": {word}" if word else ""
+    raise MissingVariable(f"required variable {name.group()} is missing a value{reason}")
+
+
+def _number(text: str) -> int:
+    if not re.fullmatch(r"[-+]?[0-9]{1,19}", text):
+        raise ValueError(f'parsing "{text[:80]}": invalid syntax')
+    return int(text)
+
+
+def _fraction(text: str) -> float:
+    try:
+        if len(text) > 400 or "_" in text or text.strip() != text:
+            raise ValueError
+        return float(text)
+    except ValueError:
+        raise ValueError(f'parsing "{text[:80]}": invalid syntax') from None
+
+
+def _boolean(text: str) -> bool:
+    found = _BOOLS.get(text.lower())
+    if found is None:
+        raise ValueError(f"invalid boolean: {text[:80]}")
+    return found
+
+
+_NUMBERS = (
+    *("cpu_count", "cpu_period", "cpu_quota", "cpu_rt_period", "cpu_rt_runtime", "cpu_shares", "deploy.replicas", "scale"),
+    *("deploy.update_config.parallelism", "deploy.rollback_config.parallelism", "deploy.restart_policy.max_attempts"),
+    *("deploy.placement.max_replicas_per_node", "healthcheck.retries", "oom_score_adj", "pids_limit", "ports.*.target"),
+    *("ulimits.*", "ulimits.*.hard", "ulimits.*.soft"),
+)
+_FRACTIONS = ("cpu_percent", "cpus", "deploy.update_config.max_failure_ratio", "deploy.rollback_config.max_failure_ratio")
+_BOOLEANS = (
+    *("init", "healthcheck.disable", "oom_kill_disable", "privileged", "read_only", "stdin_open", "tty", "volumes.*.read_only"),
+    *("volumes.*.volume.nocopy", "depends_on.*.required", "depends_on.*.restart"),
+)
+CASTS: Trie = trie(
+    {
+        **{f"services.*.{key}": _number for key in _NUMBERS},
+        **{f"services.*.{key}": _fraction for key in _FRACTIONS},
+        **{f"services.*.{key}": _boolean for key in _BOOLEANS},
+        **{f"networks.*.{key}": _boolean for key in ("external", "internal", "attachable", "enable_ipv4", "enable_ipv6")},
+        **{f"{kind}.*.external": _boolean for kind in ("volumes", "secrets", "configs")},
+    }
+)
+
+
+def tree(value: Any, variables: Variables, casts: Trie | None = CASTS, path: Path = ()) -> Any:
+    """The document with its variables replaced, in place. Raises BadValue."""
+    if isinstance(value, str):
+        rule = casts.get(RULE) if casts else None
+        if rule is None and "$" not in value:
+            return value
+        try:
+            text = substitute(value, variables)
+        except InvalidTemplate as exc:
+            raise BadValue(
+                path, f"invalid interpolation format for {dotted(path)}.\nYou may need to escape any $ with another $.\n{exc.message}"
+            ) from None
+        except LoadError as exc:
+            raise BadValue(path, f"error while interpolating {dotted(path)}: {exc.message}") from None
+        if rule is None:
+            return text
+        try:
+            return rule(text)
+        except ValueError as exc:
+            raise BadValue(path, f"error while interpolating {dotted(path)}: failed to cast to expected type: {exc}") from None
+    if isinstance(value, dict):
+        for key, one in value.items():
+            if one is not None:
+                value[key] = tree(one, variables, _below(casts, key), (*path, key))
+    elif isinstance(value, list):
+        child = casts.get("*") if casts else None
+        for index, one in enumerate(value):
+            value[index] = tree(one, variables, child, (*path, str(index)))
+    return value
+
+
+def _below(node: Trie | None, key: str) -> Trie | None:
+    if not node:
+        return None
+    found = node.get(key)
+    return found if found is not None else node.get("*")
+
+
+def variables_of(value: Any, found: dict[str, tuple[str, str, str]] | None = None) -> dict[str, tuple[str, str, str]]:
+    """Every variable that a document names: (`required` or "", default, alternate) by name, for `config --variables`."""
+    found = {} if found is None else found
+    if isinstance(value, str):
+        _names(value, found, 0)
+    elif isinstance(value, dict):
+        for one in value.values():
+            variables_of(one, found)
+    elif isinstance(value, list):
+        for one in value:
+            variables_of(one, found)
+    return found
+
+
+def _names(text: str, found: dict[str, tuple[str, str, str]], depth: int) -> None:
+    at = text.find("$")
+    while 0 <= at < len(text) and depth <= MAX_NESTING:
+        if text[at + 1 : at + 2] == "{":
+            closing = _closing(text, at + 1)
+            inner = text[at + 2 : closing] if closing > 0 else ""
+            name = _NAME.match(inner)
+            if name:
+                operator = _OPERATOR.match(inner, name.end())
+                word = inner[operator.end() :] if operator else ""
+                sign = operator.group()[-1] if operator else ""
+                found.setdefault(
+                    name.group(), ("required" if sign == "?" else "", word if sign == "-" else "", word if sign == "+" else "")
+                )
+                _names(word, found, depth + 1)
+            at = max(closing, at + 1)
+        elif text[at + 1 : at + 2] == "$":
+            at += 1
+        else:
+            name = _NAME.match(text, at + 1)
+            if name:
+                found.setdefault(name.group(), ("", "", ""))
+        at = text.find("$", at + 1)

@@ -1,0 +1,49 @@
+"""A project as the document that `config` prints. Called by `commands/config.py`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from scow.compose import emit
+from scow.compose.codec import encode, ordered
+from scow.compose.project import FileObject, Project
+
+_NAME = frozenset({"name"})
+KINDS = ("networks", "volumes", "secrets", "configs", "models")
+
+
+def document(project: Project, json: bool = False) -> dict[str, Any]:
+    """The document, in the order in which it is printed."""
+    found: dict[str, Any] = {"name": project.name}
+    services = {name: encode(project.services[name], json, _NAME) for name in ordered(project.services, json)}
+    found["services"] = services
+    for kind in KINDS:
+        resources = getattr(project, kind)
+        if resources:
+            found[kind] = {name: encode(_shown(kind, resources[name]), json) for name in ordered(resources, json)}
+    found |= _extensions(project.extensions, json)
+    return {key: found[key] for key in sorted(found)} if json else found
+
+
+def _shown(kind: str, resource: Any) -> Any:
+    """What a secret's variable holds is not printed; nor a config's."""
+    if isinstance(resource, FileObject) and (kind == "secrets" or resource.environment):
+        return replace(resource, content="")
+    return resource
+
+
+def _extensions(value: Any, json: bool) -> Any:
+    return tree_document(value, json) if value else {}
+
+
+def tree_document(value: Any, json: bool = False) -> Any:
+    """A loader's tree with sorted keys."""
+    if isinstance(value, dict):
+        return {key: tree_document(value[key], json) for key in ordered(value, json)}
+    return [tree_document(one, json) for one in value] if isinstance(value, list) else value
+
+
+def text(document: Any, form: str) -> str:
+    """A document as `yaml` or `json` text."""
+    return emit.json(document, "  ") + "\n" if form == "json" else emit.yaml(document)

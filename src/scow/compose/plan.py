@@ -1,0 +1,70 @@
+"""A plan: operations with their causes and what must come before them. Made by `reconcile.py`, carried out by `execute.py`, printed by
+`up --dry-run`. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from scow.compose.observe import ContainerInfo
+from scow.compose.project import Service
+
+# kinds of operations, and the words of the display while they run and when they are done
+WORDS = {
+    "network": ("Creating", "Created"),
+    "volume": ("Creating", "Created"),
+    "create": ("Creating", "Created"),
+    "recreate": ("Recreate", "Recreated"),
+    "rollout": ("Rolling", "Rolled"),
+    "start": ("Starting", "Started"),
+    "restart": ("Restarting", "Started"),
+    "signal": ("Signalling", "Signalled"),
+    "stop": ("Stopping", "Stopped"),
+    "remove": ("Removing", "Removed"),
+    "remove-network": ("Removing", "Removed"),
+    "remove-volume": ("Removing", "Removed"),
+    "wait": ("Waiting", "Healthy"),
+    "completed": ("Waiting", "Exited"),
+    "keep": ("", "Running"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One step. `target` is the name of what it acts on; `after` the ids of the operations that must be done before."""
+
+    id: int
+    kind: str
+    target: str
+    cause: str = ""
+    after: tuple[int, ...] = ()
+    service: Service | None = None
+    key: str = ""
+    number: int = 1
+    old: ContainerInfo | None = None
+    required: bool = True
+    renew: bool = False
+
+    @property
+    def label(self) -> str:
+        """`Container p-web-1`, as the display calls it."""
+        kind = "Network" if "network" in self.kind else "Volume" if "volume" in self.kind else "Container"
+        return f"{kind} {self.target}"
+
+
+@dataclass(slots=True)
+class Plan:
+    """Operations in an order in which they could be carried out one by one."""
+
+    operations: list[Operation] = field(default_factory=list)
+
+    def text(self) -> str:
+        """A line for each operation: what, on what, why, after which."""
+        lines = []
+        for one in self.operations:
+            line = f"{one.id:>3} {one.kind} {one.target}"
+            if one.cause:
+                line += f": {one.cause}"
+            if one.after:
+                line += f" [after {', '.join(map(str, one.after))}]"
+            lines.append(line + "\n")
+        return "".join(lines)

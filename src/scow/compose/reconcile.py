@@ -1,0 +1,266 @@
+"""What is wanted against what runs: `reconcile` makes the plan of an `up`, `teardown` that of a `down`. Pure; decides everything that
+`execute.py` then does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from scow.compose import create
+from scow.compose.observe import ContainerInfo, Observed
+from scow.compose.plan import Operation, Plan
+from scow.compose.project import Project, Service
+from scow.errors import ScowError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How to reconcile. `recreate` is diverged, force or never, `recreate_others` the same for services that were not named; `services` are
+    the named ones (none: all); `images` the IDs that images have now."""
+
+    recreate: str = "diverged"
+    recreate_others: str = "diverged"
+    services: tuple[str, ...] = ()
+    images: dict[str, str] = field(default_factory=dict)
+    start: bool = True
+    remove_orphans: bool = False
+    renew_volumes: bool = False
+    rollout: bool = False
+    separator: str = "-"
+    wait_dependencies: bool = True
+
+
+def order(services: dict[str, Service]) -> list[str]:
+    """Names so that what is depended on comes first."""
+    found: dict[str, None] = {}
+
+    def visit(name: str, chain: tuple[str, ...]) -> None:
+        if name in found or name not in services:
+            return
+        if name in chain:
+            raise ScowError(f"dependency cycle detected: {' -> '.join([*chain, name])}")
+        service = services[name]
+        for other in sorted({*service.depends_on, *create.references(service)}):
+            visit(other, (*chain, name))
+        found[name] = None
+
+    for name in sorted(services):
+        visit(name, ())
+    return list(found)
+
+
+def orphans(project: Project, observed: Observed) -> list[ContainerInfo]:
+    """Containers of services that the files know no more."""
+    known = {*project.services, *project.disabled}
+    return [one for one in observed.containers if one.service not in known and not one.oneoff]
+
+
+class _Maker:
+    """The growing plan."""
+
+    def __init__(self) -> None:
+        self.plan = Plan()
+
+    def add(self, kind: str, target: str, cause: str = "", after: Iterable[int] = (), **more: Any) -> int:
+        ident = len(self.plan.operations) + 1
+        self.plan.operations.append(Operation(id=ident, kind=kind, target=target, cause=cause, after=tuple(sorted(set(after))), **more))
+        return ident
+
+
+def reconcile(project: Project, observed: Observed, options: Options) -> Plan:
+    """The plan that brings what runs to what is wanted. Raises ScowError for what can't be."""
+    return _Up(project, observed, options).made()
+
+
+class _Up:
+    def __init__(self, project: Project, observed: Observed, options: Options) -> None:
+        self.project, self.observed, self.options = project, observed, options
+        self.maker = _Maker()
+        self.ids = {}  # type: dict[str, str]  # service -> ID of its first container, where that stays
+        for one in observed.containers:
+            if not one.oneoff and (one.service not in self.ids or one.number == 1):
+                self.ids[one.service] = one.id
+        self.fresh: set[str] = set()  # services that get new containers
+        self.made_by: dict[str, list[int]] = {}  # service -> creating operations
+        self.started: dict[str, list[int]] = {}  # service -> starting operations
+        self.live: dict[str, list[tuple[str, int, ContainerInfo | None, list[int]]]] = {}
+
+    def made(self) -> Plan:
+        base = self._shared()
+        names = order(self.project.services)
+        for name in names:
+            self._containers(self.project.services[name], base)
+        if self.options.remove_orphans:
+            for one in orphans(self.project, self.observed):
+                stop = [self.maker.add("stop", one.name, "no service of the files", old=one)] if one.running else []
+                self.maker.add("remove", one.name, "no service of the files", stop, old=one)
+        if self.options.start:
+            created = [ident for found in self.made_by.values() for ident in found]
+            for name in names:
+                self._start(self.project.services[name], created)
+        return self.maker.plan
+
+    def _shared(self) -> list[int]:
+        base = []
+        for key, network in self.project.networks.items():
+            if not network.external and network.name not in self.observed.networks:
+                base.append(self.maker.add("network", network.name, "it is not there", key=key))
+        for key, volume in self.project.volumes.items():
+            if not volume.external and volume.name not in self.observed.volumes:
+                base.append(self.maker.add("volume", volume.name, "it is not there", key=key))
+        return base
+
+    def _cause(self, service: Service, one: ContainerInfo) -> str:
+        """Why a container must be made anew, "" where it may stay."""
+        named = not self.options.services or service.name in self.options.services
+        policy = self.options.recreate if named else self.options.recreate_others
+        if policy == "never":
+            return ""
+        if policy == "force":
+            return "asked for"
+        new = sorted(create.shared(service) & self.fresh)
+        if new:
+            return f"it shares with {', '.join(new)}, which is made anew"
+        if create.digest(service, self.ids) != one.hash:
+            return "its configuration changed"
+        image = self.options.images.get(create.image_name(self.project, service, self.options.separator), "")
+        if image and one.image and image != one.image:
+            return "its image changed"
+        content = create.content_digest(self.project, service)
+        if one.content and content and content != one.content and "ignore" not in self._reactions(service):
+            return "the content of its configs or secrets changed"
+        return ""
+
+    def _reactions(self, service: Service) -> set[str]:
+        uses = [
+            *(self.project.configs.get(use.source) for use in service.configs),
+            *(self.project.secrets.get(use.source) for use in service.secrets),
+        ]
+        return {str(one.extensions.get("x-on-change", "recreate")) for one in uses if one is not None}
+
+    def _containers(self, service: Service, base: list[int]) -> None:
+        wanted = service.replicas
+        if wanted > 1 and service.container_name:
+            raise ScowError(
+                f'WARNING: The "{service.name}" service is using the custom container name "{service.container_name}". '
+                "Docker requires each container to have a unique name. Remove the custom name to scale the service"
+            )
+        have = self.observed.of(service.name)
+        causes = {one.id: self._cause(service, one) for one in have}
+        have.sort(key=lambda one: (bool(causes[one.id]), one.number))
+        after = [*base, *(ident for other in create.references(service) for ident in self.made_by.get(other, []))]
+        made: list[int] = []
+        live: list[tuple[str, int, ContainerInfo | None, list[int]]] = []
+        for one in have[wanted:]:
+            cause = f"{wanted} wanted"
+            stop = [self.maker.add("stop", one.name, cause, old=one)] if one.running else []
+            self.maker.add("remove", one.name, cause, stop, old=one)
+        for one in sorted(have[:wanted], key=lambda one: one.number):
+            cause = causes[one.id]
+            name = create.container_name(self.project, service, one.number, self.options.separator)
+            if cause:
+                kind = "rollout" if self._rolls(service) and one.running and self.options.start else "recreate"
+                ident = self.maker.add(
+                    kind, name, cause, after, service=service, number=one.number, old=one, renew=self.options.renew_volumes
+                )
+                made.append(ident)
+                live.append((name, one.number, None if kind == "recreate" else one, [ident]))
+                self.fresh.add(service.name)
+            else:
+                live.append((one.name, one.number, one, []))
+        number = max((one.number for one in have), default=0)
+        for _ in range(len(have), wanted):
+            number += 1
+            name = create.container_name(self.project, service, number, self.options.separator)
+            made.append(self.maker.add("create", name, "it is not there", after, service=service, number=number))
+            live.append((name, number, None, [made[-1]]))
+            if not have:
+                self.fresh.add(service.name)
+        self.made_by[service.name] = made
+        self.live[service.name] = live
+
+    def _rolls(self, service: Service) -> bool:
+        return self.options.rollout or service.extensions.get("x-rollout") == "start-first"
+
+    def _start(self, service: Service, created: list[int]) -> None:
+        conditions: list[int] = []
+        restarted = False
+        idle = [row for row in self.live[service.name] if row[2] is None or row[2].state != "running"]
+        for name, dependency in sorted(service.depends_on.items()):
+            other = self.project.services.get(name)
+            if other is None:
+                continue
+            if dependency.restart and name in self.fresh:
+                restarted = True
+            before = self.started.get(name, [])
+            conditions += before
+            if (not idle and not (dependency.restart and name in self.fresh)) or not self.options.wait_dependencies:
+                continue
+            kind = {"service_healthy": "wait", "service_completed_successfully": "completed"}.get(dependency.condition)
+            for target, _, _, _ in self.live.get(name, []) if kind else ():
+                cause = f"{service.name} wants it {'healthy' if kind == 'wait' else 'completed'}"
+                more = {"service": other, "required": dependency.required}
+                conditions.append(self.maker.add(kind or "", target, cause, [*before, *created], **more))
+        conditions += [ident for other in create.shared(service) for ident in self.started.get(other, [])]
+        own: list[int] = []
+        for name, number, one, ids in self.live[service.name]:
+            after = [*created, *conditions, *ids]
+            if one is not None and one.state == "running":
+                if restarted and not ids:
+                    own.append(
+                        self.maker.add("restart", name, "what it depends on is made anew", after, service=service, number=number, old=one)
+                    )
+                elif not ids:
+                    self.maker.add("keep", name, "it runs as wanted", service=service, number=number, old=one)
+                continue
+            cause = "it is new" if one is None else f"it is {one.state}"
+            own.append(self.maker.add("start", name, cause, after, service=service, number=number, old=one))
+        self.started[service.name] = own or conditions
+
+
+def teardown(
+    containers: list[ContainerInfo],
+    networks: Iterable[str],
+    volumes: Iterable[str],
+    remove: bool = True,
+    cause: str = "asked for",
+) -> Plan:
+    """Stops (and removes) containers, dependents first, then networks and volumes."""
+    maker = _Maker()
+    dependents: dict[str, set[str]] = {}
+    services = {one.service for one in containers}
+    for one in containers:
+        for name in one.depends:
+            dependents.setdefault(name, set()).add(one.service)
+    stops: dict[str, list[int]] = {}
+    ends: dict[str, list[int]] = {}
+    done: list[int] = []
+
+    def visit(name: str, chain: tuple[str, ...]) -> None:
+        if name in ends or name in chain:
+            return
+        first: list[int] = []
+        for other in sorted(dependents.get(name, ())):
+            if other in services:
+                visit(other, (*chain, name))
+                first += stops.get(other, [])
+        stops[name], ends[name] = [], []
+        for one in (one for one in containers if one.service == name):
+            before = first
+            if one.running:
+                before = [maker.add("stop", one.name, cause, first, old=one)]
+                stops[name] += before
+            if remove:
+                ident = maker.add("remove", one.name, cause, before, old=one)
+                ends[name].append(ident)
+                done.append(ident)
+        stops[name] = stops[name] or first
+
+    for name in sorted(services):
+        visit(name, ())
+    for network in networks:
+        maker.add("remove-network", network, cause, done)
+    for volume in volumes:
+        maker.add("remove-volume", volume, cause, done)
+    return maker.plan

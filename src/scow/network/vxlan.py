@@ -1,0 +1,112 @@
+"""The kernel's part of an overlay network: a bridge and, as one of its ports, a VXLAN link that leads to the other hosts.
+
+Nothing is learnt from the wire: which MAC address is behind which host, and which address has which MAC address, is set by the cluster. The
+bridge has an address only where the host itself takes part (ingress). Names: `ov-` and `vx-` before twelve characters of the network's id.
+"""
+
+import errno
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from scow import ids
+from scow.errors import Internal, Unsupported
+from scow.kernel.neighbours import Neighbours
+from scow.kernel.netlink import Netlink
+from scow.network import osl
+from scow.network.network import Network
+
+VNI = "com.docker.network.driver.overlay.vxlanid_list"
+MTU = 1450
+
+
+@dataclass(frozen=True, slots=True)
+class Far:
+    """An endpoint on another host: its addresses (the first gives its MAC address) and the host's."""
+
+    addresses: tuple[str, ...]
+    host: str
+
+    @property
+    def mac(self) -> str:
+        """As every engine of the cluster makes it."""
+        return osl.mac_of(self.addresses[0])
+
+
+def tunnel_name(network: Network) -> str:
+    """The VXLAN link's name."""
+    return f"vx-{ids.short(network.id)}"
+
+
+def number(network: Network) -> int:
+    """The VXLAN number."""
+    first = network.options.get(VNI, "").partition(",")[0]
+    return int(first) if first.isascii() and first.isdigit() else 0
+
+
+def ensure(network: Network) -> None:
+    """Make both links as they are stored, or bring them into that state. Raises Unsupported, Internal."""
+    mtu = network.mtu or MTU
+    own, _, length = network.own_end.partition("/")
+    with Netlink() as netlink:
+        bridge = netlink.link(network.link)
+        if bridge is None:
+            try:
+                netlink.add_bridge(network.link, osl.mac_of(own or "0.0.0.0"), mtu)
+            except OSError as error:
+                raise Internal(f"failed to create bridge {network.link}: {error.strerror}") from error
+            bridge = netlink.link(network.link)
+            if bridge is None:
+                raise Internal(f"bridge {network.link} vanished while it was made")
+            osl.sysctl(f"ipv6/conf/{network.link}/disable_ipv6", "1")
+        if own:
+            if bridge.mac != osl.mac_of(own):
+                netlink.set_link(bridge.index, mac=osl.mac_of(own))
+            osl.set_addresses(netlink, bridge.index, {4: (own, int(length or 24))} if ":" not in own else {})
+            # published ports on the host's loopback lead here
+            osl.sysctl(f"ipv4/conf/{network.link}/route_localnet", "1")
+        _tunnel(netlink, network, bridge.index, mtu)
+        if not bridge.up:
+            netlink.set_link(bridge.index, up=True)
+
+
+def _tunnel(netlink: Netlink, network: Network, bridge: int, mtu: int) -> None:
+    name = tunnel_name(network)
+    port, _, local = network.data_path.partition(" ")
+    wanted = (number(network), int(port or 4789), local)
+    if not wanted[0]:
+        return
+    present = netlink.vxlan(name)
+    if present is not None and present != wanted:
+        netlink.delete_link(name)
+        present = None
+    if present is None:
+        try:
+            netlink.add_vxlan(name, *wanted, mtu=mtu)
+        except OSError as error:
+            if error.errno == errno.EOPNOTSUPP:
+                netlink.delete_link(network.link)
+                raise Unsupported("the kernel has no VXLAN links, which overlay networks need: load the module vxlan") from None
+            raise Internal(f"failed to create the VXLAN link of network {network.name}: {error.strerror}") from error
+        osl.sysctl(f"ipv6/conf/{name}/disable_ipv6", "1")
+    link = netlink.link(name)
+    if link is not None:
+        if link.master != bridge:
+            netlink.set_master(link.index, bridge)
+        if not link.up:
+            netlink.set_link(link.index, up=True)
+
+
+def remove(network: Network) -> None:
+    """Delete both; absent is fine."""
+    osl.remove_link(tunnel_name(network))
+    osl.remove_link(network.link)
+
+
+def lead(network: Network, far: Sequence[Far]) -> None:
+    """Let the tunnel lead to exactly these endpoints of other hosts; a network that is gone is fine."""
+    with Neighbours() as route:
+        link = route.link(tunnel_name(network))
+        if link is None:
+            return
+        route.set_hosts(link.index, {(one.mac, one.host) for one in far})
+        route.set_addresses(link.index, {(address, one.mac) for one in far for address in one.addresses})
