@@ -6,7 +6,7 @@ TCP ends by itself; only datagrams keep an old entry alive. Synchronous, called 
 import contextlib
 import socket
 import struct
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from scow.kernel.netlink import attribute, attributes
 
@@ -15,7 +15,8 @@ _NETFILTER = 12
 _GET, _DELETE = (1 << 8) | 1, (1 << 8) | 2
 _REQUEST, _DUMP = 1, 0x300
 _ERROR, _DONE = 2, 3
-_TUPLE_ORIG, _TUPLE_PROTO = 1, 2
+_TUPLE_ORIG, _TUPLE_IP, _TUPLE_PROTO = 1, 1, 2
+_IP_DST = 2
 _PROTO_NUM, _PROTO_DST_PORT = 1, 3
 _NESTED = 0x8000
 _RECEIVE = 1 << 18
@@ -44,14 +45,29 @@ def _entries(route: socket.socket) -> list[bytes]:
             at += max(size + (-size % 4), 16)
 
 
+def _target(entry: bytes) -> bytes:
+    """The destination address of a tracked flow as its sender sees it."""
+    return attributes(attributes(attributes(entry).get(_TUPLE_ORIG, b"")).get(_TUPLE_IP, b"")).get(_IP_DST, b"")
+
+
 def forget_udp(ports: Collection[int]) -> int:
     """Forget every UDP flow to one of the host ports in the thread's namespace; how many. Without connection tracking nothing happens."""
+    return _forget(lambda entry: destination(entry)[1] in ports)
+
+
+def forget_udp_to(addresses: Collection[str]) -> int:
+    """Forget every UDP flow to one of the addresses (IPv4, as the sender sees them) in the thread's namespace; how many."""
+    packed = {socket.inet_aton(address) for address in addresses if ":" not in address}
+    return _forget(lambda entry: _target(entry) in packed)
+
+
+def _forget(chosen: Callable[[bytes], bool]) -> int:
     count = 0
     with contextlib.suppress(OSError), socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETFILTER) as route:
         route.settimeout(_SECONDS)
         route.bind((0, 0))
         for entry in _entries(route):
-            if (found := destination(entry))[0] == UDP and found[1] in ports:
+            if destination(entry)[0] == UDP and chosen(entry):
                 body = _FAMILY + attribute(_TUPLE_ORIG | _NESTED, attributes(entry)[_TUPLE_ORIG])
                 route.send(struct.pack("=IHHII", 16 + len(body), _DELETE, _REQUEST, 2, 0) + body)
                 count += 1

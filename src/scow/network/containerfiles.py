@@ -55,6 +55,7 @@ class ContainerFiles:
         lines += [
             files.HostsLine(address, names)
             for endpoint in sandbox.endpoints
+            if not endpoint.way_out
             for address in (endpoint.settings.ip_address, endpoint.settings.global_ipv6_address)
             if address
         ]

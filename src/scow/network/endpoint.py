@@ -64,13 +64,15 @@ class SandboxRequest:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """A container's place in a network: `inner` is the interface inside ("" where there is none: host, none)."""
+    """A container's place in a network: `inner` is the interface inside ("" where there is none: host, none). `way_out`: nobody asked for
+    it; it leads to the outside for networks that have no gateway of their own, and is not shown."""
 
     id: str
     network_id: str
     network: str
     settings: EndpointSettings
     inner: str = ""
+    way_out: bool = False
 
     def to_doc(self) -> dict[str, Any]:
         """The stored form."""
@@ -79,6 +81,7 @@ class Endpoint:
             "network_id": self.network_id,
             "network": self.network,
             "inner": self.inner,
+            "way_out": self.way_out,
             "settings": codec.encode(self.settings),
         }
 

@@ -27,6 +27,7 @@ from scow.network.ports import sources
 from scow.network.ports.allocator import wishes
 from scow.network.ports.mapper import PortMapper, default_hosts
 from scow.network.store import NetworkStore, SandboxStore
+from scow.network.wayout import WayOut
 
 logger = log.get(__name__)
 _LEAVE_SECONDS = 10.0
@@ -62,6 +63,7 @@ class Sandboxes:
         self._lock = aio.KeyedLock()
         self._tasks = aio.Supervisor("network")
         self._endpoints = Endpoints(networks)
+        self._way_out = WayOut(networks, self._endpoints)
         self._files = ContainerFiles(networks, store, names, options)
         self._leaving: dict[str, asyncio.Event] = {}
 
@@ -98,7 +100,7 @@ class Sandboxes:
             for endpoint in sandbox.endpoints
             if endpoint.inner and (endpoint.settings.gateway if version == 4 else endpoint.settings.ipv6_gateway)
         ]
-        return min(leading, key=lambda endpoint: (-endpoint.settings.gw_priority, endpoint.network), default=None)
+        return min(leading, key=lambda endpoint: (-endpoint.settings.gw_priority, endpoint.way_out, endpoint.network), default=None)
 
     def _targets(self, sandbox: SandboxState) -> tuple[str, str]:
         """Where published ports lead, by kind of address: to bridge networks only."""
@@ -178,6 +180,9 @@ class Sandboxes:
                 endpoint = self._endpoints.make(request, network, asked, {one.inner for one in endpoints})
                 unwind.push(self._endpoints.free, endpoint, request.container_id)
                 endpoints.append(endpoint)
+            if (outside := self._way_out.missing(endpoints)) is not None:
+                endpoints.append(self._way_out.make(request, outside, {one.inner for one in endpoints}))
+                unwind.push(self._endpoints.free, endpoints[-1], request.container_id)
             sandbox = SandboxState(sandbox_id, key, request, tuple(endpoints))
             published = self._hold(sandbox)
             unwind.push(self._ports.unhold, published)
@@ -196,7 +201,7 @@ class Sandboxes:
             raise
         for endpoint in sandbox.endpoints:
             self._tell("connect", endpoint, request.container_id)
-        return Sandbox(sandbox.id, sandbox.key, {endpoint.network: endpoint.settings for endpoint in sandbox.endpoints})
+        return Sandbox(sandbox.id, sandbox.key, _shown(sandbox))
 
     async def _program(self, sandbox: SandboxState, unwind: aio.Unwind) -> None:
         """Namespace, links and firewall at the same time."""
@@ -232,6 +237,8 @@ class Sandboxes:
             return False
 
     def _tell(self, action: str, endpoint: Endpoint, container_id: str) -> None:
+        if endpoint.way_out:
+            return
         network = self._networks.get(endpoint.network_id)
         self._events.publish("network", action, network.id, {"container": container_id, "name": network.name, "type": network.driver})
 
@@ -299,20 +306,27 @@ class Sandboxes:
             # a container without network loses its place on "none" when it gets a real one
             kept = tuple(endpoint for endpoint in sandbox.endpoints if endpoint.inner)
             endpoint = self._endpoints.make(sandbox.request, network, asked, {endpoint.inner for endpoint in kept})
-            after = dataclasses.replace(sandbox, endpoints=(*kept, endpoint))
             unwind = aio.Unwind()
             unwind.push(self._endpoints.free, endpoint, container_id)
+            new = [endpoint]
             try:
+                if (outside := self._way_out.missing((*kept, endpoint))) is not None:
+                    new.append(self._way_out.make(sandbox.request, outside, {one.inner for one in (*kept, endpoint)}))
+                    unwind.push(self._endpoints.free, new[-1], container_id)
+                after = dataclasses.replace(sandbox, endpoints=(*kept, *new))
                 self._store.put(after)
                 unwind.push(self._store.put, sandbox)
                 inside = listeners if resolves(after) and not self._names.running(container_id) else _nothing
-                interface = self._interface(endpoint)
-                unwind.push(aio.in_pool, osl.unplug, sandbox.key, interface, self._routes(sandbox))
-                unwind.push(self._watchmen.remove, [interface.outer])
-                await self._watchmen.add(self._guards(after))
-                sockets = await aio.in_pool(osl.plug, sandbox.key, interface, self._routes(after), inside)
-                if sockets is not None:
-                    await self._names.start(container_id, sockets)
+                for one in new:
+                    interface = self._interface(one)
+                    unwind.push(aio.in_pool, osl.unplug, sandbox.key, interface, self._routes(sandbox))
+                    unwind.push(self._watchmen.remove, [interface.outer])
+                    await self._watchmen.add(self._guards(after))
+                    sockets = await aio.in_pool(
+                        osl.plug, sandbox.key, interface, self._routes(after), inside if one is endpoint else _nothing
+                    )
+                    if sockets is not None:
+                        await self._names.start(container_id, sockets)
                 after = await self._move_ports(sandbox, after)
                 self._files.write(after)
             except OSError as error:
@@ -334,13 +348,24 @@ class Sandboxes:
                 raise Forbidden(f"container {container_id} is not connected to network {network.name}")
             if network.driver == "host":
                 raise Forbidden("container cannot be disconnected from host network or connected to host network")
-            after = dataclasses.replace(sandbox, endpoints=tuple(one for one in sandbox.endpoints if one is not endpoint))
-            after = await self._move_ports(sandbox, after)
-            if endpoint.inner:
-                await aio.in_pool(osl.unplug, sandbox.key, self._interface(endpoint), self._routes(after))
-                await self._watchmen.remove([osl.veth_name(endpoint.id)])
+            left = tuple(one for one in sandbox.endpoints if one is not endpoint)
+            going = [endpoint] if (spare := self._way_out.spare(left)) is None else [endpoint, spare]
+            left = tuple(one for one in left if one not in going)
+            added: Endpoint | None = None
+            if (outside := self._way_out.missing(left)) is not None:
+                added = self._way_out.make(sandbox.request, outside, {one.inner for one in sandbox.endpoints})
+                left = (*left, added)
+            after = await self._move_ports(sandbox, dataclasses.replace(sandbox, endpoints=left))
+            if added is not None:
+                await self._watchmen.add(self._guards(after))
+                await aio.in_pool(osl.plug, sandbox.key, self._interface(added), self._routes(after), _nothing)
+            for one in going:
+                if one.inner:
+                    await aio.in_pool(osl.unplug, sandbox.key, self._interface(one), self._routes(after))
+                    await self._watchmen.remove([osl.veth_name(one.id)])
             self._store.put(after)
-            self._endpoints.free(endpoint, container_id)
+            for one in going:
+                self._endpoints.free(one, container_id)
             self._files.write(after)
         self._tell("disconnect", endpoint, container_id)
 
@@ -380,9 +405,7 @@ class Sandboxes:
         sandbox = self._store.get(container_id)
         if sandbox is None:
             return NetworkView()
-        return NetworkView(
-            sandbox.id, sandbox.key, view.ports(sandbox), {endpoint.network: endpoint.settings for endpoint in sandbox.endpoints}
-        )
+        return NetworkView(sandbox.id, sandbox.key, view.ports(sandbox), _shown(sandbox))
 
     # --- boot and repair
 
@@ -440,7 +463,7 @@ class Sandboxes:
             return
         names = {*names, *sandbox.request.endpoints, self.primary(sandbox.request.mode)}
         for endpoint in sandbox.endpoints:
-            if endpoint.inner and endpoint.network not in names and endpoint.network_id not in names:
+            if endpoint.inner and not endpoint.way_out and endpoint.network not in names and endpoint.network_id not in names:
                 await self.disconnect(sandbox.container_id, endpoint.network_id, force=True)
 
     def _sweep(self) -> None:
@@ -491,6 +514,10 @@ class Sandboxes:
         await self._tasks.drain()
         self._names.close()
         await self._ports.shutdown()
+
+
+def _shown(sandbox: SandboxState) -> dict[str, EndpointSettings]:
+    return {endpoint.network: endpoint.settings for endpoint in sandbox.endpoints if not endpoint.way_out}
 
 
 def _nothing() -> None:

@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from scow import aio, ids, log, units
-from scow.errors import Conflict, Forbidden, InvalidArgument, ScowError
+from scow.errors import Conflict, Forbidden, InvalidArgument, NotFound, ScowError
 from scow.events import EventBus
 from scow.filters import Filters
 from scow.kernel.monitor import Happened
 from scow.metadata.db import Database
 from scow.model.network import EndpointSettings, NetworkCreate
 from scow.network import checks, drivers, exposure, osl, view
+from scow.network.cluster import GATEWAY, Cluster, NoCluster, of_swarm, shown
+from scow.network.dns.cluster import ClusterNames
 from scow.network.dns.records import Records
 from scow.network.dns.server import NameServers
 from scow.network.driver import NetworkDriver
@@ -28,6 +30,7 @@ from scow.network.firewall.guard import Guards
 from scow.network.firewall.nftables import Firewall
 from scow.network.firewall.render import TABLE, BridgeRule
 from scow.network.ipam import pools
+from scow.network.lb.balancers import Balancers
 from scow.network.network import DEFAULT_GATEWAY, DEFAULT_GATEWAY6, LINK_NAME, IPNetwork, Network, Pool
 from scow.network.options import NetworkOptions
 from scow.network.ports.mapper import PortMapper, rules_of
@@ -48,7 +51,10 @@ class NetworkService:
         self._sandboxes = SandboxStore(db)
         self._firewall = Firewall(self._options.firewall, self._options.publish_policy == "user")
         self._ports = PortMapper(self._firewall)
-        names = NameServers(Records(self._sandboxes))
+        self.cluster: Cluster = NoCluster()
+        self.cluster_names = ClusterNames()
+        self.balancers = Balancers(self._spaces)
+        names = NameServers(Records(self._sandboxes, self.cluster_names))
         self._drivers = drivers.table()
         self._watchmen = Guards(self._options.firewall)
         self._attached = Sandboxes(
@@ -63,11 +69,19 @@ class NetworkService:
 
     async def create(self, request: NetworkCreate) -> tuple[str, str]:
         """Make a network: (id, warning). Raises InvalidArgument, Forbidden, Conflict, NotFound (driver), Unsupported."""
+        if of_swarm(request) and not request.config_only:
+            driver = drivers.find(self._drivers, request.driver or "overlay")
+            asked = checks.create(dataclasses.replace(request, scope="", ingress=False))
+            if not (request.config_from and request.config_from.network):
+                driver.check(request, asked)
+            if self._networks.named(request.name) is not None:
+                raise Conflict(f"network with name {request.name} already exists")
+            return await self.cluster.create(request, asked), ""
         request = self._with_defaults(request)
         wanted = checks.create(request)
         async with self._lock("networks"):
             network, driver = self._planned(request, wanted)
-            if self._networks.named(request.name) is not None:
+            if self._networks.named(request.name) is not None or any(one.name == request.name for one in self.cluster.networks()):
                 raise Conflict(f"network with name {request.name} already exists")
             if network.config_only:
                 self._networks.put(network)
@@ -151,7 +165,12 @@ class NetworkService:
             raise
 
     def _subnets(self) -> Iterable[IPNetwork]:
-        return [pool.network for network in self._networks if not network.config_only for pool in network.pools]
+        return [
+            pool.network
+            for network in self._networks
+            if not network.config_only and (network.driver != "overlay" or network.own_end)
+            for pool in network.pools
+        ]
 
     async def _choose(self, version: int = 4) -> Pool:
         """A subnet that neither a network nor a route of the host uses."""
@@ -161,18 +180,26 @@ class NetworkService:
         return Pool(str(subnet), str(subnet.network_address + 1))
 
     def get(self, ref: str) -> Network:
-        """The network with this name, id or id prefix. Raises NotFound."""
-        return self._networks.get(ref)
+        """The network with this name, id or id prefix, of this host or of its swarm. Raises NotFound."""
+        try:
+            return self._networks.get(ref)
+        except NotFound:
+            every = self.cluster.networks()
+            for test in (lambda one: ref in (one.name, one.id), lambda one: bool(ref) and one.id.startswith(ref)):
+                if len(found := [one for one in every if test(one)]) == 1:
+                    return found[0]
+            raise
 
     def check_endpoint(self, ref: str, settings: EndpointSettings) -> Network:
         """Check what a container (running or not) asks of a network; the network. Raises NotFound, InvalidArgument, Unsupported."""
-        network = self._networks.get(ref)
+        network = self.get(ref)
         checks.endpoint(network, settings)
         return network
 
     def inspect(self, ref: str, verbose: bool = False) -> dict[str, Any]:
         """A network as the API shows it. Raises NotFound."""
-        return self._view(self._networks.get(ref))
+        network = self.get(ref)
+        return shown(self._view(network), self.cluster.peers(network.id) if network.scope == "swarm" else ())
 
     def _view(self, network: Network) -> dict[str, Any]:
         members = {key: one for key, one in self._sandboxes.members(network.id).items() if not self._attached.leaving(key)}
@@ -188,12 +215,73 @@ class NetworkService:
                 raise InvalidArgument(f"invalid filter: 'type'='{kind}'")
         return [
             view.network(network, {}, {})
-            for network in sorted(self._networks, key=lambda one: one.name)
+            for network in sorted(self._every(), key=lambda one: one.name)
             if view.matches(network, filters, bool(self._sandboxes.members(network.id)))
         ]
 
+    def _every(self) -> Iterable[Network]:
+        """Those of this host and of its swarm."""
+        return {network.id: network for network in (*self.cluster.networks(), *self._networks)}.values()
+
+    async def adopt(self, network: Network) -> None:
+        """Make a network of the swarm on this host, or change it to what the swarm says now. Raises ScowError."""
+        async with self._lock("networks"):
+            if self._networks.leaving:
+                await self._gone()
+            self._networks.put(network)
+            try:
+                await aio.in_pool(self._drivers[network.driver].ensure, network)
+            except BaseException:
+                if not self._sandboxes.members(network.id):
+                    self._networks.drop(network)
+                raise
+
+    async def forsake(self, network_id: str) -> bool:
+        """Take this host's part of a network of the swarm away, unless a container is on it; whether it is gone."""
+        async with self._lock("networks"):
+            network = next((one for one in self._networks if one.id == network_id), None)
+            if network is None:
+                return True
+            await self._attached.left(self._sandboxes.members(network.id))
+            if self._sandboxes.members(network.id):
+                return False
+            self._networks.leave(network)
+            self._go(network)
+            return True
+
+    @property
+    def made(self) -> Mapping[str, Network]:
+        """The networks of the swarm that are made here, by id."""
+        return {network.id: network for network in self._networks if network.scope == "swarm"}
+
+    def members(self, network_id: str) -> Collection[str]:
+        """The containers on a network."""
+        return tuple(self._sandboxes.members(network_id))
+
+    def attached_to(self, container_id: str) -> SandboxRequest | None:
+        """What an attached container asked for, None when it is not attached."""
+        sandbox = self._sandboxes.get(container_id)
+        return sandbox.request if sandbox is not None else None
+
+    def _spaces(self) -> Mapping[str, tuple[str, Sequence[str]]]:
+        """The namespaces of containers on overlay networks, and the networks."""
+        here = self.made
+        return (
+            {
+                sandbox.container_id: (sandbox.key, mine)
+                for sandbox in self._sandboxes
+                if sandbox.key and (mine := [one.network_id for one in sandbox.endpoints if one.network_id in here])
+            }
+            if here
+            else {}
+        )
+
     async def remove(self, ref: str) -> None:
         """Remove a network. Raises NotFound, Forbidden (predefined, in use)."""
+        network = self.get(ref)
+        if network.scope == "swarm":
+            await self.cluster.remove(network)
+            return
         async with self._lock("networks"):
             network = self._networks.get(ref)
             if network.predefined:
@@ -242,15 +330,22 @@ class NetworkService:
         """Remove the user networks nobody uses: {"NetworksDeleted": names or null}. Networks of stopped containers count as unused."""
         before = min((units.parse_timestamp(text) for text in filters.values("until")), default=None)
         gone = []
-        for network in self._networks:
-            if network.predefined or self._sandboxes.members(network.id) or (before is not None and network.created_ns > before):
+        for network in self._every():
+            if (
+                network.predefined
+                or network.name == GATEWAY
+                or network.ingress
+                or self._sandboxes.members(network.id)
+                or (before is not None and network.created_ns > before)
+            ):
                 continue
             if not filters.match_labels(network.labels) or filters.excluded_by_labels(network.labels):
                 continue
             try:
                 await self.remove(network.id)
             except ScowError as error:
-                logger.warning("network %s was not pruned: %s", network.name, error.message)
+                if network.scope != "swarm":  # there it is the rule that others use it
+                    logger.warning("network %s was not pruned: %s", network.name, error.message)
                 continue
             gone.append(network.name)
         self._events.publish("network", "prune", "", {"reclaimed": "0"})
@@ -263,11 +358,28 @@ class NetworkService:
 
     async def attach(self, request: SandboxRequest) -> Sandbox:
         """See Sandboxes.attach."""
-        return await self._attached.attach(request)
+        request = await self.cluster.attaching(request)
+        try:
+            sandbox = await self._attached.attach(request)
+        except BaseException:
+            await self.cluster.released(request.container_id, self._cluster_ids(request))
+            raise
+        if self.made:
+            await self.cluster.attached(request.container_id, fresh=True)
+        return sandbox
+
+    def _cluster_ids(self, request: SandboxRequest) -> Sequence[str]:
+        """The networks of the swarm that a request names."""
+        names = {*request.endpoints, request.mode, *(one.network_id for one in request.endpoints.values())}
+        return [one.id for one in self.made.values() if one.name in names or one.id in names]
 
     async def release(self, container_id: str) -> None:
         """See Sandboxes.release."""
+        sandbox = self._sandboxes.get(container_id)
+        ids = [one.network_id for one in sandbox.endpoints if one.network_id in self.made] if sandbox is not None else []
         await self._attached.release(container_id)
+        if ids:
+            await self.cluster.released(container_id, ids)
 
     def farewell(self, container_id: str) -> None:
         """See Sandboxes.farewell."""
@@ -275,11 +387,26 @@ class NetworkService:
 
     async def connect(self, container_id: str, network: str, settings: EndpointSettings) -> EndpointSettings:
         """See Sandboxes.connect."""
+        found = self.get(network)
+        request = self.attached_to(container_id)
+        if found.scope == "swarm" and request is not None and container_id not in self.members(found.id):
+            settings = await self.cluster.connecting(request, found, settings)
+            try:
+                settings = await self._attached.connect(container_id, found.id, settings)
+            except BaseException:
+                await self.cluster.released(container_id, [found.id])
+                raise
+            await self.cluster.attached(container_id, fresh=False)
+            return settings
         return await self._attached.connect(container_id, network, settings)
 
     async def disconnect(self, container_id: str, network: str, force: bool = False) -> None:
         """See Sandboxes.disconnect."""
+        found = self._networks.get(network)
         await self._attached.disconnect(container_id, network, force)
+        if found.scope == "swarm":
+            await self.cluster.attached(container_id, fresh=False)
+            await self.cluster.released(container_id, [found.id])
 
     def settings(self, container_id: str) -> NetworkView:
         """See Sandboxes.settings."""
@@ -306,7 +433,7 @@ class NetworkService:
         self._tasks.start(self._firewall.warn(), "look at the host's firewall")
 
     def _links(self) -> Collection[str]:
-        return {rule.link for rule in self._rules()} | self._attached.outers()
+        return {rule.link for rule in self._rules()} | {one.link for one in self.made.values()} | self._attached.outers()
 
     async def _mend(self, happened: Happened) -> None:
         if happened.links or happened.lost:
@@ -314,6 +441,7 @@ class NetworkService:
         elif happened.table:
             await self._firewall.repair()
             await self._watchmen.repair()
+        await self.cluster.mend()
 
     async def repair(self) -> None:
         """Make the kernel equal to what is stored, while everything runs: bridges, what stands on them, the firewall. Raises Internal."""
@@ -419,7 +547,10 @@ class NetworkService:
         await self._watch.close()
         await self._tasks.drain()
         await self._attached.close()
-        idle = not tuple(self._sandboxes) and all(network.predefined for network in self._networks)
+        # the way out of overlay networks is made again at boot
+        idle = not tuple(self._sandboxes) and all(network.predefined or network.name == GATEWAY for network in self._networks)
+        if idle and (outside := self._networks.named(GATEWAY)) is not None:
+            await aio.in_pool(osl.remove_link, outside.link)
         await self._firewall.close(remove_table=idle)
         await self._watchmen.close(remove_table=idle)
         bridge = self._networks.named("bridge")

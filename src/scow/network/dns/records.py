@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scow.network import links
+from scow.network.dns.cluster import ClusterNames
 from scow.network.endpoint import Endpoint
 from scow.network.store import SandboxStore
 
@@ -19,19 +20,20 @@ class Found:
 class Records:
     """Names of user networks as one container sees them."""
 
-    def __init__(self, sandboxes: SandboxStore) -> None:
+    def __init__(self, sandboxes: SandboxStore, cluster: ClusterNames | None = None) -> None:
         self._sandboxes = sandboxes
+        self._cluster = cluster or ClusterNames()
 
     @property
     def version(self) -> int:
         """Another number whenever answers may have changed."""
-        return self._sandboxes.version
+        return self._sandboxes.version + self._cluster.version
 
     def _endpoints(self, container_id: str) -> Sequence[Endpoint]:
         sandbox = self._sandboxes.get(container_id)
         if sandbox is None:
             return ()
-        return [endpoint for endpoint in sandbox.endpoints if endpoint.inner and endpoint.network != "bridge"]
+        return [endpoint for endpoint in sandbox.endpoints if endpoint.inner and endpoint.network != "bridge" and not endpoint.way_out]
 
     def outward(self, container_id: str) -> bool:
         """Whether the container may ask the outside: it is not on internal networks only."""
@@ -43,6 +45,9 @@ class Records:
     def lookup(self, container_id: str, name: str) -> Found:
         """The addresses of `name` (lower case), own network first by the order of the container's endpoints."""
         for endpoint in self._endpoints(container_id):
+            for one in (name, name.removesuffix(f".{endpoint.network.lower()}")):
+                if (told := self._cluster.lookup(endpoint.network_id, one)) is not None:
+                    return Found(True, told)
             found = {**self._sandboxes.bearers(endpoint.network_id, name), **self._linked(endpoint, name)}
             if suffix := name.removesuffix(f".{endpoint.network.lower()}"):
                 found |= self._sandboxes.bearers(endpoint.network_id, suffix)
@@ -67,6 +72,8 @@ class Records:
     def reverse(self, container_id: str, address: str) -> str:
         """`container.network` for an address of one of the container's networks, or ""."""
         for endpoint in self._endpoints(container_id):
+            if told := self._cluster.reverse(endpoint.network_id, address):
+                return f"{told}.{endpoint.network}"
             for member in self._sandboxes.members(endpoint.network_id).values():
                 if address in (member.settings.ip_address, member.settings.global_ipv6_address) and member.settings.dns_names:
                     return f"{member.settings.dns_names[0]}.{endpoint.network}"

@@ -1,0 +1,93 @@
+"""What networks ask of a swarm: its networks, addresses on them for plain containers. The swarm's side is `engine_executor/networks.py`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from scow.errors import Forbidden, Unavailable
+from scow.model.network import EndpointSettings, NetworkCreate
+from scow.network.endpoint import SandboxRequest
+from scow.network.network import Network, Pool
+
+GATEWAY = "docker_gwbridge"  # the way out of overlay networks
+
+
+def of_swarm(request: NetworkCreate) -> bool:
+    """Whether a network is to span hosts."""
+    return request.driver == "overlay" or request.scope == "swarm" or request.ingress
+
+
+class Cluster(Protocol):
+    """A swarm as seen by the networks of one of its hosts."""
+
+    def networks(self) -> Sequence[Network]:
+        """The networks of swarm scope that this host knows of, whether they are made here or not."""
+
+    def peers(self, network_id: str) -> list[dict[str, str]]:
+        """The hosts that take part in a network, as inspect shows them."""
+
+    async def create(self, request: NetworkCreate, pools: Sequence[Pool]) -> str:
+        """Make a network of swarm scope; its id. Raises ScowError."""
+
+    async def remove(self, network: Network) -> None:
+        """Remove one. Raises ScowError."""
+
+    async def attaching(self, request: SandboxRequest) -> SandboxRequest:
+        """A container starts: the same request with addresses, and its networks made here. Raises ScowError."""
+
+    async def connecting(self, request: SandboxRequest, network: Network, asked: EndpointSettings) -> EndpointSettings:
+        """A running container joins a network of swarm scope. Raises ScowError."""
+
+    async def attached(self, container_id: str, fresh: bool) -> None:
+        """A container is attached (`fresh`: in a new namespace), or has other networks now."""
+
+    async def released(self, container_id: str, network_ids: Sequence[str]) -> None:
+        """A container has left these networks of swarm scope."""
+
+    async def mend(self) -> None:
+        """The kernel has lost something."""
+
+
+class NoCluster:
+    """A host that is in no swarm."""
+
+    def networks(self) -> Sequence[Network]:
+        """None."""
+        return ()
+
+    def peers(self, network_id: str) -> list[dict[str, str]]:
+        """None."""
+        return []
+
+    async def create(self, request: NetworkCreate, pools: Sequence[Pool]) -> str:
+        """Needs a swarm."""
+        if request.ingress:
+            raise Forbidden("Ingress network cannot be created in a non-swarm node")
+        raise Unavailable(
+            'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.'
+        )
+
+    async def remove(self, network: Network) -> None:
+        """Needs a swarm."""
+        raise Unavailable("This node is not a swarm manager.")
+
+    async def attaching(self, request: SandboxRequest) -> SandboxRequest:
+        """As it is."""
+        return request
+
+    async def connecting(self, request: SandboxRequest, network: Network, asked: EndpointSettings) -> EndpointSettings:
+        """As it is."""
+        return asked
+
+    async def attached(self, container_id: str, fresh: bool) -> None:
+        """Nothing to do."""
+
+    async def released(self, container_id: str, network_ids: Sequence[str]) -> None:
+        """Nothing to do."""
+
+    async def mend(self) -> None:
+        """Nothing to do."""
+
+
+def shown(document: dict[str, Any], peers: Sequence[Mapping[str, str]]) -> dict[str, Any]:
+    """A network of swarm scope as inspect shows it."""
+    return {**document, "Peers": [dict(one) for one in peers]} if peers else document
