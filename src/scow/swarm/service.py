@@ -5,7 +5,6 @@ One object per daemon. Without a swarm it costs nothing; `start` at boot takes u
 
 import asyncio
 import base64
-import importlib.util
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
@@ -195,8 +194,6 @@ class SwarmService:
         _check_pools(pools)
         if self._state is not None:
             return await self._force_new()
-        if importlib.util.find_spec("cryptography") is None:
-            raise Unavailable("swarm mode needs the Python package cryptography in the engine's environment: install scow[tls]")
         from scow.swarm import ca
 
         root = ca.new_root()

@@ -31,6 +31,8 @@ def test_the_way_to_the_first_ping_is_short():
         "email.utils",
         "aiohttp",
         "cryptography",
+        "yaml",
+        "fastjsonschema",
         "scow.daemon.wiring",
         "scow.model.codec",
         "scow.filters",
