@@ -67,8 +67,8 @@ ALLOWED: dict[str, set[str]] = {
         "swarm",
     },
     "client": {"errors", "units", "reference", "model", "opts", "fastjson"},
-    # a client: no daemon code
-    "compose": {"errors", "units", "reference", "filters", "model", "opts", "gotemplate", "fastjson", "client"},
+    # a client: no daemon code; `cli` runs its commands, by name, and lends it terminal, tables and the build client
+    "compose": {"errors", "units", "reference", "filters", "model", "opts", "gotemplate", "fastjson", "client", "cli"},
     "bootstrap": {"errors"},
     "registryd": FOUNDATION | {"aio", "http", "registry"},
     # registryd: only commands/registry/server.py, which is that program

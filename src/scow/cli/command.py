@@ -86,6 +86,13 @@ class Cli:
 
         return default_host()
 
+    def environ(self) -> dict[str, str]:
+        """All variables of the environment."""
+        import posix
+
+        pairs = posix.environ.items()
+        return {key.decode("utf-8", "surrogateescape"): value.decode("utf-8", "surrogateescape") for key, value in pairs}
+
     @property
     def client(self) -> Client:
         """The engine's client."""

@@ -174,6 +174,10 @@ def dispatch(argv: list[str]) -> int:
         from scow.cli.completing import run as complete
 
         return complete(_cli(options), words[1:], words[0] == "__complete")
+    if words[0] == "compose" and not _plugin_asked(options):
+        run = __import__("scow.compose.commands.main", fromlist=["run"]).run
+        code: int = run(_cli(options), words[1:])
+        return code
     name, rest = find(words)
     if not name or name in NOT_YET or (name in BUILDS and _by_plugin(_cli(options), words)):
         return _elsewhere(options, argv, words)
@@ -181,6 +185,15 @@ def dispatch(argv: list[str]) -> int:
     cli = _cli(options)
     cli.hooks = _hooks(cli)
     return execute(cli, load(name), name, typed, rest)
+
+
+def _plugin_asked(options: Options) -> bool:
+    """Whether SCOW_COMPOSE=plugin asks for docker's compose plugin in the place of our own, and it is there."""
+    if env("SCOW_COMPOSE") != "plugin":
+        return False
+    from scow.cli import plugins
+
+    return bool(plugins.find(_cli(options), "compose"))
 
 
 def _hooks(cli: Cli) -> bool:

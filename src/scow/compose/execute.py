@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from scow.client.api import Client, container_path, quote
+from scow.client.api import Client, container_path, image_path, quote
 from scow.client.transport import ApiError
 from scow.compose import create, observe
 from scow.compose.display.progress import Progress
@@ -65,6 +65,11 @@ class Executor:
         if found is None:
             found = self._local.client = self.dial()
         return found
+
+    def close(self) -> None:
+        """Ends the stream of events."""
+        if self._watch is not None:
+            self._watch.close()
 
     def watch(self) -> Watch:
         """The project's events, opened at first use."""
@@ -289,6 +294,29 @@ class Executor:
         except ApiError as exc:
             if exc.status != 404 and "already in progress" not in exc.message:
                 raise
+
+    def _kill(self, one: Operation) -> None:
+        self._verb(one, "kill", {"signal": one.key or None})
+
+    def _pause(self, one: Operation) -> None:
+        self._verb(one, "pause")
+
+    def _unpause(self, one: Operation) -> None:
+        self._verb(one, "unpause")
+
+    def _verb(self, one: Operation, verb: str, params: dict[str, Any] | None = None) -> None:
+        assert one.old is not None
+        self.client().call("POST", container_path(one.old.id, verb), params).read()
+
+    def _remove_image(self, one: Operation) -> None:
+        try:
+            self.client().delete(image_path(one.target))
+        except ApiError as exc:
+            if exc.status == 404:
+                raise Skipped("Warning: No resource found to remove") from None
+            if exc.status == 409:
+                raise Skipped("Resource is still in use") from None
+            raise
 
     def _keep(self, one: Operation) -> None:
         return

@@ -25,6 +25,10 @@ WORDS = {
     "wait": ("Waiting", "Healthy"),
     "completed": ("Waiting", "Exited"),
     "keep": ("", "Running"),
+    "kill": ("Killing", "Killed"),
+    "pause": ("Pausing", "Paused"),
+    "unpause": ("Unpausing", "Unpaused"),
+    "remove-image": ("Removing", "Removed"),
 }
 
 
@@ -47,7 +51,8 @@ class Operation:
     @property
     def label(self) -> str:
         """`Container p-web-1`, as the display calls it."""
-        kind = "Network" if "network" in self.kind else "Volume" if "volume" in self.kind else "Container"
+        nouns = {"network": "Network", "volume": "Volume", "image": "Image"}
+        kind = nouns.get(self.kind.removeprefix("remove-"), "Container")
         return f"{kind} {self.target}"
 
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from scow.compose import create
@@ -29,6 +29,7 @@ class Options:
     rollout: bool = False
     separator: str = "-"
     wait_dependencies: bool = True
+    fresh: frozenset[str] = frozenset()  # services whose containers were made anew just before
 
 
 def order(services: dict[str, Service]) -> list[str]:
@@ -73,6 +74,13 @@ def reconcile(project: Project, observed: Observed, options: Options) -> Plan:
     return _Up(project, observed, options).made()
 
 
+def starting(project: Project, observed: Observed) -> Plan:
+    """The plan of `start`: containers that are there, dependencies first, with their conditions."""
+    there = {name: replace(one, scale=len(observed.of(name))) for name, one in project.services.items() if observed.of(name)}
+    bare = replace(project, services=there, networks={}, volumes={})
+    return reconcile(bare, observed, Options(recreate="never", recreate_others="never"))
+
+
 class _Up:
     def __init__(self, project: Project, observed: Observed, options: Options) -> None:
         self.project, self.observed, self.options = project, observed, options
@@ -81,7 +89,7 @@ class _Up:
         for one in observed.containers:
             if not one.oneoff and (one.service not in self.ids or one.number == 1):
                 self.ids[one.service] = one.id
-        self.fresh: set[str] = set()  # services that get new containers
+        self.fresh: set[str] = set(options.fresh)  # services that get new containers
         self.made_by: dict[str, list[int]] = {}  # service -> creating operations
         self.started: dict[str, list[int]] = {}  # service -> starting operations
         self.live: dict[str, list[tuple[str, int, ContainerInfo | None, list[int]]]] = {}
@@ -225,8 +233,9 @@ def teardown(
     volumes: Iterable[str],
     remove: bool = True,
     cause: str = "asked for",
+    images: Iterable[str] = (),
 ) -> Plan:
-    """Stops (and removes) containers, dependents first, then networks and volumes."""
+    """Stops (and removes) containers, dependents first, then networks, volumes and images."""
     maker = _Maker()
     dependents: dict[str, set[str]] = {}
     services = {one.service for one in containers}
@@ -263,4 +272,6 @@ def teardown(
         maker.add("remove-network", network, cause, done)
     for volume in volumes:
         maker.add("remove-volume", volume, cause, done)
+    for image in images:
+        maker.add("remove-image", image, cause, done)
     return maker.plan

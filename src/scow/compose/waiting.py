@@ -30,6 +30,10 @@ class Watch:
         self._response = client.call("GET", "/events", {"filters": filters_param(wanted)})
         threading.Thread(target=self._read, daemon=True).start()
 
+    def close(self) -> None:
+        """Ends the stream."""
+        self._response.close()
+
     def listen(self, heard: Callable[[dict[str, Any]], None]) -> None:
         """Calls `heard` with each event, from the reading thread."""
         self._seen.append(heard)

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 
 from scow.client.api import Client, container_path, demux
+from scow.compose.labels import PROJECT
 from scow.compose.observe import ContainerInfo
 from scow.errors import ScowError
 
@@ -56,18 +57,27 @@ def pieces_of_lines(pieces: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, 
             yield channel, rest
 
 
-def follow(client: Client, one: ContainerInfo, printer: Printer, params: dict[str, object], errors: bool = True) -> None:
+def lines(client: Client, one: ContainerInfo, params: dict[str, object]) -> Iterator[tuple[int, bytes]]:
+    """(stream, line) of a container's log; ends with it, or with the container where it is followed. Raises ScowError."""
+    tty = bool((client.get(container_path(one.id, "json")).get("Config") or {}).get("Tty"))
+    with client.call("GET", container_path(one.id, "logs"), {"stdout": True, "stderr": True, **params}) as response:
+        pieces = ((1, piece) for piece in response.iterate()) if tty else demux(response.iterate())
+        yield from pieces_of_lines(pieces)
+
+
+def follow(client: Client, one: ContainerInfo, printer: Printer, params: dict[str, object]) -> None:
     """Prints a container's log; ends with it, or with the container where it is followed."""
     try:
-        tty = bool((client.get(container_path(one.id, "json")).get("Config") or {}).get("Tty"))
-        with client.call("GET", container_path(one.id, "logs"), {"stdout": True, "stderr": True, **params}) as response:
-            pieces = ((1, piece) for piece in response.iterate()) if tty else demux(response.iterate())
-            for channel, line in pieces_of_lines(pieces):
-                printer.line(one.labels.get("com.docker.compose.log-name") or name_of(one), line, 2 if channel == 2 and errors else 1)
+        for channel, line in lines(client, one, params):
+            printer.line(name_of(one), line, 2 if channel == 2 else 1)
     except (ScowError, OSError):
         return
 
 
 def name_of(one: ContainerInfo) -> str:
-    """How the log calls a container."""
-    return one.name if one.oneoff else one.short
+    """How the log calls a container: its name without the project's."""
+    project = one.labels.get(PROJECT, "")
+    for separator in ("-", "_"):
+        if one.name.startswith(project + separator + one.service):
+            return one.name.removeprefix(project + separator)
+    return one.name

@@ -7,6 +7,7 @@ import json
 import sys
 import threading
 import time
+from typing import Any
 
 
 class Progress:
@@ -19,6 +20,9 @@ class Progress:
         """A resource's new state: `Container p-web-1`, `Starting`."""
         with self._lock:
             self._show(label, word, detail, done, failed)
+
+    def part(self, label: str, line: dict[str, Any]) -> None:
+        """A line of the engine's about a part of it: a layer that is pulled or pushed."""
 
     def close(self) -> None:
         """The last drawing."""

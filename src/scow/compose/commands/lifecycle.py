@@ -1,0 +1,166 @@
+"""`start`, `stop`, `restart`, `kill`, `pause`, `unpause` and `rm`: containers that are there."""
+
+from __future__ import annotations
+
+import sys
+
+from scow.cli.flags import Options
+from scow.compose import reconcile
+from scow.compose.commands.session import Session, Verb
+from scow.compose.observe import ContainerInfo, Observed
+from scow.compose.plan import Operation, Plan
+from scow.compose.project import Project
+from scow.errors import ScowError
+
+
+def _grace(options: Options) -> int | None:
+    return options.number("timeout") if options.given("timeout") else None
+
+
+def simple(kind: str, containers: list[ContainerInfo], key: str = "") -> Plan:
+    """The same for each container, side by side."""
+    return Plan(
+        [Operation(id=at + 1, kind=kind, target=one.name, cause="asked for", old=one, key=key) for at, one in enumerate(containers)]
+    )
+
+
+def start(session: Session, options: Options, args: list[str]) -> int:
+    """Starts containers, dependencies first."""
+    from scow.compose.load.profiles import select
+
+    project, observed, _ = session.acting(args)
+    chosen = select(project, args)
+    if not any(not one.oneoff and one.service in chosen.services for one in observed.containers):
+        missing = next(iter(args or chosen.services), project.name)
+        raise ScowError(f'service "{missing}" has no container to start')
+    session.carry_out(reconcile.starting(chosen, observed), chosen, observed)
+    if options.flag("wait") and not session.dry:
+        from scow.compose.commands.up import wait_services
+
+        wait_services(session, chosen.name, set(args) or set(chosen.services), options.number("wait-timeout"))
+    return 0
+
+
+def stop(session: Session, options: Options, args: list[str]) -> int:
+    """Stops containers, dependents first."""
+    project, observed, chosen = session.acting(args)
+    session.carry_out(reconcile.teardown(chosen, (), (), remove=False), project, observed, timeout=_grace(options))
+    return 0
+
+
+def restart(session: Session, options: Options, args: list[str]) -> int:
+    """Restarts containers, dependencies first."""
+    project, observed, chosen = session.acting(args)
+    names = {one.service for one in chosen}
+    if not options.flag("no-deps"):
+        names |= _restarted_with(project, names)
+    chosen = [one for one in observed.containers if not one.oneoff and one.service in names and one.service in project.services]
+    if not chosen:
+        raise ScowError("no container to restart")
+    session.carry_out(_restarts(project, observed, chosen), project, observed, timeout=_grace(options))
+    return 0
+
+
+def _restarted_with(project: Project, names: set[str]) -> set[str]:
+    """Services that say `restart: true` of one of these."""
+    return {
+        name
+        for name, service in project.services.items()
+        if any(one.restart and other in names for other, one in service.depends_on.items())
+    }
+
+
+def _restarts(project: Project, observed: Observed, chosen: list[ContainerInfo]) -> Plan:
+    plan = Plan()
+    by: dict[str, list[int]] = {}
+    for name in reconcile.order(project.services):
+        service = project.services[name]
+        after = tuple(sorted({ident for other in service.depends_on for ident in by.get(other, [])}))
+        for one in (one for one in chosen if one.service == name):
+            ident = len(plan.operations) + 1
+            plan.operations.append(
+                Operation(id=ident, kind="restart", target=one.name, cause="asked for", after=after, service=service, old=one)
+            )
+            by.setdefault(name, []).append(ident)
+    return plan
+
+
+def kill(session: Session, options: Options, args: list[str]) -> int:
+    """Sends a signal to running containers."""
+    project, observed, chosen = session.acting(args)
+    if options.flag("remove-orphans"):
+        chosen = [*chosen, *(one for one in reconcile.orphans(project, observed) if one not in chosen)]
+    running = [one for one in chosen if one.running]
+    if not running:
+        session.cli.err("no container to kill")
+        return 0
+    session.carry_out(simple("kill", running, options.text("signal")), project, observed)
+    return 0
+
+
+def pause(session: Session, options: Options, args: list[str]) -> int:
+    """Freezes running containers."""
+    project, observed, chosen = session.acting(args)
+    session.carry_out(simple("pause", [one for one in chosen if one.state == "running"]), project, observed)
+    return 0
+
+
+def unpause(session: Session, options: Options, args: list[str]) -> int:
+    """Thaws paused containers."""
+    project, observed, chosen = session.acting(args)
+    session.carry_out(simple("unpause", [one for one in chosen if one.state == "paused"]), project, observed)
+    return 0
+
+
+def rm(session: Session, options: Options, args: list[str]) -> int:
+    """Removes stopped containers; with --stop stops them first."""
+    project, observed, chosen = session.acting(args, everything=True)
+    if not options.flag("stop"):
+        chosen = [one for one in chosen if not one.running]
+    if not chosen:
+        session.cli.err("No stopped containers\n")
+        return 0
+    if not options.flag("force") and not session.dry and not _sure(session, chosen):
+        return 0
+    plan = reconcile.teardown(chosen, (), ())
+    session.carry_out(plan, project, observed, volumes=options.flag("volumes"))
+    return 0
+
+
+def _sure(session: Session, chosen: list[ContainerInfo]) -> bool:
+    session.cli.out(f"? Going to remove {', '.join(one.name for one in chosen)} (y/N) ")
+    session.cli.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+_TIMEOUT = ("timeout", "t", "int", 0, "Seconds that containers get to stop")
+START = Verb(
+    " [SERVICE...]",
+    (
+        ("wait", "", "bool", False, "Wait until services run and are healthy"),
+        ("wait-timeout", "", "int", 0, "Seconds to wait at most"),
+    ),
+    start,
+)
+STOP = Verb(" [OPTIONS] [SERVICE...]", (_TIMEOUT,), stop)
+RESTART = Verb(" [OPTIONS] [SERVICE...]", (_TIMEOUT, ("no-deps", "", "bool", False, "Leave dependents alone")), restart)
+KILL = Verb(
+    " [OPTIONS] [SERVICE...]",
+    (
+        ("remove-orphans", "", "bool", False, "Kill containers of services that the files don't know, too"),
+        ("signal", "s", "string", "SIGKILL", "Signal to send"),
+    ),
+    kill,
+)
+PAUSE = Verb(" [SERVICE...]", (), pause)
+UNPAUSE = Verb(" [SERVICE...]", (), unpause)
+RM = Verb(
+    " [OPTIONS] [SERVICE...]",
+    (
+        ("all", "a", "bool", False, ""),
+        ("force", "f", "bool", False, "Don't ask"),
+        ("stop", "s", "bool", False, "Stop containers first"),
+        ("volumes", "v", "bool", False, "Remove anonymous volumes, too"),
+    ),
+    rm,
+)
