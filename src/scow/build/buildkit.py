@@ -63,7 +63,7 @@ class BuildKit:
         cache = CacheStore(service.db, refs.find)
         refs.on_remove = cache.removed
         self.solver = Solver(cache, self.kit.resolve, self.kit.content, _of_trees(refs.hold), _of_trees(refs.release))
-        self.doors = Doors(self.sessions, self, service.usage)
+        self.doors = Doors(self.sessions, self, service.usage, service.db)
         self._looking = aio.KeyedLock()
 
     # --- session.engine.Engine

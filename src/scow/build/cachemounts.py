@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from scow import aio
+from scow.build import rows
 from scow.build.llb.ops import Sharing
 from scow.build.refs import CACHE_MOUNT, Refs, TreeRef, new_id
 
@@ -53,8 +54,8 @@ class CacheMounts:
             self._refs.forget_size(ref.id)
 
     def _find(self, key: str, together: bool) -> TreeRef | None:
-        for id, row in self._refs.table.all().items():
-            if row["type"] == CACHE_MOUNT and row.get("key") == key and (together or not self._refs.held(id)):
+        for id, row in self._refs.table.by(rows.KEY, key).items():
+            if row["type"] == CACHE_MOUNT and (together or not self._refs.held(id)):
                 ref = self._refs.find(id)
                 if ref is not None and ref.directory is not None and ref.directory.is_dir():
                     self._refs.touch(id)

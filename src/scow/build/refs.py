@@ -1,7 +1,7 @@
 """Trees of the build cache: immutable results of steps, directories that change in place (contexts, cache mounts), and who uses them.
 
-Stored: a row each in the table `build_refs`, in `build_state` whether all of it is on the disk; results are snapshots of the common
-store ("built" until an image is made of them, then layers that are pinned), directories lie in `<data>/build/trees/<n>/fs`; mounts
+Stored: a row each in the table `build_refs` (`rows.py`), in `build_state` whether all of it is on the disk; results are snapshots of the
+common store ("built" until an image is made of them, then layers that are pinned), directories lie in `<data>/build/trees/<n>/fs`; mounts
 below `<run>/build/`. The tree of an image's layers is the reference `layer:<chain id>`, without a row. Rows are written after the tree
 is whole and removed before it. Callers: ops, solver, exporters.
 """
@@ -13,18 +13,19 @@ import itertools
 import secrets
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from scow import aio
+from scow.build import rows
 from scow.build.disk import Disk
+from scow.build.rows import Rows
 from scow.build.solver.types import Result
 from scow.errors import Internal, NotFound
 from scow.images.service import ImageService
-from scow.images.store import Image
 from scow.metadata import Database
 from scow.snapshots.snapshotter import Committed
 
@@ -122,7 +123,7 @@ class Refs:
         self.images = images
         self.snapshots = images.snapshots
         self.db = db
-        self.table = db.table("build_refs")
+        self.table = Rows(db)
         self.digests = db.table("build_digests")
         self.disk = Disk(db, root)
         self.trees = root / "trees"
@@ -180,10 +181,6 @@ class Refs:
             raise NotFound(f"the build cache has no tree {ref.id}")
         return str(row["snapshot"])
 
-    def of_image(self, image: Image) -> TreeRef | None:
-        """The tree of an image's layers; None when it has none."""
-        return TreeRef(_LAYER + image.layers[-1]) if image.layers else None
-
     def touch(self, id: str) -> None:
         """It was used now."""
         row = self.table.get(id)
@@ -214,7 +211,7 @@ class Refs:
         return self._held[id] > 0
 
     def _unpin(self, layer: str) -> None:
-        if not self.held(_LAYER + layer) and not any(row["snapshot"] == layer for row in self.table.all().values()):
+        if not self.held(_LAYER + layer) and not self.table.by(rows.SNAPSHOT, layer):
             self.images.layers.pinned.discard(layer)
 
     # --- looking ------------------------------------------------------------------------------------------------------------------
@@ -309,38 +306,62 @@ class Refs:
         """The snapshot `name` is the committed layer from now on; the cache keeps it whatever becomes of images."""
         with self.db.update():
             self.snapshots.adopt(name, layer)
-            for id, row in self.table.all().items():
-                if row["snapshot"] == name:
-                    self.table.put(id, {**row, "snapshot": layer.name})
+            for id, row in self.table.by(rows.SNAPSHOT, name).items():
+                self.table.put(id, {**row, "snapshot": layer.name})
         self.images.layers.pinned.add(layer.name)
 
     def layer_of(self, name: str) -> str:
         """The layer that a snapshot is known to be the same as, "" when none is."""
-        row = next((row for row in self.table.all().values() if row["snapshot"] == name), None)
+        row = next(iter(self.table.by(rows.SNAPSHOT, name).values()), None)
         return str(row.get("layer", "")) if row is not None else ""
 
-    def made_ns(self, layer: str) -> int:
-        """When the build cache made a layer (or its equal), 0 for one that came with an image."""
-        return min((int(row["created"]) for row in self.table.all().values() if layer in (row["snapshot"], row.get("layer"))), default=0)
+    def made_ns(self, ref: TreeRef | None) -> list[int]:
+        """When each layer of a tree was made, the lowest first; 0 for one that came with an image. It is the time of the step that made
+        this tree: a step that was made anew is new, even if an older one gave the same files."""
+        if ref is None:
+            return []
+        own: list[int] = []
+        row = self.table.get(ref.id)
+        while row is not None:
+            own.append(int(row["created"]))
+            row = self.table.get(row["parents"][0]) if row["parents"] else None
+        names = self.lineage(ref)
+        below = [self._oldest(name) for name in names[: len(names) - len(own)]]
+        return below + own[::-1]
+
+    def _oldest(self, name: str) -> int:
+        made = {**self.table.by(rows.SNAPSHOT, name), **self.table.by(rows.LAYER, name)}
+        return min((int(row["created"]) for row in made.values() if not row.get("came")), default=0)
 
     def remember_layer(self, name: str, layer: str) -> None:
         """A snapshot has the content of a layer that is there already."""
-        for id, row in self.table.all().items():
-            if row["snapshot"] == name:
-                self.table.put(id, {**row, "layer": layer})
+        for id, row in self.table.by(rows.SNAPSHOT, name).items():
+            self.table.put(id, {**row, "layer": layer})
+
+    def keep_layers(self, names: Sequence[str], description: str) -> None:
+        """Layers that a registry had, the lowest first, become trees of the cache: they stay until they are pruned."""
+        below: TreeRef | None = None
+        with self.db.update():
+            for name in names:
+                known = next((id for id, row in self.table.by(rows.SNAPSHOT, name).items() if row.get("came")), None)
+                if known is not None:
+                    self.touch(known)
+                below = TreeRef(known) if known is not None else self.add(new_id(), name, below, REGULAR, description, came="registry")
+                self.images.layers.pinned.add(name)
 
     # --- directories ----------------------------------------------------------------------------------------------------------------
 
     def take_source(self, shared_key: str, description: str) -> TreeRef:
         """The directory kept for contexts of this key, or a new one when another build has it; it is held until `release_source`."""
-        for id, row in self.table.all().items() if shared_key else ():
-            if row["type"] == SOURCE and row.get("key") == shared_key and not self.held(id):
+        known = [id for id, row in self.table.by(rows.KEY, shared_key).items() if row["type"] == SOURCE] if shared_key else []
+        for id in known:
+            if not self.held(id):
                 ref = self.find(id)
                 if ref is not None and ref.directory is not None and ref.directory.is_dir():
                     self.touch(id)
                     self.hold(ref)
                     return ref
-        kept = not any(row["type"] == SOURCE and row.get("key") == shared_key for row in self.table.all().values()) and bool(shared_key)
+        kept = not known and bool(shared_key)
         number = self.new_directory()
         ref = self.add(new_id(), "", None, SOURCE, description, number, key=shared_key if kept else "")
         self.hold(ref)
@@ -355,9 +376,9 @@ class Refs:
 
     # --- removing -------------------------------------------------------------------------------------------------------------------
 
-    def children(self) -> set[str]:
-        """Ids of trees that other trees stand on."""
-        return {parent for row in self.table.all().values() for parent in row["parents"]}
+    def carries(self, id: str) -> bool:
+        """Whether another tree stands on it."""
+        return bool(self.table.by(rows.PARENT, id))
 
     async def remove(self, id: str) -> None:
         """Remove a tree that nothing stands on and nobody holds; absent is fine."""
@@ -373,7 +394,7 @@ class Refs:
         if row["dir"]:
             await self.images.workers.run({"job": "remove", "paths": [str(self.directory(int(row["dir"])).parent)]})
             return
-        if not name or any(other["snapshot"] == name for other in self.table.all().values()):
+        if not name or self.table.by(rows.SNAPSHOT, name):
             return
         if self.snapshots.layer(name) is not None:
             self._unpin(name)

@@ -10,6 +10,7 @@ import asyncio
 import os
 import re
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -188,16 +189,19 @@ class Usage:
             and now - row.used_ns >= what.unused_ns
             and (what.all or not (row.shared or row.type in (kinds.INTERNAL, kinds.FRONTEND)))
         }
+        standing = Counter(parent for row in rows for parent in row.parents)
         while candidates:
             if bounded and not self._exceeds(what, total):
                 break
-            standing = self._refs.children()
-            free = [known[id] for id in candidates if id not in standing and not self._refs.held(id)]
+            free = [known[id] for id in candidates if not standing[id]]
             if not free:
                 break
             row = min(free, key=lambda one: one.used_ns)
             candidates.discard(row.id)
+            if self._refs.held(row.id) or self._refs.carries(row.id):  # a build has come upon it meanwhile
+                continue
             await self._refs.remove(row.id)
+            standing.subtract(row.parents)
             removed.append(row)
             if not row.shared:
                 total -= row.size

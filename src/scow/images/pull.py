@@ -5,7 +5,8 @@ Progress lines are Docker's. What is wrong before the first line is an error of 
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from scow import log
@@ -38,6 +39,19 @@ _ATTESTATIONS_MAX = 4
 _ATTESTATION_BYTES = 8 << 20
 
 
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """An image whose layers are in place and that is recorded nowhere: `digest` is what its name led to, `layers` are chain ids."""
+
+    digest: str
+    config: bytes
+    layers: tuple[str, ...]
+
+
+Keep = Callable[[Pulled], None]
+"""Takes an image in place of the store, while its layers are leased."""
+
+
 class Puller:
     """Pulls images into an ImageService."""
 
@@ -53,22 +67,24 @@ class Puller:
         await self._tasks.close()
         await self.arrivals.close()
 
-    def pull(self, reference: Reference, platform: str, credentials: Credentials) -> AsyncIterator[Line]:
-        """Pull a tag, a digest, or (a bare name) all tags. Closing the iterator ends it. The iterator raises ScowError."""
-        return progress.run(self._tasks, lambda board: self._work(board, reference, platform, credentials), "pull")
+    def pull(self, reference: Reference, platform: str, credentials: Credentials, keep: Keep | None = None) -> AsyncIterator[Line]:
+        """Pull a tag, a digest, or (a bare name) all tags. Closing the iterator ends it. The iterator raises ScowError.
 
-    async def _work(self, board: Board, reference: Reference, platform: str, credentials: Credentials) -> None:
+        `keep`: the image is given to it and neither recorded nor named (builds)."""
+        return progress.run(self._tasks, lambda board: self._work(board, reference, platform, credentials, keep), "pull")
+
+    async def _work(self, board: Board, reference: Reference, platform: str, credentials: Credentials, keep: Keep | None) -> None:
         want = parse_platform(platform) if platform else None
         repository = self._registry.repository(reference, credentials)
         if reference.digest:
             reference = Reference(reference.domain, reference.path, "", reference.digest)
         try:
             if reference.tag or reference.digest:
-                newer = await self._one(board, repository, reference, want)
+                newer = await self._one(board, repository, reference, want, keep)
             else:
                 newer = False
                 for tag in await fetcher.tags(repository):
-                    newer |= await self._one(board, repository, reference.with_tag(tag), want)
+                    newer |= await self._one(board, repository, reference.with_tag(tag), want, keep)
         except ScowError as error:
             raise translated(error, reference.familiar_name, reference.familiar()) from None
         self._service.content.expire(KEPT_SECONDS, self.arrivals.busy())
@@ -86,11 +102,18 @@ class Puller:
         except ScowError as error:
             raise translated(error, reference.familiar_name, reference.familiar()) from None
 
-    async def _one(self, board: Board, repository: Repository, reference: Reference, want: Platform | None) -> bool:
+    async def current(self, reference: Reference, credentials: Credentials) -> str:
+        """The digest a tag leads to in its registry, "" when the registry does not say. Raises ScowError."""
+        try:
+            return (await fetcher.head(self._registry.repository(reference, credentials), reference.tag))[0]
+        except ScowError as error:
+            raise translated(error, reference.familiar_name, reference.familiar()) from None
+
+    async def _one(self, board: Board, repository: Repository, reference: Reference, want: Platform | None, keep: Keep | None) -> bool:
         """Pull one image; whether it is another one than before."""
         store = self._service.store
         known = store.named(reference)
-        if known is not None and reference.tag and self._fits(known, want):
+        if keep is None and known is not None and reference.tag and self._fits(known, want):
             digest = await self._current(repository, reference.tag)
             if digest and store.named(Reference(reference.domain, reference.path, "", digest)) is known:
                 self._head(board, reference)
@@ -117,6 +140,10 @@ class Puller:
                 statements = await beside
             finally:
                 beside.cancel()
+            if keep is not None:
+                keep(Pulled(top.digest, config, names))
+                self._whereabouts.note([image.config.digest, *(layer.digest for layer in image.layers)], reference.name)
+                return True
             for data in [*(paper.data for paper in papers), *statements]:
                 self._service.content.put(data, durable=False)
             id = self._service.recorded(config, spec, time.time_ns())

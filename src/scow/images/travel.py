@@ -11,7 +11,7 @@ from scow.images import manifest as manifests
 from scow.images.manifest import ImageManifest
 from scow.images.platforms import parse_platform
 from scow.images.progress import Line
-from scow.images.pull import CONFIG_MAX, Puller
+from scow.images.pull import CONFIG_MAX, Keep, Puller
 from scow.images.push import Pusher
 from scow.images.store import parse_spec
 from scow.images.whereabouts import Whereabouts
@@ -51,11 +51,15 @@ class Travel:
         await self._puller.close()
         await self._registry.close()
 
-    def pull(self, reference: Reference, platform: str, auth: str) -> AsyncIterator[Line]:
+    def pull(self, reference: Reference, platform: str, auth: str, keep: Keep | None = None) -> AsyncIterator[Line]:
         """See Puller.pull; `auth` is an X-Registry-Auth header. Raises InvalidArgument at once for what makes no sense."""
         if platform:
             parse_platform(platform)
-        return self._puller.pull(reference, platform, creds.from_header(auth))
+        return self._puller.pull(reference, platform, creds.from_header(auth), keep)
+
+    async def current(self, reference: Reference, auth: str) -> str:
+        """See Puller.current."""
+        return await self._puller.current(reference, creds.from_header(auth))
 
     def push(self, reference: Reference, auth: str, platform: str = "") -> AsyncIterator[Line]:
         """See Pusher.push."""

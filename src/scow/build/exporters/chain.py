@@ -27,7 +27,7 @@ async def layers(refs: Refs, result: Result, epoch_ns: int | None = None) -> lis
     `epoch_ns`: no time in the layers that the build made is later; they are unpacked beside the cache, which keeps its own times, and the
     caller has a lease on them."""
     found: list[Committed] = []
-    own = {str(row["snapshot"]) for row in refs.table.all().values()} if epoch_ns is not None else set()
+    own = {str(row["snapshot"]) for row in refs.table.all().values() if not row.get("came")} if epoch_ns is not None else set()
     for name in refs.lineage(result) if isinstance(result, TreeRef) else ():
         parent = found[-1].name if found else ""
         layer = refs.snapshots.layer(name)

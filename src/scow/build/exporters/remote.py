@@ -17,7 +17,7 @@ import orjson
 from scow.build.exporters import chain
 from scow.build.exporters.cache import MAX_RECORDS
 from scow.build.exporters.results import Target
-from scow.build.refs import Refs
+from scow.build.refs import Refs, TreeRef
 from scow.build.session.contentstore import ClientStore
 from scow.build.session.registry import Sessions
 from scow.build.solver.step import Step, step
@@ -84,15 +84,16 @@ async def _made(refs: Refs, target: Target, mode: str, held: contextlib.AsyncExi
         final |= {layer.name for layer in await chain.layers(refs, tree)}
     records: list[dict[str, Any]] = []
     for key, canonical, results in target.build.job.recorded()[:MAX_RECORDS]:
-        if len(results) != 1 or results[0] is None:
+        tree = results[0] if len(results) == 1 else None
+        if not isinstance(tree, TreeRef):
             continue
         try:
-            layers = await chain.layers(refs, results[0])
+            layers = await chain.layers(refs, tree)
         except NotFound:
             continue
         if not layers or (mode == "min" and layers[-1].name not in final):
             continue
-        for layer in layers:
+        for layer, made_ns in zip(layers, refs.made_ns(tree), strict=True):
             if layer.name not in numbers:
                 numbers[layer.name] = len(rows)
                 stored = await _compressed(refs.images, layer, held)
@@ -102,7 +103,7 @@ async def _made(refs: Refs, target: Target, mode: str, held: contextlib.AsyncExi
                         "blob": blob.digest,
                         "diff_id": layer.diff_id,
                         "parent": numbers.get(layer.parent, -1),
-                        "created": refs.made_ns(layer.name),
+                        "created": made_ns,
                     }
                 )
                 if all(one.digest != blob.digest for one in made.layers):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from scow.build.exporters import cache, chain
-from scow.build.refs import Refs
+from scow.build.refs import Refs, TreeRef
 from scow.build.session.builds import Answer, Build
 from scow.build.solver.progress import Progress
 from scow.build.solver.types import Result
@@ -94,7 +94,7 @@ class Target:
                 layers = await chain.layers(refs, tree, epoch_ns)
                 if rewrite:
                     self._leases.enter_context(refs.images.layers.lease([layer.name for layer in layers]))
-                spec = chain.document(self.config(key), layers, [refs.made_ns(layer.name) for layer in layers], self.epoch)
+                spec = chain.document(self.config(key), layers, refs.made_ns(tree if isinstance(tree, TreeRef) else None), self.epoch)
                 if self.inline and not rewrite:
                     spec[cache.FIELD] = await cache.inline(refs, self.build.job, layers)
                 made.append(Exported(key or _platform(spec), spec, layers, key))

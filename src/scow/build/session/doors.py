@@ -11,15 +11,16 @@ from scow.build.session.engine import Engine
 from scow.build.session.history import History
 from scow.build.session.registry import Sessions, facts
 from scow.build.usage import Usage
+from scow.metadata import Database
 
 
 class Doors:
     """Made when the first client of BuildKit comes. `sessions` is what ops use."""
 
-    def __init__(self, sessions: Sessions, engine: Engine, usage: Usage) -> None:
+    def __init__(self, sessions: Sessions, engine: Engine, usage: Usage, db: Database) -> None:
         self.sessions = sessions
         self.builds = Builds()
-        self.control = Control(self.builds, engine, sessions, usage, History())
+        self.control = Control(self.builds, engine, sessions, usage, History(db))
         self._server = rpc.Server(
             {
                 "moby.buildkit.v1.Control": self.control,

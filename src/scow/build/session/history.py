@@ -1,4 +1,10 @@
-"""Records of finished builds, for `buildx history` and the like: the last hundred. In memory: a restart of scowd forgets them."""
+"""Records of builds, for `buildx history` and the like.
+
+Stored: the last hundred finished ones in the table `build_history`, by the reference of the build. What a build told while it ran (`history
+logs`) is kept in memory for the last thirty: a restart of scowd forgets that.
+"""
+
+from __future__ import annotations
 
 import asyncio
 import contextlib
@@ -11,11 +17,13 @@ from scow.build.session import status
 from scow.build.session.builds import Build
 from scow.build.session.messages import V1
 from scow.build.solver.progress import Progress
-from scow.errors import NotFound
+from scow.errors import NotFound, ScowError
+from scow.metadata import Database
 
 _KEPT = 100
 _STORIES = 30
 _STORY_MAX = 2 << 20
+_OPTIONS_MAX = 256 << 10
 _STARTED, _COMPLETE, _DELETED = range(3)
 _MAX_LISTENERS = 100
 
@@ -39,6 +47,30 @@ class Record:
     warnings: int = 0
     progress: Progress | None = None
     """The story of a build that is over, for `history logs`."""
+
+    def document(self) -> dict[str, Any]:
+        """As it is stored; options that are too long to be kept are left out."""
+        long = sum(len(key) + len(value) for key, value in self.options.items()) > _OPTIONS_MAX
+        return {
+            "frontend": self.frontend,
+            "options": {} if long else dict(self.options),
+            "exports": [list(one) for one in self.exports],
+            "created": self.created_ns,
+            "completed": self.completed_ns,
+            "response": self.response,
+            "error": list(self.error) if self.error is not None else None,
+            "pinned": self.pinned,
+            "counts": [self.cached, self.total, self.completed, self.warnings],
+        }
+
+    @classmethod
+    def of(cls, ref: str, row: Mapping[str, Any]) -> Record:
+        """A stored one."""
+        made = cls(ref, row["frontend"], row["options"], tuple((kind, attrs) for kind, attrs in row["exports"]), row["created"])
+        made.completed_ns, made.response, made.pinned = row["completed"], row["response"], row["pinned"]
+        made.error = (row["error"][0], row["error"][1]) if row["error"] else None
+        made.cached, made.total, made.completed, made.warnings = row["counts"]
+        return made
 
     def message(self) -> Any:
         """The BuildHistoryRecord."""
@@ -66,8 +98,10 @@ class Record:
 class History:
     """The records, the newest last."""
 
-    def __init__(self) -> None:
-        self._records: dict[str, Record] = {}
+    def __init__(self, db: Database) -> None:
+        self._table = db.table("build_history")
+        stored = (Record.of(ref, row) for ref, row in self._table.all().items())
+        self._records: dict[str, Record] = {one.ref: one for one in sorted(stored, key=lambda one: one.created_ns)}
         self._listeners: list[asyncio.Queue[Any]] = []
 
     @contextlib.asynccontextmanager
@@ -93,17 +127,23 @@ class History:
             record.completed = sum(bool(one.completed_ns) for one in vertices)
             record.warnings = len(build.job.progress.warnings)
             record.progress = build.job.progress if build.job.progress.log_bytes <= _STORY_MAX else None
+            with contextlib.suppress(ScowError):  # a full disk costs the record, not the build
+                self._table.put(record.ref, record.document())
             self._trim()
             self._tell(_COMPLETE, record)
 
     def _trim(self) -> None:
         loose = [one.ref for one in self._records.values() if one.completed_ns and not one.pinned]
         for ref in loose[: max(0, len(self._records) - _KEPT)]:
-            del self._records[ref]
-
+            self._drop(ref)
         told = [one for one in self._records.values() if one.progress is not None and not one.pinned]
         for one in told[: max(0, len(told) - _STORIES)]:
             one.progress = None
+
+    def _drop(self, ref: str) -> None:
+        del self._records[ref]
+        with contextlib.suppress(ScowError):
+            self._table.delete(ref)
 
     def progress(self, ref: str) -> Progress | None:
         """The story of a build that is over, None when there is none (any more)."""
@@ -144,7 +184,9 @@ class History:
         if record is None:
             raise NotFound(f"no build history record {request.Ref[:100]!r}")
         if request.Delete:
-            del self._records[request.Ref]
+            self._drop(request.Ref)
             self._tell(_DELETED, record)
         elif not request.Finalize:
             record.pinned = request.Pinned
+            if record.completed_ns:
+                self._table.put(record.ref, record.document())
