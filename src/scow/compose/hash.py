@@ -18,8 +18,8 @@ def text(service: Service) -> str:
     """The JSON that is hashed."""
     deploy = service.deploy
     if deploy is not None:
-        deploy = replace(deploy, replicas=1)
-    plain = replace(service, build=None, pull_policy="", scale=1, deploy=deploy, depends_on={}, profiles=())
+        deploy = replace(deploy, replicas=None)
+    plain = replace(service, build=None, pull_policy="", scale=None, deploy=deploy, depends_on={}, profiles=())
     return emit.json(encode(plain, json=True, skip=_SKIP))
 
 
