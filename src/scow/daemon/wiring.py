@@ -333,7 +333,7 @@ async def build(options: Options, app: App, reloader: Reloader, lifecycle: Lifec
     build_routes.register(app.router, classic, builds)
     buildkit_routes.register(app.router, builds)
     executor = EngineExecutor(parts, service, NoNetworks(), node_facts(options), paths.run)
-    swarm = SwarmService(db, executor, bus.publish_cluster, lambda ref: predefined_network(network, ref))
+    swarm = SwarmService(db, executor, bus.publish_cluster, lambda ref: predefined_network(network, ref), run=paths.run)
     await lifecycle.start(Step("swarm", stop=swarm.close))
     swarm_routes.register(app.router, swarm)
     _routes(options, app, reloader, parts, service, attach, background, known, builds, swarm)

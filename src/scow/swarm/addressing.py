@@ -76,6 +76,18 @@ def advertise(text: str, listening: tuple[str, int], lookup: InterfaceAddress = 
     return outgoing(), listening[1]
 
 
+def remote(text: str) -> str:
+    """`host:port` of a manager to join, given with or without the port. Raises InvalidArgument."""
+    try:
+        host, port = _split(text, DEFAULT_PORT)
+    except ValueError:
+        host = ""
+        port = 0
+    if not host or len(text) > 300:
+        raise InvalidArgument(f"invalid address of a manager: {text[:80]!r}: give HOST or HOST:PORT")
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def data_path(text: str, default: str, lookup: InterfaceAddress = interface_address) -> str:
     """DataPathAddr, without one what is advertised. Raises InvalidArgument."""
     if not text:

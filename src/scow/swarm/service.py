@@ -7,25 +7,24 @@ import asyncio
 import base64
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from scow import log
 from scow.aio import Supervisor
-from scow.errors import Conflict, InvalidArgument, ScowError, Unavailable, Unsupported
+from scow.errors import Conflict, InvalidArgument, ScowError, Unavailable
 from scow.metadata import Database
-from scow.swarm import addressing, servicelogs, specs, view
+from scow.swarm import addressing, joining, servicelogs, specs, view
 from scow.swarm.agent.agent import Agent
 from scow.swarm.agent.executor import Executor
-from scow.swarm.agent.worker import Worker
 from scow.swarm.clock import Clock, SystemClock
 from scow.swarm.identity import new_id
 from scow.swarm.manager.control import Control
-from scow.swarm.manager.eventfeed import EventFeed, Publish
-from scow.swarm.manager.loop import drive
-from scow.swarm.manager.manager import Manager
+from scow.swarm.manager.eventfeed import Publish
 from scow.swarm.manager.tasks import cluster_of
+from scow.swarm.node import SwarmNode
 from scow.swarm.objects import Cluster, Network, Node, Service, Task
-from scow.swarm.session import LocalSession
 from scow.swarm.state import NodeState, StateStore
 from scow.swarm.store.local import LocalStore, forget
 from scow.swarm.store.sealed import Sealer
@@ -49,6 +48,13 @@ _LAST = (
     "You are attempting to leave the swarm on a node that is participating as a manager. Removing the last manager erases all current "
     "state of the swarm. Use `--force` to ignore this message. "
 )
+_MANAGER = "You are attempting to leave the swarm on a node that is participating as a manager. "
+_LOSES = "Removing this node leaves {reachable} managers out of {managers}. Without a Raft quorum your swarm will be inaccessible. "
+_FORCE = (
+    "The only way to restore a swarm that has lost consensus is to reinitialize it with `--force-new-cluster`. "
+    "Use `--force` to suppress this message."
+)
+_JOIN_SECONDS = 60.0
 INGRESS = "ingress"
 
 
@@ -56,77 +62,79 @@ class SwarmService:
     """This node's part in a swarm, if any."""
 
     def __init__(
-        self, db: Database, executor: Executor, publish: Publish, local_network: Callable[[str], str], clock: Clock | None = None
+        self,
+        db: Database,
+        executor: Executor,
+        publish: Publish,
+        local_network: Callable[[str], str],
+        clock: Clock | None = None,
+        run: Path | None = None,
     ) -> None:
-        """`local_network`: see Control."""
+        """`local_network`: see Control; `run`: the engine's run directory."""
         self._local_network = local_network
-        self._background = Supervisor("swarm")
+        self._background = Supervisor("swarm membership")
         self._db = db
         self._executor = executor
         self._publish = publish
         self._clock = clock or SystemClock()
+        self._run = (run or Path("/run/scow")) / "swarm"
         self._states = StateStore(db)
-        self._state: NodeState | None = None
-        self._store: Store | None = None
-        self._manager: Manager | None = None
-        self._control: Control | None = None
-        self._agent: Agent | None = None
+        self._locked: NodeState | None = None
+        self._node: SwarmNode | None = None
         self._error = ""
 
     # --- life
 
     async def start(self) -> None:
         """At boot: take up what this node is part of."""
-        self._state = self._states.read()
-        if self._state is None:
+        state = self._states.read()
+        if state is None:
             return
-        if self._state.is_locked:
+        if state.is_locked:
+            self._locked = state
             self._error = _LOCKED
             return
         try:
-            await self._begin()
+            await self._begin(state)
         except ScowError as error:
             self._error = error.message
             logger.error("the swarm cannot be taken up: %s", error.message)
 
-    async def _begin(self) -> None:
-        state = self._state
-        assert state is not None
-        if state.role == "manager":
-            store = LocalStore(self._db, Sealer(base64.b64decode(state.data_key)), self._clock.now_ns)
-            self._store = store
-            self._manager = Manager(store, self._clock)
-            self._control = Control(store, self._clock, self._local_network)
-            self._background.start(drive(EventFeed(self._publish), store, self._clock), "events")
-            self._manager.lead()
-            await asyncio.sleep(0)  # the loops watch the store from here on
-        self._agent = Agent(
-            self._executor,
-            self._clock,
-            lambda agent: Worker(self._executor, self._clock, self._db, agent.report),
-            self._dial,
-            state.data_path,
-            lambda: None,
+    async def _begin(self, state: NodeState) -> SwarmNode:
+        self._node = node = SwarmNode(
+            self._db, self._executor, self._publish, self._local_network, self._clock, state, self._run, self._removed
         )
-        self._agent.start()
+        await node.begin()
+        await asyncio.sleep(0)  # the loops watch the store from here on
+        return node
 
-    async def _dial(self) -> LocalSession:
-        if self._manager is None or self._state is None:
-            raise Unavailable("no manager is known")
-        return LocalSession(self._manager, self._state.node_id)
+    def _removed(self) -> None:
+        """The cluster has removed this node: it is in no swarm any more."""
+        self._background.start(self._end_membership(known=False), "removed")
+
+    async def _end_membership(self, known: bool) -> None:
+        node, self._node = self._node, None
+        self._locked = None
+        self._error = ""
+        if node is not None:
+            await node.leave(known)
+        else:
+            self._states.forget()
+            forget(self._db)
+        await self._executor.configure({"left": True})
 
     async def close(self) -> None:
         """The daemon stops; tasks live on."""
-        if self._agent is not None:
-            await self._agent.close()
-            self._agent = None
-        if self._manager is not None:
-            await self._manager.resign()
-            self._manager = None
         await self._background.close()
-        self._store = self._control = None
+        if self._node is not None:
+            await self._node.end()
+            self._node = None
 
     # --- what routes ask first
+
+    @property
+    def _state(self) -> NodeState | None:
+        return self._node.state if self._node is not None else self._locked
 
     @property
     def active(self) -> bool:
@@ -136,23 +144,29 @@ class SwarmService:
     @property
     def is_manager(self) -> bool:
         """Whether the control API is here."""
-        return self._control is not None
+        return self._node is not None and self._node.control is not None
 
     @property
     def control(self) -> Control:
         """The control API. Raises Unavailable."""
-        if self._control is not None:
-            return self._control
-        raise Unavailable(_NOT_MANAGER if self._state is None else _LOCKED if self._state.is_locked else _WORKER)
+        if self._node is not None and self._node.control is not None:
+            return self._node.control
+        raise Unavailable(_NOT_MANAGER if self._state is None else _LOCKED if self._locked is not None else _WORKER)
 
     @property
     def agent(self) -> Agent | None:
         """This node's agent."""
-        return self._agent
+        return self._node.agent if self._node is not None else None
+
+    @property
+    def _store(self) -> Store:
+        """The store. Raises Unavailable where this node is no manager."""
+        _ = self.control
+        assert self._node is not None
+        assert self._node.store is not None
+        return self._node.store
 
     def _cluster(self) -> Cluster:
-        _ = self.control
-        assert self._store is not None
         found = cluster_of(self._store)
         if found is None:
             raise Unavailable(_NOT_MANAGER)
@@ -161,17 +175,16 @@ class SwarmService:
     async def logs(self, kind: str, ref: str, options: Mapping[str, Any]) -> AsyncIterator[bytes]:
         """What the tasks of a service (or one task) wrote, framed. `options`: follow, stdout, stderr, since_ns, until_ns, tail, timestamps,
         details, raw. Raises NotFound, InvalidArgument."""
-        _ = self.control
-        assert self._store is not None
+        store = self._store
+        assert self._node is not None
         if not (options.get("stdout") or options.get("stderr")):
             raise InvalidArgument("Bad parameters: you must choose at least one stream")
         if kind == "task":
-            tasks = [self._store.find(Task, ref)]
+            tasks = [store.find(Task, ref)]
         else:
-            tasks = self._store.by(Task, "service", self._store.find(Service, ref).id)
-        worker = self._agent.worker if self._agent is not None else None
-        found = [(task, runner.controller) for task in tasks if worker is not None and (runner := worker.task(task.id)) is not None]
+            tasks = store.by(Task, "service", store.find(Service, ref).id)
         raw = bool(tasks) and bool((tasks[0].spec.get("ContainerSpec") or {}).get("TTY"))
+        found = [(task, self._node.log_source(task)) for task in tasks if task.node_id]
         return servicelogs.merged(found, {**options, "raw": raw})
 
     # --- the swarm itself
@@ -226,7 +239,7 @@ class SwarmService:
         data_key = base64.b64encode(secrets.token_bytes(32)).decode()
         state = NodeState(
             node_id, cluster_id, "manager", _joined(listening), address, data_path,
-            root=root.certificate, certificate=certificate, key=wanted.key, data_key=data_key,
+            root=root.certificate, issuer=root.certificate, certificate=certificate, key=wanted.key, data_key=data_key,
         )  # fmt: skip
         forget(self._db)
         store = LocalStore(self._db, Sealer(base64.b64decode(data_key)), self._clock.now_ns)
@@ -238,16 +251,14 @@ class SwarmService:
 
         await store.update(write)
         self._states.write(state, unlock_key)
-        self._state = state
-        self._error = ""
         try:
-            await self._begin()
+            await self._begin(state)
         except ScowError:
             await self.close()
-            self._state = None
             self._states.forget()
             forget(self._db)
             raise
+        self._error = ""
         return node_id
 
     async def _force_new(self) -> str:
@@ -262,11 +273,39 @@ class SwarmService:
             raise Unavailable(_EXISTS)
         from scow.swarm import ca
 
-        addressing.listen(str(request.get("ListenAddr") or ""))
-        if not request.get("RemoteAddrs"):
+        listening = addressing.listen(str(request.get("ListenAddr") or ""))
+        known = addressing.advertise(str(request.get("AdvertiseAddr") or ""), listening)
+        data_path = addressing.data_path(str(request.get("DataPathAddr") or ""), known[0])
+        remotes = [addressing.remote(str(one)) for one in request.get("RemoteAddrs") or ()]
+        if not remotes:
             raise InvalidArgument("at least 1 RemoteAddr is required to join")
-        ca.read_token(str(request.get("JoinToken") or ""))
-        raise Unsupported("joining other hosts is not supported by this engine yet")
+        token = str(request.get("JoinToken") or "")
+        ca.read_token(token)
+        availability = str(request.get("Availability") or "active")
+        place = (_joined(listening), _joined(known), data_path)
+        wished = await joining.enter(remotes, token, availability, place)
+        forget(self._db)
+        # every node begins as a worker; the manager that it is to be comes to it with its first session
+        state = replace(wished, role="worker")
+        self._states.write(state)
+        try:
+            node = await self._begin(state)
+            await self._settled(node, wished.role)
+        except ScowError:
+            await self._end_membership(known=True)
+            raise
+        self._error = ""
+
+    async def _settled(self, node: SwarmNode, role: str) -> None:
+        """Wait until a node that has joined is what it is to be. Raises Unavailable."""
+        for _ in range(int(_JOIN_SECONDS * 10)):
+            if self._node is not node:
+                raise Unavailable("the manager has removed this node while it joined")
+            if node.agent.connected.is_set() and node.state.role == role and (role == "worker" or node.control is not None):
+                return
+            await asyncio.sleep(0.1)
+        why = node.problem or node.agent.error or "no reason is known"
+        raise Unavailable(f"this node did not become a {role} of the swarm within {_JOIN_SECONDS:.0f} seconds: {why}")
 
     async def leave(self, force: bool) -> None:
         """Leave; the last manager only by force. Raises Unavailable."""
@@ -274,19 +313,20 @@ class SwarmService:
         if state is None:
             raise Unavailable(_NO_SWARM)
         if state.role == "manager" and not force:
-            raise Unavailable(_LAST)
-        agent, self._agent = self._agent, None
-        if self._manager is not None:
-            await self._manager.resign()
-        await self._background.close()
-        if agent is not None:
-            await agent.leave()
-        self._manager = self._store = self._control = None
-        self._state = None
-        self._error = ""
-        self._states.forget()
-        forget(self._db)
-        await self._executor.configure({"left": True})
+            raise Unavailable(self._why_stay())
+        await self._end_membership(known=True)
+
+    def _why_stay(self) -> str:
+        if self._node is None or self._node.store is None:
+            return _LOCKED
+        managers = [one for one in self._node.store.all(Node) if one.manager is not None]
+        if len(managers) <= 1:
+            return _LAST
+        reachable = sum(str((one.manager or {}).get("Reachability")) == "reachable" for one in managers)
+        left = len(managers) - 1
+        if reachable - 1 <= left // 2:
+            return _MANAGER + f"{_LOSES.format(reachable=max(reachable - 1, 0), managers=left)}{_FORCE}"
+        return _MANAGER + _FORCE
 
     async def update(self, version: int, spec: Mapping[str, Any], rotate: Mapping[str, bool]) -> None:
         """Change settings; `rotate`: worker, manager (join tokens), unlock (the unlock key). Raises OutOfSequence, InvalidArgument."""
@@ -308,20 +348,21 @@ class SwarmService:
             tx.update(cluster.changed(spec=checked, tokens=tokens, unlock_key=key))
             return key
 
-        assert self._store is not None
-        assert self._state is not None
-        key = await self._store.update(write)
-        self._states.write(self._state, key)
+        store = self._store
+        assert self._node is not None
+        key = await store.update(write)
+        self._node.save(self._node.state, key)
 
     async def unlock(self, key: str) -> None:
         """Open a locked manager. Raises Unavailable (no swarm), Conflict (not locked), InvalidArgument (wrong key)."""
         if self._state is None:
             raise Unavailable(_NO_SWARM)
-        if not self._state.is_locked:
+        if self._locked is None:
             raise Conflict("swarm is not locked")
-        self._state = self._state.unlocked(key)
+        state = self._locked.unlocked(key)
+        self._locked = None
         self._error = ""
-        await self._begin()
+        await self._begin(state)
 
     def unlock_key(self) -> str:
         """The present unlock key, "" without autolock. Raises Unavailable."""
@@ -340,11 +381,11 @@ class SwarmService:
         """Docker's LocalNodeState: inactive, pending, active, error, locked."""
         if self._state is None:
             return "inactive"
-        if self._state.is_locked:
+        if self._locked is not None:
             return "locked"
         if self._error:
             return "error"
-        return "active" if self._agent is None or self._agent.connected.is_set() or self.is_manager else "pending"
+        return "active" if self.agent is None or self.agent.connected.is_set() or self.is_manager else "pending"
 
     def info(self) -> Json:
         """The Swarm part of /info."""
@@ -359,18 +400,21 @@ class SwarmService:
         }
         if state is None:
             return found
-        if self._store is not None:
+        if self._node is not None and self._node.store is not None and self.is_manager:
             from scow.swarm import ca
 
-            nodes = self._store.all(Node)
+            store = self._node.store
+            nodes = store.all(Node)
             managers = [one for one in nodes if one.manager is not None]
             found["RemoteManagers"] = [{"NodeID": one.id, "Addr": str((one.manager or {}).get("Addr") or "")} for one in managers]
             found["Nodes"], found["Managers"] = len(nodes), len(managers)
-            cluster = cluster_of(self._store)
+            cluster = cluster_of(store)
             if cluster is not None:
                 found["Cluster"] = view.cluster(cluster, ca.tls_info(cluster.root_certificate))
         elif state.managers:
-            found["RemoteManagers"] = [{"NodeID": "", "Addr": address} for address in state.managers]
+            found["RemoteManagers"] = [
+                {"NodeID": id, "Addr": address} for id, _, address in (text.rpartition("@") for text in state.managers)
+            ]
         return found
 
 

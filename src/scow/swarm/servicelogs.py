@@ -2,15 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote
 
 from scow import units
-from scow.swarm.agent.executor import Controller
 from scow.swarm.objects import Task
 
 _QUEUE = 256
 _LABEL = "com.docker.swarm."
+
+
+class Source(Protocol):
+    """Where a task's output comes from: its controller on this node, or another node."""
+
+    def logs(self, options: Mapping[str, Any]) -> AsyncIterator[tuple[int, int, bytes]]:
+        """See `agent.executor.Controller`."""
 
 
 def attributes(task: Task) -> str:
@@ -31,11 +37,11 @@ def frame(task: Task, stream: int, at_ns: int, line: bytes, options: Mapping[str
     return bytes([stream, 0, 0, 0]) + len(data).to_bytes(4, "big") + data
 
 
-async def merged(sources: Sequence[tuple[Task, Controller]], options: Mapping[str, Any]) -> AsyncIterator[bytes]:
+async def merged(sources: Sequence[tuple[Task, Source]], options: Mapping[str, Any]) -> AsyncIterator[bytes]:
     """Lines of all sources as they come; without `follow` it ends when all have ended."""
     queue: asyncio.Queue[bytes | None] = asyncio.Queue(_QUEUE)
 
-    async def read(task: Task, controller: Controller) -> None:
+    async def read(task: Task, controller: Source) -> None:
         try:
             async for stream, at_ns, line in controller.logs(options):
                 await queue.put(frame(task, stream, at_ns, line, options))

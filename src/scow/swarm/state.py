@@ -3,6 +3,7 @@
 Stored in the table `swarm_node`, row `node`. With autolock, key and data key are sealed with the unlock key, which is stored nowhere.
 """
 
+import json
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
@@ -10,11 +11,13 @@ from scow.metadata import Database
 from scow.swarm import ca
 
 _TABLE, _ROW = "swarm_node", "node"
+_SECRETS = ("key", "data_key", "peer_key")
 
 
 @dataclass(frozen=True, slots=True)
 class NodeState:
-    """One node's membership. `managers`: addresses (host:port) of managers, for a node that looks for one."""
+    """One node's membership. `managers`: `id@host:port` of each manager, for a node that looks for one; `root`: the roots that are
+    believed, PEM, two while the root is exchanged; `issuer`: the one that has signed `certificate`."""
 
     node_id: str
     cluster_id: str
@@ -24,14 +27,23 @@ class NodeState:
     data_path: str
     managers: tuple[str, ...] = ()
     root: str = ""
+    issuer: str = ""
     certificate: str = ""
     key: str = field(default="", repr=False)
     data_key: str = field(default="", repr=False)
     """Base64 of the store's data key (managers)."""
+    peer_root: str = ""
+    peer_key: str = field(default="", repr=False)
+    """The root that certificates of etcd's members are made of, and its key (managers; see `store/etcd/member.py`)."""
     locked: str = field(default="", repr=False)
-    """`key` and `data_key` sealed with the unlock key; then those are empty on disk."""
+    """The keys above, sealed with the unlock key; then those are empty on disk."""
     etcd: bool = False
     """The store is in etcd (more than one manager, now or once)."""
+
+    @property
+    def addresses(self) -> list[str]:
+        """Where managers listen."""
+        return [text.rpartition("@")[2] for text in self.managers]
 
     @property
     def is_locked(self) -> bool:
@@ -40,19 +52,15 @@ class NodeState:
 
     def unlocked(self, key: str) -> "NodeState":
         """With its secrets opened. Raises InvalidArgument for a wrong key."""
-        import json
-
-        found = json.loads(ca.unseal(ca.unlock_bytes(key), self.locked))
-        return replace(self, key=found["key"], data_key=found["data_key"])
+        return replace(self, **json.loads(ca.unseal(ca.unlock_bytes(key), self.locked)))
 
     def sealed(self, unlock_key: str) -> "NodeState":
         """As it goes to disk with autolock; without a key as it is."""
-        import json
-
         if not unlock_key:
             return replace(self, locked="")
-        text = json.dumps({"key": self.key, "data_key": self.data_key}).encode()
-        return replace(self, locked=ca.seal(ca.unlock_bytes(unlock_key), text), key="", data_key="")
+        held = {name: getattr(self, name) for name in _SECRETS}
+        locked = ca.seal(ca.unlock_bytes(unlock_key), json.dumps(held).encode())
+        return replace(self, locked=locked, key="", data_key="", peer_key="")
 
 
 class StateStore:

@@ -1,17 +1,19 @@
-"""What managers and agents say to each other, as JSON documents; `node.py` carries them (in process, or by HTTP over mutual TLS)."""
+"""What managers and agents say to each other; `session.py` carries it, in process or as JSON over mutual TLS."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from dataclasses import dataclass, field, fields
+from typing import Any, Protocol, cast
 
-from scow.swarm.objects import Task, TaskStatus
+from scow.swarm.objects import Task, TaskStatus, from_json, to_json
 
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
     """What a node is to run. `complete`: this is all of it, tasks not in it are to be removed; else only what changed.
 
-    `secrets` and `configs`: id → {"name", "data" (base64)}; `services`: id → {"ID", "Name", "Labels", "auth"}; `cluster`: see ClusterState.
+    `secrets` and `configs`: id → {"name", "data" (base64)}; `services`: id → {"ID", "Name", "Labels", "auth"}; `cluster`: see ClusterState;
+    `node`: what the node is to be: {"role", "managers" ([id, address] each), "roots" (PEM), "issuer" (the root that is to have signed its
+    certificate)}; `logs`: requests for tasks' output, see `manager/logbroker.py`.
     """
 
     complete: bool
@@ -21,6 +23,8 @@ class Assignment:
     configs: Mapping[str, Mapping[str, str]] = field(default_factory=dict, repr=False)
     services: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     cluster: "ClusterState | None" = None
+    node: Mapping[str, Any] | None = None
+    logs: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,3 +88,74 @@ class Session(Protocol):
 
     async def report(self, statuses: Sequence[tuple[str, TaskStatus]]) -> None:
         """States of tasks."""
+
+    async def lease(self, network: str, container: str, names: Sequence[str], asked: Sequence[str]) -> Mapping[str, Any]:
+        """Addresses on a network for a plain container of this node: see `manager/leases.py`."""
+
+    async def release(self, container: str, network_ids: Sequence[str]) -> None:
+        """Give them back."""
+
+    async def leave(self) -> None:
+        """The node leaves the cluster: it is down from now on."""
+
+    async def close(self) -> None:
+        """The session has ended; whatever it stood on is closed."""
+
+
+def pack(assignment: Assignment) -> dict[str, Any]:
+    """As JSON-ready data."""
+    found = {name: value for name in _PLAIN if (value := getattr(assignment, name))}
+    found["tasks"] = [to_json(task) for task in assignment.tasks]
+    if assignment.cluster is not None:
+        state = assignment.cluster
+        found["cluster"] = {
+            **{one.name: getattr(state, one.name) for one in fields(state)},
+            "peers": [_document(peer) for peer in state.peers],
+            "services": [_document(service) for service in state.services],
+        }
+    return found
+
+
+def unpack(data: Mapping[str, Any]) -> Assignment:
+    """What `pack` made; fields of a newer engine are left out. Raises KeyError, TypeError, ValueError for what is no assignment."""
+    state = data.get("cluster")
+    cluster: ClusterState | None = None
+    if state is not None:
+        values = {**_known(ClusterState, state), "peers": (), "services": ()}
+        values["peers"] = tuple(Peer(**_known(Peer, row)) for row in state.get("peers") or ())
+        values["services"] = tuple(ServiceState(**_known(ServiceState, row)) for row in state.get("services") or ())
+        cluster = ClusterState(**values)
+    tasks = tuple(cast("Task", from_json(Task.kind, row)) for row in data.get("tasks") or ())
+    plain = {name: _frozen(data[name]) for name in _PLAIN if name in data}
+    return Assignment(**{"complete": False, **plain, "tasks": tasks, "cluster": cluster})
+
+
+_PLAIN = ("complete", "removed", "secrets", "configs", "services", "node", "logs")
+
+
+def _document(one: Any) -> dict[str, Any]:
+    return {part.name: getattr(one, part.name) for part in fields(one)}
+
+
+def _known(cls: Any, row: Mapping[str, Any]) -> dict[str, Any]:
+    names = {one.name for one in fields(cls)}
+    return {name: _frozen(value) for name, value in row.items() if name in names}
+
+
+def _frozen(value: Any) -> Any:
+    """Lists as tuples, as the dataclasses have them; also those in a mapping (a service's further names)."""
+    if isinstance(value, list):
+        return tuple(value)
+    if isinstance(value, Mapping):
+        return {name: tuple(part) if isinstance(part, list) else part for name, part in value.items()}
+    return value
+
+
+def pack_status(status: TaskStatus) -> dict[str, Any]:
+    """A status as JSON-ready data."""
+    return cast("dict[str, Any]", to_json(status))
+
+
+def unpack_status(data: Mapping[str, Any]) -> TaskStatus:
+    """What `pack_status` made."""
+    return cast("Task", from_json(Task.kind, {"id": "", "status": data})).status

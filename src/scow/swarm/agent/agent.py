@@ -8,12 +8,12 @@ from typing import Any
 
 from scow import log
 from scow.aio import Supervisor
-from scow.errors import NotFound, ScowError
+from scow.errors import NotFound, ScowError, Unavailable
 from scow.swarm.agent.executor import Executor
 from scow.swarm.agent.worker import Worker
 from scow.swarm.clock import Clock
 from scow.swarm.objects import TaskStatus
-from scow.swarm.wire import Session
+from scow.swarm.wire import Assignment, Session
 
 logger = log.get(__name__)
 
@@ -23,22 +23,39 @@ Dial = Callable[[], Awaitable[Session]]
 
 
 class Agent:
-    """One node's side. `dial()` gives a session with some manager; `removed()` is called when the cluster no longer knows this node."""
+    """One node's side. `dial()` gives a session with the manager that leads; `removed()` is called when the cluster no longer knows this
+    node, `told` with every assignment that the worker has taken."""
 
     def __init__(
-        self, executor: Executor, clock: Clock, worker: Callable[["Agent"], Worker], dial: Dial, address: str, removed: Callable[[], None]
+        self,
+        executor: Executor,
+        clock: Clock,
+        worker: Callable[["Agent"], Worker],
+        dial: Dial,
+        address: str,
+        removed: Callable[[], None],
+        told: Callable[[Assignment], None] = lambda assignment: None,
     ) -> None:
         self._executor = executor
         self._clock = clock
         self._dial = dial
         self._address = address
         self._removed = removed
+        self._told = told
+        self._session: Session | None = None
         self._unsent: dict[str, TaskStatus] = {}
         self._wake = asyncio.Event()
         self._supervisor = Supervisor("swarm agent")
         self.worker = worker(self)
         self.connected = asyncio.Event()
         self.error = ""
+
+    @property
+    def session(self) -> Session:
+        """The connection with the manager that leads. Raises Unavailable while there is none."""
+        if self._session is None or not self.connected.is_set():
+            raise Unavailable(f"no manager of the swarm can be reached{': ' + self.error if self.error else ''}")
+        return self._session
 
     async def report(self, id: str, status: TaskStatus) -> None:
         """Queue a status; the newest of a task counts."""
@@ -55,8 +72,11 @@ class Agent:
         await self._supervisor.close()
         await self.worker.close()
 
-    async def leave(self) -> None:
-        """The node leaves: tasks end."""
+    async def leave(self, farewell: bool = True) -> None:
+        """The node leaves: the manager is told, where it can be reached and `farewell` says so; tasks end."""
+        if farewell and self._session is not None and self.connected.is_set():
+            with contextlib.suppress(ScowError):
+                await self._session.leave()
         await self._supervisor.close()
         await self.worker.leave()
         await self.worker.close()
@@ -65,7 +85,7 @@ class Agent:
         tries = 0
         while True:
             try:
-                session = await self._dial()
+                self._session = session = await self._dial()
                 description = await self._executor.describe()
                 period = await session.register(description, self._address)
                 self.worker.describe_node(_for_templates(description))
@@ -81,7 +101,11 @@ class Agent:
             except ScowError as error:
                 self.error = error.message
                 logger.info("no session with a manager: %s", error.message)
-            self.connected.clear()
+            finally:
+                self.connected.clear()
+                if self._session is not None:
+                    closing, self._session = self._session, None
+                    await closing.close()
             wait = _BACKOFF_SECONDS[min(tries, len(_BACKOFF_SECONDS) - 1)]
             tries += 1
             await self._clock.sleep(wait * (0.75 + random.random() / 2))
@@ -113,6 +137,7 @@ class Agent:
     async def _assignments(self, session: Session) -> None:
         async for assignment in session.assignments():
             await self.worker.assign(assignment)
+            self._told(assignment)
 
     async def _beats(self, session: Session, period: float) -> None:
         while True:

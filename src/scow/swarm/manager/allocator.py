@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from scow import log
-from scow.errors import ScowError
+from scow.errors import Conflict, ScowError
 from scow.swarm.clock import Clock
 from scow.swarm.manager.addresses import FIRST_VNI, Ports, Subnet, next_subnet
 from scow.swarm.manager.tasks import cluster_of
 from scow.swarm.objects import Network, Node, Object, Service, Task, TaskState, TaskStatus
 from scow.swarm.store.memory import networks_of
 from scow.swarm.store.store import Change, Store, Tx
+from scow.units import rfc3339nano
 
 logger = log.get(__name__)
 
@@ -36,7 +37,7 @@ class Allocator:
         self._networks: set[str] = set()
         self._services: set[str] = set()
         self._tasks: dict[str, None] = {}
-        self._ends: set[tuple[str, str]] = set()  # (network, node): a node that takes part needs an address of its own
+        self._ends: set[tuple[str, str]] = set()  # (ingress network, node): each node has an address of its own there
 
     # --- what is taken
 
@@ -51,15 +52,8 @@ class Allocator:
             self._services.add(service.id)
         for task in self._store.all(Task):
             self._learn_task(task)
-            self._ends |= self._ends_of(task)
         for node in self._store.all(Node):
             self._ends |= {(network.id, node.id) for network in self._store.all(Network) if network.ingress}
-
-    @staticmethod
-    def _ends_of(task: Task) -> set[tuple[str, str]]:
-        if not task.node_id or task.status.state > TaskState.RUNNING:
-            return set()
-        return {(str(row["Network"]["ID"]), task.node_id) for row in task.networks if row.get("Addresses")}
 
     def _learn_network(self, network: Network) -> None:
         rows = network.ipam.get("Config") or ()
@@ -130,7 +124,7 @@ class Allocator:
         elif isinstance(one, Node):
             networks = self._store.all(Network)
             if change.new is None:
-                self._ends |= {(network.id, one.id) for network in networks if f"node:{one.id}" in network.leases.values()}
+                self._ends |= {(network.id, one.id) for network in networks if one.id in map(node_of, network.leases.values())}
             elif change.old is None:
                 self._ends |= {(network.id, one.id) for network in networks if network.ingress}
         elif isinstance(one, Service):
@@ -146,13 +140,14 @@ class Allocator:
                 self._tasks.pop(one.id, None)
             elif one.status.state is TaskState.NEW:
                 self._tasks[one.id] = None
-            else:
-                self._ends |= self._ends_of(one)
 
     async def tick(self) -> None:
         """See Loop."""
         for network_id in list(self._networks):
-            await self._store.update(lambda tx, id=network_id: self._network(tx, id))  # type: ignore[misc]
+            try:
+                await self._store.update(lambda tx, id=network_id: self._network(tx, id))  # type: ignore[misc]
+            except Conflict as error:
+                logger.warning("network %s gets no subnet: %s", network_id, error.message)
             self._networks.discard(network_id)
         for service_id in list(self._services):
             await self._store.update(lambda tx, id=service_id: self._service(tx, id))  # type: ignore[misc]
@@ -173,15 +168,15 @@ class Allocator:
     def _node_end(self, tx: Tx, network_id: str, node_id: str) -> None:
         """Give a node its own address on a network, or take that of a node that is gone back."""
         network = tx.get(Network, network_id)
-        if network is None or not _is_overlay(network):
+        if network is None or not is_overlay(network):
             return
         holder = f"node:{node_id}"
-        mine = next((address for address, who in network.leases.items() if who == holder), "")
-        gone = tx.get(Node, node_id) is None
-        if bool(mine) is not gone:
+        if tx.get(Node, node_id) is None:  # its containers' addresses, too
+            leases = {address: who for address, who in network.leases.items() if node_of(who) != node_id}
+            if len(leases) == len(network.leases):
+                return
+        elif holder in network.leases.values():
             return
-        if gone:
-            leases = {address: who for address, who in network.leases.items() if who != holder}
         else:
             leases = {**network.leases, self._subnets[network_id][0].allocate().partition("/")[0]: holder}
         tx.update(network.changed(leases=leases))
@@ -191,22 +186,23 @@ class Allocator:
         if network is None or network.ipam.get("Config"):
             return
         if str(network.spec.get("Driver") or "overlay") != "overlay":
-            tx.update(network.changed(ipam={"Driver": "default", "Config": [{}]}))
+            given = (network.spec.get("IPAM") or {}).get("Config") or ()
+            tx.update(network.changed(ipam={"Driver": "default", "Config": [dict(row) for row in given] or [{}]}))
             return
         cluster = cluster_of(tx)
         pools = cluster.default_addr_pool if cluster else ("10.0.0.0/8",)
         prefix = cluster.subnet_size if cluster else _FROM_MASK
         taken = [str(row["Subnet"]) for other in tx.all(Network) for row in other.ipam.get("Config") or () if row.get("Subnet")]
         rows: list[dict[str, Any]] = []
-        asked = (network.spec.get("IPAM") or {}).get("Config") or ()
-        empty: dict[str, Any] = {}
-        for given in asked or (empty,):
-            row = dict(given)
+        asked = [dict(row) for row in (network.spec.get("IPAM") or {}).get("Config") or ()]
+        if not any("." in str(row.get("Subnet") or ".") for row in asked):
+            asked.insert(0, {})
+        for row in asked:
             if not row.get("Subnet"):
                 row["Subnet"] = next_subnet(pools, prefix, taken)
                 taken.append(row["Subnet"])
             subnet = _subnet(row)
-            if (not row.get("Gateway") and not network.spec.get("Internal")) or not row.get("Gateway"):
+            if not row.get("Gateway"):
                 row["Gateway"] = subnet.allocate().partition("/")[0]
             rows.append(row)
         vnis = {other.vni for other in tx.all(Network)}
@@ -228,7 +224,7 @@ class Allocator:
         spec = service.spec.get("EndpointSpec") or {}
         if str(spec.get("Mode") or "vip") == "dnsrr":
             return []
-        found = [id for id in networks_of(service.spec) if (network := tx.get(Network, id)) is not None and _is_overlay(network)]
+        found = [id for id in networks_of(service.spec) if (network := tx.get(Network, id)) is not None and is_overlay(network)]
         ingress = self._ingress(tx)
         if ingress is not None and _ingress_ports(spec):
             found.insert(0, ingress.id)
@@ -323,20 +319,43 @@ class Allocator:
         rows: list[dict[str, Any]] = []
         for id, given in asked:
             network = tx.get(Network, id)
-            if network is None or not _is_overlay(network):
-                local = {"ID": id, "Spec": {"Name": network.name if network else str(given.get("Name") or id)}}
+            if network is None or not is_overlay(network):
+                local = view_of(network) if network else {"ID": id, "Spec": {"Name": str(given.get("Name") or id)}}
                 rows.append({"Network": local, "Addresses": [], "Aliases": list(given.get("Aliases") or ())})
                 continue
             if id not in self._subnets:
                 self._give_back(rows)
                 return None
             try:
-                addresses = [subnet.allocate() for subnet in self._subnets[id]]
+                addresses = self._addresses(network)
             except ScowError:
                 self._give_back(rows)
                 raise
             rows.append({"Network": view_of(network), "Addresses": addresses, "Aliases": list(given.get("Aliases") or ())})
         return rows
+
+    def _addresses(self, network: Network) -> list[str]:
+        """One of each kind, of the first subnet that has some left. Raises Conflict."""
+        found: list[str] = []
+        subnets = self._subnets[network.id]
+        for version in sorted({subnet.net.version for subnet in subnets}):
+            mine = [subnet for subnet in subnets if subnet.net.version == version]
+            for subnet in mine:
+                try:
+                    address = subnet.allocate()
+                    while address.partition("/")[0] in network.leases:
+                        address = subnet.allocate()
+                except Conflict:
+                    if subnet is mine[-1]:
+                        for other in subnets:
+                            for one in found:
+                                if other.holds(one):
+                                    other.free(one)
+                        raise
+                else:
+                    found.append(address)
+                    break
+        return found
 
     def _give_back(self, rows: list[dict[str, Any]]) -> None:
         for row in rows:
@@ -357,7 +376,8 @@ def _subnet(row: Mapping[str, Any]) -> Subnet:
     return Subnet(str(row["Subnet"]))
 
 
-def _is_overlay(network: Network) -> bool:
+def is_overlay(network: Network) -> bool:
+    """Whether the swarm gives addresses on a network; those of other drivers are each node's own."""
     return str(network.spec.get("Driver") or "overlay") == "overlay"
 
 
@@ -365,10 +385,17 @@ def _ingress_ports(spec: Mapping[str, Any]) -> bool:
     return any(str(row.get("PublishMode") or "ingress") == "ingress" for row in spec.get("Ports") or ())
 
 
+def node_of(holder: str) -> str:
+    """The node whose lease it is."""
+    return holder.split(":")[1] if ":" in holder else ""
+
+
 def view_of(network: Network) -> dict[str, Any]:
     """A network as a task's attachment holds it: what an agent needs to make it."""
-    return {
+    origin = (network.spec.get("ConfigFrom") or {}).get("Network")
+    found: dict[str, Any] = {
         "ID": network.id,
+        "CreatedAt": rfc3339nano(network.created_ns),
         "Spec": {
             "Name": network.name,
             "Labels": network.spec.get("Labels") or {},
@@ -376,9 +403,14 @@ def view_of(network: Network) -> dict[str, Any]:
             "Attachable": bool(network.spec.get("Attachable")),
             "Internal": bool(network.spec.get("Internal")),
             "Ingress": network.ingress,
+            "IPv6Enabled": bool(network.spec.get("EnableIPv6")),
             "IPAMOptions": {"Driver": {"Name": network.ipam.get("Driver") or "default"}, "Configs": list(network.ipam.get("Config") or ())},
             "Scope": "swarm",
         },
-        "DriverState": {"Name": "overlay", "Options": {"com.docker.network.driver.overlay.vxlanid_list": str(network.vni)}},
         "IPAMOptions": {"Driver": {"Name": "default"}, "Configs": list(network.ipam.get("Config") or ())},
     }
+    if origin:
+        found["Spec"]["ConfigFrom"] = {"Network": str(origin)}
+    if network.vni:
+        found["DriverState"] = {"Name": "overlay", "Options": {"com.docker.network.driver.overlay.vxlanid_list": str(network.vni)}}
+    return found

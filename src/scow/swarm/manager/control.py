@@ -3,11 +3,12 @@
 Runs on every manager (the store commits or says why not).
 """
 
+import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from scow.errors import Conflict, InvalidArgument, NotFound
+from scow.errors import Conflict, Forbidden, InvalidArgument, NotFound
 from scow.filters import Filters
 from scow.swarm import specs, view
 from scow.swarm.clock import Clock
@@ -397,10 +398,15 @@ class Control:
         if not name or not re.match(r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*$", name):
             raise InvalidArgument(f"invalid network name: {name!r}")
         ingress = bool(spec.get("Ingress"))
+        overlay = str(spec.get("Driver") or "overlay") == "overlay"
+        asked = [row for row in (spec.get("IPAM") or {}).get("Config") or () if row.get("Subnet")]
 
         def write(tx: Tx) -> None:
             if ingress and any(network.ingress for network in tx.all(Network)):
                 raise Conflict("ingress network already present")
+            taken = [_subnet(row) for other in tx.all(Network) for row in other.ipam.get("Config") or () if row.get("Subnet")]
+            if overlay and any(_subnet(row).overlaps(one) for row in asked for one in taken if one.version == _subnet(row).version):
+                raise Forbidden("invalid pool request: Pool overlaps with other one on this address space")
             tx.create(Network(id=id, spec=dict(spec), ingress=ingress))
 
         await self._store.update(write)
@@ -428,7 +434,8 @@ class Control:
                         + f"{service.id} depends on it"
                     )
             for task in tx.all(Task):
-                if task.status.state <= TaskState.RUNNING and any(row["Network"]["ID"] == network.id for row in task.networks):
+                stays = task.active and tx.get(Service, task.service_id) is not None
+                if stays and any(row["Network"]["ID"] == network.id for row in task.networks):
                     raise Conflict(f"rpc error: code = FailedPrecondition desc = network {network.id} is in use by task {task.id}")
             holders = [holder for holder in network.leases.values() if holder.startswith("container:")]
             if holders:
@@ -436,6 +443,10 @@ class Control:
             tx.delete(Network, network.id)
 
         await self._store.update(write)
+
+
+def _subnet(row: Mapping[str, Any]) -> Any:
+    return ipaddress.ip_network(str(row["Subnet"]), strict=False)
 
 
 def _labels_match(wanted: frozenset[str], labels: Mapping[str, str]) -> bool:

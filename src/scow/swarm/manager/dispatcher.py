@@ -14,7 +14,8 @@ from typing import Any
 from scow import log
 from scow.errors import NotFound, Unavailable
 from scow.swarm.clock import Clock
-from scow.swarm.manager.allocator import view_of
+from scow.swarm.manager.allocator import node_of, view_of
+from scow.swarm.manager.certificates import issuer, roots
 from scow.swarm.manager.tasks import cluster_of
 from scow.swarm.objects import Cluster, Config, Network, Node, Object, Secret, Service, Task, TaskState, TaskStatus
 from scow.swarm.store.store import Change, Store, Tx
@@ -37,6 +38,8 @@ class _Session:
     state: bool = True
     sent: dict[str, int] = field(default_factory=dict)  # task → version
     sent_state: ClusterState | None = None
+    sent_node: Mapping[str, Any] | None = None
+    logs: list[Mapping[str, Any]] = field(default_factory=list)
     sent_secrets: set[str] = field(default_factory=set)
     closed: bool = False
 
@@ -82,9 +85,13 @@ class Dispatcher:
                     if version.node_id:
                         self._mark_task(version.node_id, version.id)
                     touched |= {str(row["Network"]["ID"]) for row in version.networks if row.get("Addresses")}
-            if touched and _serves(old) != _serves(new):
+            if touched and (_serves(old) != _serves(new) or _placed(old) != _placed(new)):
                 self._mark_networks(touched)
         elif isinstance(one, Network):
+            if isinstance(old, Network):  # those whose last lease there has gone
+                for holder in set(old.leases.values()) - set(new.leases.values() if isinstance(new, Network) else ()):
+                    if (session := self._sessions.get(node_of(holder))) is not None:
+                        self._wake(session)
             self._mark_networks({one.id}, everybody=one.ingress)
         elif isinstance(one, Service):
             endpoint = {str(row["NetworkID"]) for row in one.endpoint.get("VirtualIPs") or ()}
@@ -105,7 +112,7 @@ class Dispatcher:
         nodes = set(self._sessions) if everybody or self._has_ingress(ids) else {node for id in ids for node in self._members.get(id, ())}
         for id in ids:
             network = self._store.get(Network, id)
-            nodes |= {holder[5:] for holder in network.leases.values() if holder.startswith("node:")} if network else set()
+            nodes |= {node_of(holder) for holder in network.leases.values()} if network else set()
         for node_id in nodes:
             session = self._sessions.get(node_id)
             if session is not None:
@@ -152,6 +159,38 @@ class Dispatcher:
         session.tasks = {task.id for task in self._store.by(Task, "node", node_id)}
         self._sessions[node_id] = session
         return self.period()
+
+    async def leave(self, node_id: str) -> None:
+        """A node leaves: it is down at once, its tasks move."""
+
+        def write(tx: Tx) -> None:
+            node = tx.get(Node, node_id)
+            if node is not None:
+                tx.update(node.changed(status_state="down", status_message="the node has left the swarm"))
+
+        await self._store.update(write)
+        self._end(node_id)
+
+    def _end(self, node_id: str) -> None:
+        session = self._sessions.pop(node_id, None)
+        if session is not None:
+            session.closed = True
+            session.wake.set()
+
+    def close(self) -> None:
+        """This manager leads no more: agents are to look for the one that does."""
+        for node_id in list(self._sessions):
+            self._end(node_id)
+        self._seen = {}
+
+    def want_logs(self, node_id: str, request: Mapping[str, Any]) -> bool:
+        """Hand a request for a task's output to its node; whether the node is connected."""
+        session = self._sessions.get(node_id)
+        if session is None:
+            return False
+        session.logs.append(request)
+        session.wake.set()
+        return True
 
     async def heartbeat(self, node_id: str) -> float:
         """A node is still there. Raises NotFound (removed), Unavailable (it has to register again)."""
@@ -245,14 +284,21 @@ class Dispatcher:
                 session.sent[id] = task.version
                 tasks.append(task)
         state: ClusterState | None = None
+        place: Mapping[str, Any] | None = None
         if session.state:
             session.state = False
+            place = self._place(session.node_id)
+            if place == session.sent_node:
+                place = None
+            else:
+                session.sent_node = place
             state = self.state_of(session.node_id)
             if state == session.sent_state:
                 state = None
             else:
                 session.sent_state = state
-        if not complete and not tasks and not removed and state is None:
+        logs, session.logs = tuple(session.logs), []
+        if not complete and not tasks and not removed and state is None and place is None and not logs:
             return None
         secrets, configs = self._dependencies(session, tasks)
         services = {}
@@ -261,7 +307,15 @@ class Dispatcher:
             if service is not None:
                 row: dict[str, Any] = {"ID": service.id, "Name": service.name, "Labels": dict(service.labels)}
                 services[service.id] = {**row, "auth": service.registry_auth} if service.registry_auth else row
-        return Assignment(complete, tuple(tasks), tuple(removed), secrets, configs, services, state)
+        return Assignment(complete, tuple(tasks), tuple(removed), secrets, configs, services, state, place, logs)
+
+    def _place(self, node_id: str) -> Mapping[str, Any] | None:
+        """What a node is to be, and whom it may call."""
+        node, cluster = self._store.get(Node, node_id), cluster_of(self._store)
+        if node is None or cluster is None:
+            return None
+        managers = [[one.id, str((one.manager or {}).get("Addr") or "")] for one in self._store.all(Node) if one.manager is not None]
+        return {"role": node.role, "managers": managers, "roots": roots(cluster), "issuer": issuer(cluster).certificate}
 
     def _dependencies(self, session: _Session, tasks: Sequence[Task]) -> tuple[dict[str, dict[str, str]], dict[str, dict[str, str]]]:
         """Secrets and configs of tasks that this node does not have yet."""
@@ -288,7 +342,9 @@ class Dispatcher:
         """What a node's networks are made of."""
         networks: dict[str, Network] = {}
         for network in self._store.all(Network):
-            here = bool(self._members.get(network.id, Counter()).get(node_id)) or f"node:{node_id}" in network.leases.values()
+            here = bool(self._members.get(network.id, Counter()).get(node_id)) or any(
+                holder.startswith(f"container:{node_id}:") for holder in network.leases.values()
+            )
             if network.ipam.get("Config") and (here or network.ingress):
                 networks[network.id] = network
         peers = [*self._task_peers(networks), *self._lease_peers(networks)]
@@ -375,6 +431,12 @@ class Dispatcher:
 def _serves(task: Object | None) -> bool:
     """Whether load may go to a task: it runs (and is healthy) and is not told to end."""
     return isinstance(task, Task) and task.status.state is TaskState.RUNNING and task.desired_state <= TaskState.RUNNING
+
+
+def _placed(task: Object | None) -> str:
+    """The node that has a task, or is about to."""
+    held = isinstance(task, Task) and TaskState.ASSIGNED <= task.status.state <= TaskState.RUNNING
+    return task.node_id if held and isinstance(task, Task) else ""
 
 
 def _length(network: Network) -> str:

@@ -11,6 +11,8 @@ from scow.swarm.manager.allocator import Allocator
 from scow.swarm.manager.autoscale import Autoscaler
 from scow.swarm.manager.cron import Cron
 from scow.swarm.manager.dispatcher import Dispatcher
+from scow.swarm.manager.logbroker import LogBroker
+from scow.swarm.manager.leases import Leases
 from scow.swarm.manager.loop import Loop, drive
 from scow.swarm.manager.orchestrator.globals import Globals
 from scow.swarm.manager.orchestrator.jobs import Jobs
@@ -36,6 +38,8 @@ class Manager:
         self._supervisor = Supervisor("swarm manager")
         self._updates: Updates | None = None
         self.dispatcher = Dispatcher(store, clock)
+        self.leases = Leases(store)
+        self.logs = LogBroker(self.dispatcher.want_logs)
 
     @property
     def leading(self) -> bool:
@@ -79,6 +83,7 @@ class Manager:
         if self._updates is not None:
             self._updates.close()
             self._updates = None
+        self.dispatcher.close()
         await self._supervisor.close()
 
     def later(self, seconds: float, work: Callable[[], Awaitable[None]], name: str) -> None:

@@ -1,0 +1,57 @@
+"""What the networks of this node ask of the cluster: networks and addresses. `engine_executor/networks.py` calls it."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from scow.errors import Unavailable
+from scow.swarm.manager.allocator import view_of
+from scow.swarm.service import SwarmService
+
+_ALLOCATION_SECONDS = 10.0
+_STEP_SECONDS = 0.01
+
+
+class Desk:
+    """Of one node, in a swarm or not."""
+
+    def __init__(self, swarm: SwarmService) -> None:
+        self._swarm = swarm
+
+    @property
+    def active(self) -> bool:
+        """Whether this node is part of a swarm."""
+        return self._swarm.active
+
+    def networks(self) -> list[dict[str, Any]]:
+        """All networks of the cluster as `allocator.view_of`; none where this node is no manager."""
+        return [view_of(one) for one in self._swarm.control.networks()] if self._swarm.is_manager else []
+
+    async def create(self, spec: Mapping[str, Any]) -> str:
+        """Make a network; its id, once it has its addresses. Raises ScowError."""
+        control = self._swarm.control
+        id = await control.create_network(spec)
+        for _ in range(int(_ALLOCATION_SECONDS / _STEP_SECONDS)):
+            if control.network(id).ipam.get("Config"):
+                return id
+            await asyncio.sleep(_STEP_SECONDS)
+        await control.remove_network(id)
+        raise Unavailable("the network got no addresses: the swarm has no leader now, or no free subnet in its address pools")
+
+    async def remove(self, id: str) -> None:
+        """Remove a network. Raises ScowError (in use)."""
+        await self._swarm.control.remove_network(id)
+
+    async def lease(self, network: str, container: str, names: Sequence[str], asked: Sequence[str]) -> Mapping[str, Any]:
+        """See `wire.Session.lease`."""
+        agent = self._swarm.agent
+        if agent is None:
+            raise Unavailable("this node is in no swarm, or its swarm has not been taken up yet")
+        return await agent.session.lease(network, container, names, asked)
+
+    async def release(self, container: str, network_ids: Sequence[str]) -> None:
+        """See `wire.Session.release`."""
+        agent = self._swarm.agent
+        if agent is None:
+            raise Unavailable("this node is in no swarm")
+        await agent.session.release(container, network_ids)

@@ -1,0 +1,316 @@
+"""What runs on this node while it is part of a swarm: the agent always; on managers the store, the control API, the listener and, on the
+one that leads, the manager's loops.
+
+The node follows what the cluster says of it: it gets certificates for the role that is wished, and becomes a manager or a worker. Stored:
+see `state.py`; `worker.py` and `store/` keep their own.
+"""
+
+import asyncio
+import base64
+import random
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from scow import log
+from scow.aio import Supervisor
+from scow.errors import ScowError
+from scow.metadata import Database
+from scow.swarm import ca, joining
+from scow.swarm.agent.agent import Agent
+from scow.swarm.agent.executor import Executor
+from scow.swarm.agent.worker import Worker
+from scow.swarm.clock import Clock
+from scow.swarm.doors import Doors
+from scow.swarm.links import rpc, tls
+from scow.swarm.manager.control import Control
+from scow.swarm.manager.eventfeed import EventFeed, Publish
+from scow.swarm.manager.loop import drive
+from scow.swarm.manager.manager import Manager
+from scow.swarm.manager.tasks import cluster_of
+from scow.swarm.managers import Managers
+from scow.swarm.objects import Node, Task
+from scow.swarm.session import LocalSession, RemoteSession
+from scow.swarm.state import NodeState, StateStore
+from scow.swarm.store.local import forget
+from scow.swarm.store.sealed import Sealer
+from scow.swarm.store.store import Store
+from scow.swarm.wire import Assignment, Session
+
+logger = log.get(__name__)
+
+_RENEW_CHECK_SECONDS = 3600.0
+_RETRY_SECONDS = 2.0
+
+
+class SwarmNode:
+    """One membership, from joining (or the daemon's start) to leaving (or its stop)."""
+
+    def __init__(
+        self,
+        db: Database,
+        executor: Executor,
+        publish: Publish,
+        local_network: Callable[[str], str],
+        clock: Clock,
+        state: NodeState,
+        run: Path,
+        removed: Callable[[], None],
+    ) -> None:
+        """`run`: a directory that does not outlive the host; `removed()`: the cluster no longer knows this node."""
+        self._db, self._executor, self._publish, self._local_network = db, executor, publish, local_network
+        self._clock = clock
+        self._run = run
+        self._removed = removed
+        self._states = StateStore(db)
+        self.state = state
+        self.store: Store | None = None
+        self.manager: Manager | None = None
+        self.control: Control | None = None
+        self.managers: Managers | None = None
+        self._server: rpc.Server | None = None
+        self._background = Supervisor("swarm")
+        self._managing = Supervisor("swarm manager's side")
+        self.problem = ""
+        """Why the last change of role did not work, for people."""
+        self._changing: asyncio.Task[None] | None = None
+        self.agent = Agent(
+            executor,
+            clock,
+            lambda agent: Worker(executor, clock, db, agent.report),
+            self._dial,
+            state.data_path,
+            self._gone,
+            self._told,
+        )
+
+    # --- begin and end
+
+    async def begin(self) -> None:
+        """Take up work. Raises ScowError (the port is taken, the store cannot be opened); `end` is to be called then, too."""
+        if self.state.role == "manager":
+            await self._manage()
+        self.agent.start()
+        self._background.start(self._renewals(), "certificate")
+
+    async def _manage(self) -> None:
+        state = self.state
+        sealer = Sealer(base64.b64decode(state.data_key))
+        self.managers = Managers(self, self._db, self._run, sealer, self._clock)
+        self.store = store = await self.managers.open()
+        self.manager = manager = Manager(store, self._clock)
+        self.control = Control(store, self._clock, self._local_network)
+        self._managing.start(drive(EventFeed(self._publish), store, self._clock), "events")
+        doors = Doors(store, manager, self.managers, self.leader_address)
+        self._server = rpc.Server(doors.table(), state.cluster_id)
+        await self._server.start(state.listen, tls.server(state.root, state.certificate, state.key))
+        await self.managers.begin(manager)
+
+    async def _stop_managing(self) -> None:
+        if self._server is not None:
+            await self._server.close()
+            self._server = None
+        if self.manager is not None:
+            await self.manager.resign()
+        await self._managing.close()
+        if self.managers is not None:
+            await self.managers.close()
+        self.store = self.manager = self.control = self.managers = None
+
+    async def end(self) -> None:
+        """The daemon stops; tasks live on."""
+        await self._background.close()
+        await self.agent.close()
+        await self._stop_managing()
+
+    async def leave(self, known: bool = True) -> None:
+        """The node leaves: its tasks end, what is stored of the swarm goes. `known`: the cluster is told, as far as it can be reached."""
+        await self._background.close()
+        if known and self.managers is not None:
+            await self.managers.withdraw()
+        await self.agent.leave(farewell=known)
+        managers = self.managers
+        await self._stop_managing()
+        if managers is not None:
+            await managers.forget()
+        self._states.forget()
+        forget(self._db)
+
+    def save(self, state: NodeState, unlock_key: str | None = None) -> None:
+        """Keep a changed state; with autolock its secrets are sealed with `unlock_key`, the cluster's by default."""
+        self.state = state
+        if unlock_key is None:
+            cluster = cluster_of(self.store) if self.store is not None else None
+            unlock_key = cluster.unlock_key if cluster is not None and state.role == "manager" else ""
+        self._states.write(state, unlock_key)
+
+    # --- finding managers
+
+    def context(self) -> Any:
+        """TLS as this node."""
+        return tls.client(self.state.root, self.state.certificate, self.state.key)
+
+    def leader_address(self) -> str:
+        """Where the manager that leads listens, "" when that is not known here."""
+        if self.store is None:
+            return ""
+        for node in self.store.all(Node):
+            if node.manager is not None and node.manager.get("Leader"):
+                return str(node.manager.get("Addr") or "")
+        return ""
+
+    async def to_leader(self) -> rpc.Client:
+        """A link to the manager that leads, which is to be closed. Raises Unavailable."""
+        own = f"{self.state.node_id}@"
+        known = [text.rpartition("@")[2] for text in self.state.managers if not text.startswith(own)]
+        random.shuffle(known)
+        return await joining.leader([self.leader_address(), *known], self.context())
+
+    async def _dial(self) -> Session:
+        if self.manager is not None and self.manager.leading:
+            return LocalSession(self.manager, self.state.node_id)
+        return RemoteSession(await self.to_leader())
+
+    # --- what the cluster says of this node
+
+    def _gone(self) -> None:
+        self._removed()
+
+    def _told(self, assignment: Assignment) -> None:
+        for request in assignment.logs:
+            self._background.start(self._publish_logs(request), "logs")
+        if (place := assignment.node) is None:
+            return
+        state = self.state
+        managers = tuple(f"{id}@{address}" for id, address in place.get("managers") or ())
+        roots = str(place.get("roots") or state.root)
+        if (managers and managers != state.managers) or roots != state.root:
+            self.save(replace(state, managers=managers or state.managers, root=roots))
+        role, issuer = str(place.get("role")), str(place.get("issuer") or state.issuer)
+        if (role != self.state.role or issuer != self.state.issuer) and (self._changing is None or self._changing.done()):
+            self._changing = self._background.start(self._follow(role), f"change to {role}")
+
+    async def _follow(self, role: str) -> None:
+        """Get the certificate that this node is to have, and become what it is to be; tried until it works or the wish is another."""
+        while True:
+            try:
+                await self._renew()
+                if role == "manager" and self.state.role == "worker":
+                    await self._promoted()
+                elif role == "worker" and self.state.role == "manager":
+                    await self._demoted()
+                return
+            except ScowError as error:
+                self.problem = error.message
+                logger.warning("this node could not become a %s yet: %s", role, error.message)
+            await self._clock.sleep(_RETRY_SECONDS)
+
+    async def _renew(self) -> None:
+        before = self.state
+        if self.manager is not None and self.manager.leading:
+            state = await self._renew_here()
+        else:
+            state = await joining.renewed(before)
+        self.save(replace(self.state, certificate=state.certificate, key=state.key, root=state.root, issuer=state.issuer))
+        await self._reload()
+
+    async def _renew_here(self) -> NodeState:
+        """The leader signs its own."""
+        assert self.store is not None
+        assert self.manager is not None
+        wanted = ca.new_request(self.state.node_id)
+        doors = Doors(self.store, self.manager, self.managers, self.leader_address)  # type: ignore[arg-type]
+        answer = await doors.table()["ca.renew"].answer(tls.Caller(self.state.node_id), {"request": wanted.certificate})  # type: ignore[misc]
+        return joining.with_answer(self.state, answer, wanted.key)
+
+    async def _reload(self) -> None:
+        """New connections to this manager see the new certificate."""
+        if self._server is not None:
+            await self._server.renew(tls.server(self.state.root, self.state.certificate, self.state.key))
+
+    async def _promoted(self) -> None:
+        """A worker becomes a manager."""
+        self.save(await Managers.admitted(self))
+        try:
+            await self._manage()
+        except BaseException:
+            await self._stop_managing()
+            self.save(replace(self.state, role="worker"))
+            raise
+
+    async def _demoted(self) -> None:
+        """A manager becomes a worker."""
+        managers = self.managers
+        await self._stop_managing()
+        if managers is not None:
+            await managers.forget()
+        self.save(replace(self.state, role="worker", data_key="", peer_root="", peer_key="", etcd=False, locked=""), "")
+        forget(self._db)
+
+    async def _renewals(self) -> None:
+        """A certificate is renewed when half of its time has passed."""
+        while True:
+            held = ca.identity(self.state.certificate)
+            due = held.not_before_ns + (held.not_after_ns - held.not_before_ns) // 2
+            if self._clock.now_ns() >= due:
+                try:
+                    await self._renew()
+                except ScowError as error:
+                    logger.warning("the node's certificate could not be renewed yet: %s", error.message)
+            await self._clock.sleep(_RENEW_CHECK_SECONDS * (0.5 + random.random()))
+
+    # --- logs
+
+    async def _publish_logs(self, request: Mapping[str, Any]) -> None:
+        """Send the output of a task of this node to the manager that asked."""
+        runner = self.agent.worker.task(str(request.get("task")))
+
+        async def lines() -> AsyncIterator[Any]:
+            if runner is not None:
+                async for stream, at_ns, line in runner.controller.logs(dict(request.get("options") or {})):
+                    yield [stream, at_ns, line.decode("latin-1")]
+
+        try:
+            client = await self.to_leader()
+        except ScowError:
+            return
+        try:
+            await client.send("logs.publish", {"id": request.get("id")}, lines())
+        except ScowError as error:
+            logger.info("logs of task %s were not sent: %s", request.get("task"), error.message)
+        finally:
+            await client.close()
+
+    def log_source(self, task: Task) -> "LogSource":
+        """Where to read a task's output from."""
+        return LogSource(self, task)
+
+
+class LogSource:
+    """Output of one task, wherever it runs (`servicelogs.Source`); a node that cannot be reached has none."""
+
+    def __init__(self, node: SwarmNode, task: Task) -> None:
+        self._node = node
+        self._task = task
+
+    async def logs(self, options: Mapping[str, Any]) -> AsyncIterator[tuple[int, int, bytes]]:
+        """See Source."""
+        node, task = self._node, self._task
+        if task.node_id == node.state.node_id:
+            if (runner := node.agent.worker.task(task.id)) is not None:
+                async for line in runner.controller.logs(options):
+                    yield line
+        elif node.manager is not None and node.manager.leading:
+            async for line in node.manager.logs.read(task, options):
+                yield line
+        else:
+            try:
+                client = await node.to_leader()
+                try:
+                    async for stream, at_ns, text in client.stream("logs.read", {"task": task.id, "options": dict(options)}):
+                        yield stream, at_ns, text.encode("latin-1")
+                finally:
+                    await client.close()
+            except ScowError as error:
+                logger.info("logs of task %s cannot be read: %s", task.id, error.message)

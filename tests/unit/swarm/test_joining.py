@@ -1,0 +1,229 @@
+"""Swarms of several nodes in one process: real links with real certificates, engines that run nothing."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scow.errors import Forbidden, InvalidArgument, NotFound, Unavailable
+from scow.filters import Filters
+from scow.metadata import Database
+from scow.swarm import ca
+from scow.swarm.links import rpc, tls
+from scow.swarm.service import SwarmService
+from tests.fakes.executor import FakeExecutor
+from tests.support.asynchronous import on_loop, until
+
+NOTHING = Filters.parse("", set())
+SPEC = {"Dispatcher": {"HeartbeatPeriod": 300_000_000}}
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+class Host:
+    """An engine that may be part of a swarm."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self.folder = folder
+        self.db = Database(folder / "meta.db")
+        self.engine = FakeExecutor()
+        self.port = free_port()
+        self.swarm = self._service()
+
+    def _service(self) -> SwarmService:
+        return SwarmService(self.db, self.engine, lambda *event: None, lambda ref: "", run=self.folder)
+
+    @property
+    def listen(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    @property
+    def id(self) -> str:
+        return str(self.swarm.info()["NodeID"])
+
+    async def restart(self) -> None:
+        await self.swarm.close()
+        self.swarm = self._service()
+        await self.swarm.start()
+
+    async def init(self) -> None:
+        await self.swarm.init({"ListenAddr": self.listen, "AdvertiseAddr": self.listen, "Spec": SPEC})
+
+    async def join(self, manager: "Host", role: str = "worker", **more: Any) -> None:
+        token = manager.swarm.inspect()["JoinTokens"][role.capitalize()]
+        addresses = {"ListenAddr": self.listen, "AdvertiseAddr": self.listen, "RemoteAddrs": [manager.listen]}
+        await self.swarm.join({**addresses, "JoinToken": token, **more})
+
+    def nodes(self) -> dict[str, dict[str, Any]]:
+        return {row["ID"]: row for row in self.swarm.control.nodes(NOTHING)}
+
+    def running(self, service: str) -> list[dict[str, Any]]:
+        filters = Filters.parse('{"service": ["' + service + '"]}', {"service"})
+        return [
+            task for task in self.swarm.control.tasks(filters) if task["Status"]["State"] == "running" and task["DesiredState"] == "running"
+        ]
+
+
+@asynccontextmanager
+async def hosts(folder: Path, count: int) -> AsyncIterator[list[Host]]:
+    made = [Host(folder / f"n{number}") for number in range(count)]
+    try:
+        yield made
+    finally:
+        for host in reversed(made):
+            await host.swarm.close()
+            host.db.close()
+
+
+def web(replicas: int, **mode: Any) -> dict[str, Any]:
+    template = {"ContainerSpec": {"Image": "x"}, "RestartPolicy": {"Delay": 0}}
+    return {"Name": "web", "TaskTemplate": template, "Mode": mode or {"Replicated": {"Replicas": replicas}}}
+
+
+@on_loop
+async def test_a_worker_joins_runs_tasks_and_leaves(tmp_path: Path) -> None:
+    async with hosts(tmp_path, 2) as (boss, worker):
+        await boss.init()
+        await worker.join(boss)
+        assert worker.swarm.info()["RemoteManagers"] == [{"NodeID": boss.id, "Addr": boss.listen}]
+        assert boss.nodes()[worker.id]["Status"]["State"] == "ready"
+        assert boss.nodes()[worker.id]["Spec"]["Role"] == "worker"
+        with pytest.raises(Unavailable, match="Worker nodes can't be used"):
+            _ = worker.swarm.control
+        with pytest.raises(Unavailable, match="already part of a swarm"):
+            await worker.join(boss)
+        service = await boss.swarm.control.create_service(web(4))
+        await until(lambda: len(boss.running(service)) == 4)
+        assert {task["NodeID"] for task in boss.running(service)} == {boss.id, worker.id}
+        gone = worker.id
+        await worker.swarm.leave(False)
+        assert worker.swarm.info()["LocalNodeState"] == "inactive"
+        assert not worker.engine.containers
+        await until(lambda: boss.nodes()[gone]["Status"]["State"] == "down")
+        await until(lambda: len(boss.running(service)) == 4 and {task["NodeID"] for task in boss.running(service)} == {boss.id})
+        await boss.swarm.control.remove_node(gone, False)
+        assert gone not in boss.nodes()
+
+
+@on_loop
+async def test_wrong_tokens_are_refused(tmp_path: Path) -> None:
+    async with hosts(tmp_path, 3) as (boss, other, worker):
+        await boss.init()
+        await other.init()
+        root = boss.swarm.inspect()["TLSInfo"]["TrustRoot"]
+        for token, why in (
+            ("SWMTKN-1-x-y", "invalid join token"),
+            (ca.token(root, "0" * 25), "A valid join token is necessary"),
+            (other.swarm.inspect()["JoinTokens"]["Worker"], "does not match fingerprint"),
+        ):
+            with pytest.raises(InvalidArgument, match=why):
+                await worker.join(boss, JoinToken=token)
+        assert worker.swarm.info()["LocalNodeState"] == "inactive"
+        with pytest.raises(Unavailable, match="cannot reach a manager"):
+            await worker.join(boss, RemoteAddrs=[f"127.0.0.1:{free_port()}"])
+
+
+@on_loop
+async def test_a_silent_node_is_down_and_what_it_ran_runs_elsewhere(tmp_path: Path) -> None:
+    async with hosts(tmp_path, 2) as (boss, worker):
+        await boss.init()
+        await worker.join(boss)
+        service = await boss.swarm.control.create_service(web(2))
+        await until(lambda: len(boss.running(service)) == 2)
+        lost = worker.id
+        await worker.swarm.close()  # without a word
+        await until(lambda: boss.nodes()[lost]["Status"]["State"] == "down")
+        await until(lambda: len(boss.running(service)) == 2 and {task["NodeID"] for task in boss.running(service)} == {boss.id})
+        worker.swarm = worker._service()
+        await worker.swarm.start()
+        await until(lambda: boss.nodes()[lost]["Status"]["State"] == "ready")
+        assert worker.id == lost
+        await until(lambda: any(what == "shutdown" for what, _ in worker.engine.log))
+        assert {task["NodeID"] for task in boss.running(service)} == {boss.id}
+
+
+@on_loop
+async def test_a_worker_finds_its_restarted_manager_again(tmp_path: Path) -> None:
+    async with hosts(tmp_path, 2) as (boss, worker):
+        await boss.init()
+        await worker.join(boss)
+        await boss.restart()
+        service = await boss.swarm.control.create_service(web(1, Global={}))
+        await until(lambda: {task["NodeID"] for task in boss.running(service)} == {boss.id, worker.id})
+
+
+@on_loop
+async def test_a_removed_node_leaves_by_itself_and_has_nothing_more_to_say(tmp_path: Path) -> None:
+    async with hosts(tmp_path, 2) as (boss, worker):
+        await boss.init()
+        await worker.join(boss)
+        node = worker.swarm._node
+        assert node is not None
+        context, gone = node.context(), worker.id
+        with pytest.raises(InvalidArgument, match="not down"):
+            await boss.swarm.control.remove_node(gone, False)
+        await boss.swarm.control.remove_node(gone, True)
+        await until(lambda: worker.swarm.info()["LocalNodeState"] == "inactive")
+        client = await rpc.dial(boss.listen, context)
+        with pytest.raises(NotFound, match="not part of this swarm"):
+            await client.call("session.register", {"description": {}})
+        await client.close()
+
+
+@on_loop
+async def test_logs_of_all_nodes_come_together(tmp_path: Path) -> None:
+    async with hosts(tmp_path, 2) as (boss, worker):
+        await boss.init()
+        await worker.join(boss)
+        service = await boss.swarm.control.create_service(web(1, Global={}))
+        await until(lambda: len(boss.running(service)) == 2)
+        options = {"stdout": True, "stderr": True, "tail": "all"}
+        text = b"".join([piece async for piece in await boss.swarm.logs("service", service, options)])
+        assert {task["ID"] for task in boss.running(service) if f"hello of {task['ID']}".encode() in text} == {
+            task["ID"] for task in boss.running(service)
+        }
+
+
+@on_loop
+async def test_strangers_and_workers_may_not_call_what_is_not_theirs(tmp_path: Path) -> None:
+    async with hosts(tmp_path, 2) as (boss, worker):
+        await boss.init()
+        await worker.join(boss)
+        stranger = await rpc.dial(boss.listen, tls.stranger())
+        for name in ("session.register", "ca.renew", "logs.read", "member.admit"):
+            with pytest.raises(Forbidden, match="certificate is needed"):
+                await stranger.call(name, {})
+        with pytest.raises(InvalidArgument, match="knows no call"):
+            await stranger.call("nonsense")
+        with pytest.raises(Unavailable):
+            await stranger.call("hello", {"x": "y" * 100_000})
+        await stranger.close()
+        node = worker.swarm._node
+        assert node is not None
+        client = await rpc.dial(boss.listen, node.context())
+        with pytest.raises(Forbidden, match="no manager"):
+            await client.call("member.admit", {"address": "x"})
+        with pytest.raises(InvalidArgument, match="not understood"):
+            await client.call("session.report", {"statuses": 5})
+        assert (await client.call("hello"))["leading"]
+        await client.close()
+
+
+@on_loop
+async def test_garbage_on_the_port_hurts_nobody(tmp_path: Path) -> None:
+    async with hosts(tmp_path, 2) as (boss, worker):
+        await boss.init()
+        for data in (b"GET / HTTP/1.1\r\n\r\n", b"\x00" * 4096):
+            _, writer = await asyncio.open_connection("127.0.0.1", boss.port)
+            writer.write(data)
+            writer.close()
+        await worker.join(boss)
