@@ -19,7 +19,7 @@ def text(service: Service) -> str:
     deploy = service.deploy
     if deploy is not None:
         deploy = replace(deploy, replicas=None)
-    plain = replace(service, build=None, pull_policy="", scale=None, deploy=deploy, depends_on={}, profiles=())
+    plain = replace(service, build=None, pull_policy="", scale=None, deploy=deploy, profiles=())
     return emit.json(encode(plain, json=True, skip=_SKIP))
 
 
