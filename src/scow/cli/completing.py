@@ -63,16 +63,21 @@ def candidates(cli: Cli, words: list[str]) -> tuple[Words, int]:
     from scow.cli.main import GLOBAL_FLAGS, find, load
 
     before, typed = words[:-1], words[-1]
-    skipped = _skip_globals(before, GLOBAL_FLAGS)
+    skipped = skip_globals(before, GLOBAL_FLAGS)
     if skipped < 0:
-        return _value(cli, _awaiting(before, GLOBAL_FLAGS), typed)
+        return _value(cli, awaiting(before, GLOBAL_FLAGS), typed)
     line = before[skipped:]
     if not line:
-        return (_flags(GLOBAL_FLAGS), NO_FILES) if typed.startswith("-") else (_top(cli), NO_FILES)
+        return (flag_words(GLOBAL_FLAGS), NO_FILES) if typed.startswith("-") else (_top(cli), NO_FILES)
     if line[0] == "help":
         line = line[1:]
         if not line:
             return _top(cli), NO_FILES
+    if line[0] == "compose":
+        found: tuple[Words, int] = __import__("scow.compose.commands.completing", fromlist=["candidates"]).candidates(
+            cli, [*line[1:], typed]
+        )
+        return found
     name, rest = find(line)
     if not name and line[0] in GROUPS and line[0] not in NOT_YET and len(line) == 1:
         return _group(line[0]), NO_FILES
@@ -81,7 +86,7 @@ def candidates(cli: Cli, words: list[str]) -> tuple[Words, int]:
     return _of_command(cli, name, load(name), rest, typed)
 
 
-def _skip_globals(before: list[str], flags: tuple[Flag, ...]) -> int:
+def skip_globals(before: list[str], flags: tuple[Flag, ...]) -> int:
     """Where the command starts; -1 where the last word is a flag that waits for its value."""
     at = 0
     while at < len(before) and before[at].startswith("-"):
@@ -102,7 +107,7 @@ def _flag(word: str, flags: tuple[Flag, ...]) -> Flag | None:
     return None
 
 
-def _awaiting(before: list[str], flags: tuple[Flag, ...]) -> str:
+def awaiting(before: list[str], flags: tuple[Flag, ...]) -> str:
     """The flag whose value comes next, "" for none."""
     if not before or not before[-1].startswith("-") or "=" in before[-1] or len(before[-1]) < 2:
         return ""
@@ -110,7 +115,8 @@ def _awaiting(before: list[str], flags: tuple[Flag, ...]) -> str:
     return flag[0] if flag is not None and flag[2] != "bool" else ""
 
 
-def _flags(flags: tuple[Flag, ...]) -> Words:
+def flag_words(flags: tuple[Flag, ...]) -> Words:
+    """The flags as candidates."""
     return sorted((f"--{name}", text.partition("\n")[0]) for name, _, _, _, text in flags if text)
 
 
@@ -143,10 +149,10 @@ def _of_plugin(cli: Cli, words: list[str]) -> tuple[Words, int]:
 
 
 def _of_command(cli: Cli, name: str, command: Command, before: list[str], typed: str) -> tuple[Words, int]:
-    waiting = _awaiting(before, command.flags)
+    waiting = awaiting(before, command.flags)
     if waiting:
         return _value(cli, waiting, typed)
-    args = _positional(before, command.flags)
+    args = positional(before, command.flags)
     closed = "--" in before or (not command.interspersed and bool(args))
     if typed.startswith("-") and not closed:
         name_part, sep, value = typed.partition("=")
@@ -154,13 +160,14 @@ def _of_command(cli: Cli, name: str, command: Command, before: list[str], typed:
         if flag is not None:
             found, directive = _value(cli, flag[0], value)
             return [(f"{name_part}={word}", text) for word, text in found], directive
-        return _flags(command.flags), NO_FILES
+        return flag_words(command.flags), NO_FILES
     if command.most >= 0 and len(args) >= command.most:
         return [], NO_FILES
     return _arguments(cli, name, args, typed)
 
 
-def _positional(before: list[str], flags: tuple[Flag, ...]) -> list[str]:
+def positional(before: list[str], flags: tuple[Flag, ...]) -> list[str]:
+    """The words that are neither flags nor their values."""
     found: list[str] = []
     at = 0
     while at < len(before):

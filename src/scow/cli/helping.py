@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from scow.cli.command import Cli, Command
 
 from scow.cli import flags
-from scow.cli.table import ALIASES, COMMANDS, COMMON, GROUPS, NOT_YET, NOT_YET_SHORT, SWARM
+from scow.cli.table import ALIASES, COMMANDS, COMMON, GROUPS, NOT_YET, NOT_YET_SHORT, OF_PLUGINS, SWARM
 
 DEFAULT_WIDTH = 80
 
@@ -48,6 +48,8 @@ def overview(cli: Cli | None = None) -> str:
     groups = {name: text + (" (not supported yet)" if name in NOT_YET else "") for name, text in GROUPS.items() if name not in hidden}
     swarm = {name: groups.pop(name) for name in SWARM if name in groups}
     for name, text in found.items():
+        if name in OF_PLUGINS and name not in NOT_YET:
+            continue
         if name in NOT_YET or (name not in groups and name not in COMMANDS):
             groups.pop(name, None)
             groups[name + "*"] = text

@@ -6,6 +6,7 @@ Start-up cost is a feature: nothing is imported that the command at hand does no
 
 from __future__ import annotations
 
+import _codecs
 import _signal  # type: ignore[import-not-found]  # signal itself imports enum
 import posix
 import sys
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 from scow.cli import flags as flaglib
 from scow.cli.command import Cli, Command, ExitCode, daemon_error
-from scow.cli.table import ALIASES, BUILDS, COMMANDS, GROUPS, NOT_YET
+from scow.cli.table import ALIASES, BUILDS, COMMANDS, GROUPS, NOT_YET, OF_PLUGINS
 from scow.errors import ScowError
 
 SOCKETS = ("/run/scow/scow.sock", "/var/run/docker.sock")
@@ -75,12 +76,13 @@ def _headers(cli: Cli) -> dict[str, str]:
     else:
         headers = cli.config.get("HttpHeaders")
         found = {str(k): str(v) for k, v in headers.items()} if isinstance(headers, dict) else {}
-    return {
-        name: value
-        for name, value in found.items()
-        if name.lower() not in ("user-agent", "host", "content-length", "transfer-encoding")
-        and not any(char in f"{name}{value}" for char in "\r\n\0")
-    }
+    where = "DOCKER_CUSTOM_HEADERS" if custom else f"HttpHeaders of {cli.config_dir}/config.json"
+    for name, value in found.items():
+        if not name or any(not (char.isascii() and (char.isalnum() or char in "!#$%&'*+-.^_`|~")) for char in name):
+            raise ScowError(f"error during connect: invalid header field name {name!r}: correct {where}")
+        if any((char < " " and char != "\t") or char == "\x7f" for char in value):
+            raise ScowError(f"error during connect: invalid header field value for {name!r}: correct {where}")
+    return {k: v for k, v in found.items() if k.lower() not in ("user-agent", "host", "content-length", "transfer-encoding")}
 
 
 def make_client(options: Options, cli: Cli) -> Client:
@@ -112,6 +114,9 @@ def make_client(options: Options, cli: Cli) -> Client:
         from scow.client.transport import TLS
 
         folder = env("DOCKER_CERT_PATH") or cli.config_dir
+        if env("DOCKER_CERT_PATH") and tls_files is None and not any(exists(f"{folder}/{name}.pem") for name in ("ca", "cert", "key")):
+            if not any(options.given(flag) for flag in ("tlscacert", "tlscert", "tlskey")) and url.startswith(("tcp", "http")):
+                raise ScowError(f"DOCKER_CERT_PATH={folder}: there is no ca.pem, cert.pem or key.pem: correct it, or unset it")
         if tls_files is not None:
             tls = TLS(*tls_files)
         else:
@@ -121,7 +126,11 @@ def make_client(options: Options, cli: Cli) -> Client:
                 for path, flag in zip(chosen, ("tlscacert", "tlscert", "tlskey"), strict=True)
             )
             tls = TLS(ca, cert, key, verify)
-    return Client(Endpoint(url, tls if url.startswith(("tcp", "http")) else None), env("DOCKER_API_VERSION"), extra)
+    version = env("DOCKER_API_VERSION")
+    major, _, minor = version.removeprefix("v").partition(".")
+    if version and not (version.isascii() and major.isdigit() and minor.isdigit()):
+        raise ScowError(f"DOCKER_API_VERSION={version!r} is no API version: write it as 1.47, or unset it to use the engine's newest")
+    return Client(Endpoint(url, tls if url.startswith(("tcp", "http")) else None), version, extra)
 
 
 def find(words: list[str]) -> tuple[str, list[str]]:
@@ -165,6 +174,8 @@ def dispatch(argv: list[str]) -> int:
     if options.flag("help") or not words or words[0] == "help":
         from scow.cli import helping
 
+        if len(words) > 1 and words[0] == "help" and words[1] == "compose":
+            return _compose(options, [*words[2:], "--help"])
         if len(words) > 1 and words[0] == "help":
             return _help_of([*argv[: len(argv) - len(words)]], words[1:])
         # who asks for nothing gets help, but not where output is expected
@@ -175,9 +186,7 @@ def dispatch(argv: list[str]) -> int:
 
         return complete(_cli(options), words[1:], words[0] == "__complete")
     if words[0] == "compose" and not _plugin_asked(options):
-        run = __import__("scow.compose.commands.main", fromlist=["run"]).run
-        code: int = run(_cli(options), words[1:])
-        return code
+        return _compose(options, words[1:])
     name, rest = find(words)
     if not name or name in NOT_YET or (name in BUILDS and _by_plugin(_cli(options), words)):
         return _elsewhere(options, argv, words)
@@ -185,6 +194,13 @@ def dispatch(argv: list[str]) -> int:
     cli = _cli(options)
     cli.hooks = _hooks(cli)
     return execute(cli, load(name), name, typed, rest)
+
+
+def _compose(options: Options, words: list[str]) -> int:
+    """`scow compose WORDS`."""
+    run = __import__("scow.compose.commands.main", fromlist=["run"]).run
+    code: int = run(_cli(options), words)
+    return code
 
 
 def _plugin_asked(options: Options) -> bool:
@@ -241,7 +257,7 @@ def _elsewhere(options: Options, argv: list[str], words: list[str]) -> int:
 
     cli = _cli(options)
     wanted = plugins.redirected(words, env, cli.config.get("aliases"))
-    path = plugins.find(cli, wanted[0]) if wanted[0] not in GROUPS or wanted[0] in ("buildx", "compose") else ""
+    path = plugins.find(cli, wanted[0]) if wanted[0] not in GROUPS or wanted[0] in OF_PLUGINS else ""
     wrong = plugins.refused(path) if path else ""
     if path and not wrong:
         cli.hooks = _hooks(cli)
@@ -316,11 +332,39 @@ def _run(cli: Cli, command: Command, name: str, typed: str, usage: str, given: O
         return exc.code, f"{exc.message}\n{_near(exc, command.flags)}\n{usage}\n\nRun 'scow {typed} --help' for more information"
     except ExitCode as exc:
         return exc.code, exc.message
-    except ScowError as exc:
-        message = daemon_error(exc.message) if hasattr(exc, "status") else exc.message
+    except (ScowError, FileNotFoundError) as exc:
+        if isinstance(exc, ScowError):
+            message = daemon_error(exc.message) if hasattr(exc, "status") else exc.message
+        elif _no_folder(exc):
+            message = "getwd: no such file or directory: the working directory was removed, go to another one"
+        else:
+            raise
         if code == 125:
             message = f"scow: {message}\n\nRun 'scow {typed} --help' for more information"
         return code, message
+
+
+def _no_folder(exc: OSError) -> bool:
+    """Whether the error is that the working directory is no longer there."""
+    if exc.filename is not None:
+        return False
+    try:
+        posix.getcwd()
+    except FileNotFoundError:
+        return True
+    return False
+
+
+def _told(exc: OSError) -> str:
+    """The sentence for an error that no command expected: with the path, or that it was standard output."""
+    why = (exc.strerror or str(exc)).lower()
+    if isinstance(exc, (ConnectionError, TimeoutError)):
+        return f"error during connect: {exc}"
+    if exc.filename is not None:
+        return f"scow: {exc.filename}: {why}"
+    if exc.errno in (5, 9, 27, 28, 122):  # EIO, EBADF, EFBIG, ENOSPC, EDQUOT: who writes to files of the user's names them himself
+        return f"write /dev/stdout: {why}"
+    return f"scow: {why}"
 
 
 def _near(exc: flaglib.UsageError, known: tuple[Flag, ...]) -> str:
@@ -398,8 +442,7 @@ def main(argv: list[str]) -> int:
         sys.stderr.write(exc.message + "\n")
         return 1
     except OSError as exc:
-        lead = "error during connect" if isinstance(exc, (ConnectionError, TimeoutError)) else "scow"
-        sys.stderr.write(f"{lead}: {exc}\n")
+        sys.stderr.write(_told(exc) + "\n")
         return 1
     except RecursionError:
         sys.stderr.write("scow: the input is nested too deep\n")
@@ -415,15 +458,24 @@ def main(argv: list[str]) -> int:
 
 
 def _open_streams() -> None:
-    """Standard streams that the caller closed lead nowhere; without that, the engine's socket would take their numbers."""
+    """Standard streams that the caller closed get something behind them; without that, the engine's socket would take their numbers.
+    Writing to a closed standard output stays an error."""
     for number in (0, 1, 2):
         try:
             posix.fstat(number)
         except OSError:
-            posix.open("/dev/null", posix.O_RDWR)  # takes the lowest number that is free
+            posix.open("/dev/null", posix.O_RDONLY if number == 1 else posix.O_RDWR)  # takes the lowest number that is free
     for name, mode, number in (("stdin", "r", 0), ("stdout", "w", 1), ("stderr", "w", 2)):
         if getattr(sys, name) is None:
             setattr(sys, name, open(number, mode, closefd=False))  # noqa: SIM115  # as long as the program
+
+
+def _as_bytes(exc: UnicodeError) -> tuple[bytes, int]:
+    """How texts that are no Unicode are written: an argument's bytes as they came, anything else as U+FFFD."""
+    if not isinstance(exc, UnicodeEncodeError):
+        raise exc
+    wrong = exc.object[exc.start : exc.end]
+    return b"".join(bytes((ord(c) - 0xDC00,)) if "\udc80" <= c <= "\udcff" else b"\xef\xbf\xbd" for c in wrong), exc.end
 
 
 def run() -> None:
@@ -431,8 +483,9 @@ def run() -> None:
     _open_streams()
     try:
         _signal.signal(2, _signal.default_int_handler)
-        sys.stdout.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]  # names are bytes to the system
-        sys.stderr.reconfigure(errors="surrogateescape")  # type: ignore[union-attr]
+        _codecs.register_error("scow", _as_bytes)
+        sys.stdout.reconfigure(encoding="utf-8", errors="scow")  # type: ignore[union-attr]  # names are bytes to the system
+        sys.stderr.reconfigure(encoding="utf-8", errors="scow")  # type: ignore[union-attr]
         code = main(sys.argv[1:])
         _signal.signal(2, _signal.SIG_IGN)
         sys.stdout.flush()

@@ -165,11 +165,11 @@ def refused(path: str) -> str:
 
 def _misnamed(name: str) -> str:
     """Why a plugin can't have that name."""
-    from scow.cli.table import ALIASES, COMMANDS, GROUPS, NOT_YET
+    from scow.cli.table import ALIASES, COMMANDS, GROUPS, NOT_YET, OF_PLUGINS
 
     if not valid(name):
         return f'plugin candidate "{name}" did not match "^[a-z][a-z0-9]*$"'
-    if name in COMMANDS or name in ALIASES or (name in GROUPS and name not in NOT_YET):
+    if name in COMMANDS or name in ALIASES or (name in GROUPS and name not in NOT_YET and name not in OF_PLUGINS):
         return f'plugin "{name}" duplicates builtin command'
     return ""
 

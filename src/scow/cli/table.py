@@ -190,7 +190,6 @@ NOT_YET = frozenset(
     {
         "bake",
         "buildx",
-        "compose",
         "config",
         "node",
         "secret",
@@ -203,5 +202,7 @@ NOT_YET = frozenset(
 NOT_YET_SHORT = {
     "build": "Build an image from a Dockerfile",
 }
+# groups that docker's command line leaves to plugins: such a plugin is no rival of ours
+OF_PLUGINS = frozenset({"buildx", "compose"})
 SWARM = ("config", "node", "secret", "service", "stack", "swarm")
 COMMON = ("run", "exec", "ps", "build", "pull", "push", "images", "login", "logout", "search", "version", "info")

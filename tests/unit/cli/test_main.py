@@ -42,7 +42,7 @@ def test_aliases_lead_somewhere():
         (["pss"], 1, "scow: unknown command: scow pss\n\nDid you mean this?\n\tscow ps\n\nRun 'scow --help'"),
         (["container", "strat"], 1, "\n\nDid you mean this?\n\tscow container start\n"),
         (["ps", "--al"], 125, "unknown flag: --al\n\nDid you mean this?\n\t--all\n\nUsage:  scow ps [OPTIONS]\n"),
-        (["compose", "up"], 1, "'compose' is not supported yet"),
+        (["compose", "alpha"], 1, "SCOW_COMPOSE=plugin"),
         (["-x"], 125, "unknown shorthand flag: 'x' in -x"),
         (["-H", "unix:///nonexistent.sock", "run", "x"], 125, "scow: Cannot connect to the Docker daemon at unix:///nonexistent.sock."),
         (
