@@ -27,6 +27,11 @@ LIST_KINDS = frozenset(
         "ulimit",
         "gpu-request",
         "stringArray",
+        "config",
+        "external-ca",
+        "port",
+        "pref",
+        "secret",
     }
 )
 _BOOL = {
@@ -104,8 +109,19 @@ def _decimal(text: str) -> int:
     return int(value)
 
 
+def _float(text: str) -> float:
+    try:
+        if text.strip() != text or "_" in text:
+            raise ValueError
+        return float(text)
+    except ValueError:
+        raise InvalidArgument(f'strconv.ParseFloat: parsing "{text}": invalid syntax') from None
+
+
 _CONVERT: Mapping[str, Callable[[str], object]] = {
     "string": str,
+    "command": str,
+    "float": _float,
     "int": _int,
     "uint": _uint,
     "uint16": lambda text: _uint(text, 16),
@@ -155,6 +171,11 @@ class Options:
         """A numeric flag (int, bytes, duration in ns, decimal in billionths)."""
         value = self._values.get(name)
         return value if isinstance(value, int) else 0
+
+    def fraction(self, name: str) -> float:
+        """A flag of kind float."""
+        value = self._values.get(name)
+        return float(value) if isinstance(value, (int, float)) else 0.0
 
     def list(self, name: str) -> list[str]:
         """A repeatable flag."""

@@ -1,0 +1,1 @@
+"""`scow swarm`, `scow node`, `scow secret`, `scow config`."""
