@@ -13,6 +13,7 @@ from scow.build.dockerfile.state import StageState, location
 from scow.build.dockerfile.tree import Inputs, Tree
 from scow.build.llb.ops import (
     EMPTY,
+    Device,
     ExecMount,
     ExecOp,
     FileAction,
@@ -73,7 +74,7 @@ def convert_run(
         ulimits=options.ulimits,
         cgroup_parent=options.cgroup_parent,
         secret_env=tuple(secret_env),
-        devices=run.devices,
+        devices=tuple(_device(text) for text in run.devices),
         shm_size=options.shm_size,
     )
     state.tree = Tree(
@@ -82,6 +83,26 @@ def convert_run(
     given = build_env(state.args, state.env)
     shown = [*([f"|{len(given)}", *given] if given else []), *args]
     state.image.commit("RUN " + " ".join(shown), layer=True, mark=True)
+
+
+def _device(text: str) -> Device:
+    """`name[,required]`, or `name=…,required=true`. Raises DockerfileError."""
+    name, required = "", False
+    for number, part in enumerate(text.split(",")):
+        key, has, value = part.partition("=")
+        if key == "required":
+            if value.lower() not in ("", "1", "t", "true", "0", "f", "false"):
+                raise DockerfileError(f"invalid value for required: {value[:50]}")
+            required = value.lower() in ("", "1", "t", "true")
+        elif key == "name" and has:
+            name = value
+        elif number == 0:
+            name = part
+        else:
+            raise DockerfileError(f"unexpected key '{key[:50]}' in '{part[:100]}'")
+    if not name:
+        raise DockerfileError("invalid device: a name is needed (--device=vendor.com/class=name)")
+    return Device(name, optional=not required)
 
 
 def _command(state: StageState, run: Run) -> tuple[list[str], Tree | None, str]:

@@ -166,8 +166,16 @@ class ProxyEnv:
 
 
 @dataclass(frozen=True, slots=True)
+class Device:
+    """A device by its CDI name. An optional one that is not there is left out."""
+
+    name: str
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ExecOp:
-    """One process on a tree. `devices` are CDI names; `valid_exit_codes` empty = only 0."""
+    """One process on a tree. `valid_exit_codes` empty = only 0."""
 
     args: tuple[str, ...]
     mounts: tuple[ExecMount, ...]
@@ -182,7 +190,7 @@ class ExecOp:
     ulimits: tuple[Ulimit, ...] = ()
     cgroup_parent: str = ""
     secret_env: tuple[SecretEnv, ...] = ()
-    devices: tuple[str, ...] = ()
+    devices: tuple[Device, ...] = ()
     shm_size: int = 0
     """Bytes of /dev/shm, 0 = 64 MiB. Not in pb.Op (BuildKit passes it in the frontend's options); part of the digest all the same."""
     valid_exit_codes: tuple[int, ...] = ()

@@ -143,7 +143,7 @@ def _exec(message: Any, count: int) -> ops.ExecOp:
         ulimits=tuple(ops.Ulimit(one.Name, one.Soft, one.Hard) for one in meta.ulimit),
         cgroup_parent=meta.cgroupParent,
         secret_env=tuple(ops.SecretEnv(one.ID, one.name, one.optional) for one in message.secretenv),
-        devices=tuple(one.name for one in message.cdiDevices),
+        devices=tuple(ops.Device(one.name, one.optional) for one in message.cdiDevices),
         valid_exit_codes=tuple(meta.validExitCodes),
     )
 
@@ -327,7 +327,7 @@ def _encode_exec(op: ops.ExecOp) -> Any:
         )
     made = PB.ExecOp(meta=meta, network=_NETWORKS.index(op.network), security=int(op.security is ops.Security.INSECURE))
     made.secretenv.extend(PB.SecretEnv(ID=secret.id, name=secret.name, optional=secret.optional) for secret in op.secret_env)
-    made.cdiDevices.extend(PB.CDIDevice(name=name) for name in op.devices)
+    made.cdiDevices.extend(PB.CDIDevice(name=one.name, optional=one.optional) for one in op.devices)
     for mount in op.mounts:
         out = made.mounts.add(
             input=mount.input,

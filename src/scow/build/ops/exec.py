@@ -87,8 +87,8 @@ class Exec:
 
     def _check(self, job: JobContext) -> None:
         op = self._op
-        if op.devices:
-            raise Unsupported("RUN --device is not supported by this engine")
+        if missing := next((one for one in op.devices if not one.optional), None):  # the words are BuildKit's; there is no CDI here
+            raise Unsupported(f'required device "{missing.name[:200]}" is not registered: this engine offers no CDI devices to builds')
         for wanted, name in ((op.network == Network.HOST, "network.host"), (op.security == Security.INSECURE, "security.insecure")):
             if wanted and not (name in self._kit.entitlements and job.allowed(name)):
                 hint = f"allow it with --allow {name}" if name in self._kit.entitlements else "the engine's configuration forbids it"

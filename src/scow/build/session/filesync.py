@@ -51,6 +51,8 @@ class Entry:
     mtime_ns: int
     link: str
     xattrs: tuple[tuple[str, bytes], ...] = ()
+    device: int = 0
+    """The number of a device."""
 
     @property
     def kind(self) -> int:
@@ -190,13 +192,19 @@ def _checked(stream: list[bytes]) -> dict[str, Entry]:
         if one.size < 0:
             raise BrokenStream(f"{path[:100]!r} has a size below zero")
         xattrs = tuple(sorted(one.xattrs.items())) if one.xattrs else ()
-        entry = Entry(path, one.mode, one.size, one.modTime, one.linkname, xattrs)
+        entry = Entry(path, one.mode, one.size, one.modTime, one.linkname, xattrs, _number(one) if one.mode & _DEVICE else 0)
         if entry.kind == 0 and entry.link:
             target = entries.get(entry.link)
             if target is None or target.kind:
                 raise BrokenStream(f"{path[:100]!r} is a hard link to something that is not a file of the context: {entry.link[:100]!r}")
         entries[path] = entry
     return entries
+
+
+def _number(one: Any) -> int:
+    if not (0 <= one.devmajor < 1 << 12 and 0 <= one.devminor < 1 << 20):
+        raise BrokenStream(f"{one.path[:100]!r} is a device with an impossible number")
+    return os.makedev(one.devmajor, one.devminor)
 
 
 class _Writer:
@@ -317,8 +325,10 @@ class _Writer:
             os.mkfifo(where, 0o600)
         elif entry.kind == _SOCKET:
             return  # means nothing without its server
+        elif entry.kind in (_DEVICE, _DEVICE | _CHAR) and entry.device:  # as BuildKit; nobody but root reaches contexts
+            os.mknod(where, 0o600 | (stat.S_IFCHR if entry.kind & _CHAR else stat.S_IFBLK), entry.device)
         else:
-            raise BrokenStream(f"{entry.path!r} is a device: a build context cannot hold it (leave it out with .dockerignore)")
+            raise BrokenStream(f"{entry.path!r} is no file that a build context can hold (leave it out with .dockerignore)")
         self._attributes(entry)
 
     def _attributes(self, entry: Entry) -> None:

@@ -251,6 +251,8 @@ class Build:
         cli.err(self.display.warned() if not self.quiet else "")
         if options.flag("explain"):
             cli.out(self.display.explained())
+        if self.plan.kept and facts.get("cache.manifest"):
+            self.plan.keep_cache(facts["cache.manifest"])
         image = facts.get("containerimage.config.digest") or facts.get("containerimage.digest", "")
         if options.text("iidfile"):
             classic.write_file(options.text("iidfile"), image.encode())

@@ -257,7 +257,7 @@ def build_args(cli: Cli, options: Options) -> dict[str, str | None]:
 
 def parameters(cli: Cli, options: Options) -> dict[str, Any]:
     """The query of `POST /build`. Raises ScowError."""
-    import json
+    from scow import fastjson
 
     limits = [ulimits.parse(word) for word in options.list("ulimit")]
     return {
@@ -283,11 +283,11 @@ def parameters(cli: Cli, options: Options) -> dict[str, Any]:
         "isolation": options.text("isolation") or None,
         "target": options.text("target") or None,
         "platform": options.text("platform") or None,
-        "ulimits": json.dumps([{"Name": name, "Soft": soft, "Hard": hard} for name, soft, hard in limits]) if limits else None,
-        "buildargs": json.dumps(build_args(cli, options)),
-        "labels": json.dumps(envlib.mapping(options.list("label"))),
-        "cachefrom": json.dumps(options.list("cache-from")) if options.list("cache-from") else None,
-        "securityopt": json.dumps(options.list("security-opt")) if options.list("security-opt") else None,
+        "ulimits": fastjson.dumps([{"Name": name, "Soft": soft, "Hard": hard} for name, soft, hard in limits]) if limits else None,
+        "buildargs": fastjson.dumps(build_args(cli, options)),
+        "labels": fastjson.dumps(envlib.mapping(options.list("label"))),
+        "cachefrom": fastjson.dumps(options.list("cache-from")) if options.list("cache-from") else None,
+        "securityopt": fastjson.dumps(options.list("security-opt")) if options.list("security-opt") else None,
         "version": "1",
     }
 

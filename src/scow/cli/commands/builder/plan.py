@@ -9,7 +9,8 @@ from contextlib import ExitStack
 from scow.cli.command import Cli
 from scow.cli.commands.builder import classic, context, outputs
 from scow.cli.commands.builder.outputs import Output
-from scow.cli.commands.builder.services import Given
+from scow.cli.commands.builder.services import Agent, Given
+from scow.cli.commands.builder.store import Store
 from scow.cli.flags import Options
 from scow.errors import InvalidArgument, ScowError
 from scow.opts import env as envlib
@@ -27,6 +28,7 @@ class Plan:
         self.given = Given()
         self.attrs: dict[str, str] = {}
         self.question = _question(options)
+        self.kept: dict[str, str] = {}
         self._stack = stack
         self._context(options, where)
         self._attributes(cli, options)
@@ -40,8 +42,37 @@ class Plan:
         for number, output in enumerate(self.outputs):
             if output.dest is not None:
                 self.given.outputs[str(number)] = outputs.taker(output)
-        self.imports = [_cache(word) for word in options.list("cache-from")]
-        self.exports = [_cache(word) for word in options.list("cache-to")]
+        sources = [self._from(cli, *_cache(word)) for word in options.list("cache-from")]
+        self.imports = [one for one in sources if one is not None]
+        self.exports = [self._to(*_cache(word)) for word in options.list("cache-to")]
+
+    def _from(self, cli: Cli, kind: str, attrs: dict[str, str]) -> tuple[str, dict[str, str]] | None:
+        """A cache to read. One in a directory of ours is read by digest over the session; one that is not there is left out."""
+        if kind == "local":
+            place = attrs.get("src", "")
+            if not place:
+                raise ScowError("--cache-from type=local needs src=FOLDER")
+            self.given.stores.setdefault(f"local:{place}", store := Store(place))
+            attrs.setdefault("digest", store.tagged(attrs.pop("tag", "latest")))
+            if not attrs["digest"]:
+                cli.err(f"WARNING: no cache in {place}: it has no index.json that names one\n")
+                return None
+        return kind, attrs
+
+    def _to(self, kind: str, attrs: dict[str, str]) -> tuple[str, dict[str, str]]:
+        """Where the cache goes. A directory of ours is written over the session, its index at the end (`keep_cache`)."""
+        if kind == "local":
+            place = attrs.get("dest", "")
+            if not place:
+                raise ScowError("--cache-to type=local needs dest=FOLDER")
+            self.given.stores[f"local:{place}"] = Store(place, writable=True)
+            self.kept[place] = attrs.pop("tag", "latest")
+        return kind, attrs
+
+    def keep_cache(self, descriptor: str) -> None:
+        """Name what the engine has written to directories: `descriptor` is its fact `cache.manifest`."""
+        for place, tag in self.kept.items():
+            self.given.stores[f"local:{place}"].name(descriptor, tag)
 
     def _context(self, options: Options, where: str) -> None:
         given = options.text("file")
@@ -207,18 +238,25 @@ def _secret(word: str) -> tuple[str, Callable[[], bytes]]:
     return name, lambda: context.read_file(where)
 
 
-def _agent(word: str) -> tuple[str, str]:
-    name, has, paths = word.partition("=")
-    path = paths if has else os.environ.get("SSH_AUTH_SOCK", "")
-    if not path:
+def _agent(word: str) -> tuple[str, Agent]:
+    """`--ssh default[=socket|key[,key…]]`: the user's agent, or one of our own with the keys. Raises ScowError."""
+    name, has, given = word.partition("=")
+    paths = [path for path in (given if has else os.environ.get("SSH_AUTH_SOCK", "")).split(",") if path]
+    if not paths:
         raise ScowError(f"invalid empty ssh agent socket: make sure SSH_AUTH_SOCK is set (--ssh {name})")
-    if not os.path.exists(path):
-        raise ScowError(f"ssh agent {path}: no such file")
     import stat
 
-    if not stat.S_ISSOCK(os.stat(path).st_mode):
-        raise ScowError(f"--ssh {name}: {path} is a key; add it to an agent (ssh-add) and forward that")
-    return name or "default", path
+    for path in paths:
+        if not os.path.exists(path):
+            raise ScowError(f"--ssh {name}: {path}: no such file")
+    sockets = [path for path in paths if stat.S_ISSOCK(os.stat(path).st_mode)]
+    if len(paths) == 1 and sockets:
+        return name or "default", sockets[0]
+    if sockets:
+        raise ScowError(f"invalid combination of an agent's socket and keys: {sockets[0]} is a socket (--ssh {name})")
+    from scow.cli.commands.builder.keyagent import KeyAgent
+
+    return name or "default", KeyAgent(paths)
 
 
 def _cache(word: str) -> tuple[str, dict[str, str]]:

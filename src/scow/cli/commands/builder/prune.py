@@ -35,6 +35,7 @@ def prune(cli: Cli, options: Options, args: list[str]) -> int:
         if sys.stdin.readline().strip().lower() not in ("y", "yes"):
             return 0
     params = {"all": everything, "filters": filters_param(filters), "keep-storage": options.number("keep-storage") or None}
+    params |= {flag: options.number(flag) or None for flag in ("reserved-space", "max-used-space", "min-free-space")}
     found = cli.client.post("/build/prune", params) or {}
     deleted = found.get("CachesDeleted") or []
     text = "Deleted build cache objects:\n" + "".join(f"{one}\n" for one in deleted) + "\n" if deleted else ""
@@ -83,6 +84,9 @@ PRUNE = Command(
         ("filter", "", "filter", (), "Remove only what matches ('until=24h')"),
         ("force", "f", "bool", False, "Don't ask"),
         ("keep-storage", "", "bytes", 0, "Amount of cache to keep"),
+        ("reserved-space", "", "bytes", 0, "Amount of cache that is always kept"),
+        ("max-used-space", "", "bytes", 0, "Amount of cache that is removed down to"),
+        ("min-free-space", "", "bytes", 0, "Free space on the disk that is aimed at"),
     ),
     prune,
     0,

@@ -8,12 +8,13 @@ import os
 import stat
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from scow.build.session import messages, rpc
 from scow.cli import credentials
 from scow.cli.command import Cli
 from scow.cli.commands.builder.context import Entry, entries
+from scow.cli.commands.builder.store import Store, Stores
 from scow.errors import ScowError
 from scow.opts.ignore import Ignore
 
@@ -21,6 +22,7 @@ _STAT, _REQ, _DATA, _FIN, _ERR = range(5)
 _READ = 256 << 10
 _TOGETHER = 500
 _MAX_SECRET = 500 << 10
+_MAX_AGENT = 256 << 10
 _GO_KINDS = (
     (stat.S_ISDIR, 1 << 31),
     (stat.S_ISLNK, 1 << 27),
@@ -31,13 +33,27 @@ _GO_KINDS = (
 Handler = tuple[Any, Any, bool, bool]
 
 
+class Keys(Protocol):
+    """An agent of our own."""
+
+    def answer(self, request: bytes) -> bytes:
+        """The reply to a message of ssh's agent protocol, both without their length."""
+        ...
+
+
+Agent = str | Keys
+"""The socket of the user's agent, or keys."""
+
+
 @dataclass(slots=True)
 class Given:
     """What the command line named. `outputs`: by number, a function that takes the call."""
 
     folders: dict[str, str] = field(default_factory=dict)
     secrets: dict[str, Callable[[], bytes]] = field(default_factory=dict)
-    agents: dict[str, str] = field(default_factory=dict)
+    agents: dict[str, Agent] = field(default_factory=dict)
+    stores: dict[str, Store] = field(default_factory=dict)
+    """Directories that hold caches, by the name the engine has for them."""
     outputs: dict[str, Callable[[rpc.Call], Any]] = field(default_factory=dict)
 
 
@@ -58,6 +74,8 @@ class Services:
         if self._given.agents:
             found["/moby.sshforward.v1.SSH/CheckAgent"] = (self.check_agent, messages.SSH.CheckAgentRequest, False, False)
             found["/moby.sshforward.v1.SSH/ForwardAgent"] = (self.agent, None, True, True)
+        if self._given.stores:
+            found |= Stores(self._given.stores).methods()
         if self._given.outputs:
             found["/moby.filesync.v1.FileSend/DiffCopy"] = (self.output, None, True, True)
         return found
@@ -136,10 +154,13 @@ class Services:
 
     async def agent(self, call: rpc.Call) -> None:
         """Bytes between a step and the user's agent."""
-        path = self._given.agents.get(call.value("buildkit.ssh.id") or "default")
-        if path is None:
+        agent = self._given.agents.get(call.value("buildkit.ssh.id") or "default")
+        if agent is None:
             raise rpc.RpcError(rpc.NOT_FOUND, "unset ssh forward key")
-        reader, writer = await asyncio.open_unix_connection(path)
+        if not isinstance(agent, str):
+            await _from_keys(call, agent)
+            return
+        reader, writer = await asyncio.open_unix_connection(agent)
 
         async def outward() -> None:
             while data := await reader.read(_READ):
@@ -164,6 +185,22 @@ class Services:
         if take is None:
             raise rpc.RpcError(rpc.NOT_FOUND, f"no output {number}")
         await take(call)
+
+
+async def _from_keys(call: rpc.Call, agent: Keys) -> None:
+    """Serve ssh's agent protocol: messages behind their length of four bytes."""
+    buffer = bytearray()
+    while (data := await call.read()) is not None:
+        buffer += messages.SSH.BytesMessage.FromString(data).data
+        while len(buffer) >= 4:
+            size = int.from_bytes(buffer[:4], "big")
+            if not 0 < size <= _MAX_AGENT:
+                raise rpc.RpcError(rpc.INVALID, "a message to the ssh agent is too big")
+            if len(buffer) < 4 + size:
+                break
+            reply = await asyncio.to_thread(agent.answer, bytes(buffer[4 : 4 + size]))
+            del buffer[: 4 + size]
+            await call.send(messages.SSH.BytesMessage(data=len(reply).to_bytes(4, "big") + reply))
 
 
 def go_mode(mode: int) -> int:
