@@ -32,6 +32,8 @@ class Want:
     slug: str = ""
     aliases: bool = True
     ports: bool = True
+    expose: bool = False  # the service's ports, although they are not published
+    hashed: Service | None = None  # whose hash the label says, where that is not the service as it is given
     auto_remove: bool = False
     stdin: bool = False
     replaces: str = ""
@@ -150,8 +152,9 @@ def volume(project: Project, key: str) -> Json:
 def container(project: Project, service: Service, want: Want) -> Json:
     """The request for a container. Raises ScowError for what an engine can't be asked for."""
     service = resolved(service, want.containers or {})
+    hashed = resolved(want.hashed, want.containers or {}) if want.hashed else service
     image = want.image_id or service.image or image_name(project, service)
-    marks = labels.of_container(project, service, want.number, hashing.digest(service), want.image_id, want.oneoff, want.slug)
+    marks = labels.of_container(project, service, want.number, hashing.digest(hashed), want.image_id, want.oneoff, want.slug)
     if want.replaces:
         marks[labels.REPLACE] = want.replaces
     content = content_digest(project, service)
@@ -177,7 +180,7 @@ def container(project: Project, service: Service, want: Want) -> Json:
     if not service.image:
         body["Image"] = image_name(project, service)
     exposed: dict[str, Any] = {_port_key(one, "tcp"): {} for one in service.expose} | {
-        f"{one.target}/{one.protocol or 'tcp'}": {} for one in service.ports if want.ports
+        f"{one.target}/{one.protocol or 'tcp'}": {} for one in service.ports if want.ports or want.expose
     }
     if exposed:
         body["ExposedPorts"] = exposed

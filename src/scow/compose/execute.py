@@ -16,7 +16,7 @@ from scow.compose.observe import Observed
 from scow.compose.plan import WORDS, Operation, Plan
 from scow.compose.project import Project
 from scow.compose.waiting import Watch
-from scow.errors import NotFound, ScowError, Unsupported
+from scow.errors import NotFound, ScowError
 
 THREADS = 16
 
@@ -180,7 +180,7 @@ class Executor:
 
     # ------------------------------------------------ containers
 
-    def make(self, one: Operation, name: str, **more: Any) -> str:
+    def make(self, one: Operation, called: str, **more: Any) -> str:
         """Creates the container of an operation under a name; its ID."""
         service = one.service
         assert service is not None
@@ -211,7 +211,7 @@ class Executor:
             main = body["HostConfig"]["NetworkMode"]
             late = {key: value for key, value in networking["EndpointsConfig"].items() if key != main}
             networking["EndpointsConfig"] = {main: networking["EndpointsConfig"][main]}
-        ident: str = client.post("/containers/create", {"name": name, "platform": service.platform or None}, body)["Id"]
+        ident: str = client.post("/containers/create", {"name": called, "platform": service.platform or None}, body)["Id"]
         try:
             for key, value in late.items():
                 client.post(f"/networks/{quote(key)}/connect", None, {"Container": ident, "EndpointConfig": value})
@@ -221,11 +221,12 @@ class Executor:
                     "PUT", container_path(ident, "archive"), {"path": "/", "noOverwriteDirNonDir": "true", "copyUIDGID": "true"}, archive
                 ).read()
         except ScowError:
-            self._forget(ident)
+            self.forget(ident)
             raise
         return ident
 
-    def _forget(self, ident: str) -> None:
+    def forget(self, ident: str) -> None:
+        """Removes a container that is of no use."""
         try:
             self.client().delete(container_path(ident) + "?force=1&v=1")
         except ScowError:
@@ -244,7 +245,7 @@ class Executor:
         assert old is not None
         ident = self.make(one, f"{old.id[:12]}_{one.target}", replaces=old.id, inherit=() if one.renew else old.mounts)
         if old.running:
-            self._stop(one)
+            self.stop(one)
         try:
             self.client().delete(container_path(old.id))
         except ApiError as exc:
@@ -253,8 +254,15 @@ class Executor:
         self.client().post(container_path(ident, "rename"), {"name": one.target})
         self._known(one, ident)
 
+    def _rename(self, one: Operation) -> None:
+        assert one.old is not None
+        self.client().call("POST", container_path(one.old.id, "rename"), {"name": one.target}).read()
+        self._known(one, one.old.id)
+
     def _rollout(self, one: Operation) -> None:
-        raise Unsupported(f"service {one.target}: start-first rollouts are not supported yet: leave x-rollout and --rollout out")
+        from scow.compose.rollout import rollout
+
+        self._known(one, rollout(self, one))
 
     def _start(self, one: Operation) -> None:
         ident = self.ids.get(one.target, "")
@@ -274,6 +282,10 @@ class Executor:
                 run(self.client(), one.old.id, hook, service.name)
 
     def _stop(self, one: Operation) -> None:
+        self.stop(one)
+
+    def stop(self, one: Operation) -> None:
+        """Stops the container that an operation is about, with its hooks; gone is fine."""
         assert one.old is not None
         self._before_stop(one)
         try:

@@ -24,6 +24,7 @@ WORDS = {
     "remove-volume": ("Removing", "Removed"),
     "wait": ("Waiting", "Healthy"),
     "completed": ("Waiting", "Exited"),
+    "rename": ("Renaming", "Renamed"),
     "keep": ("", "Running"),
     "kill": ("Killing", "Killed"),
     "pause": ("Pausing", "Paused"),

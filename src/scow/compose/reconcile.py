@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from scow.compose import create
+from scow.compose import create, labels
 from scow.compose.observe import ContainerInfo, Observed
 from scow.compose.plan import Operation, Plan
 from scow.compose.project import Project, Service
@@ -49,6 +49,19 @@ def order(services: dict[str, Service]) -> list[str]:
     for name in sorted(services):
         visit(name, ())
     return list(found)
+
+
+def _temporary(name: str) -> str:
+    """The name that a container is to have when what it replaces is gone; "" where its name is no such."""
+    head, sep, rest = name.partition("_")
+    return rest if sep and len(head) == 12 and all(char in "0123456789abcdef" for char in head) else ""
+
+
+def _finished(have: list[ContainerInfo]) -> tuple[list[ContainerInfo], list[ContainerInfo]]:
+    """(the containers of a service, those that were made to replace one that is still there: whoever made them did not end)."""
+    there = {one.id for one in have}
+    left = [one for one in have if _temporary(one.name) and one.labels.get(labels.REPLACE) in there]
+    return [one for one in have if one not in left], left
 
 
 def orphans(project: Project, observed: Observed) -> list[ContainerInfo]:
@@ -93,6 +106,7 @@ class _Up:
         self.made_by: dict[str, list[int]] = {}  # service -> creating operations
         self.started: dict[str, list[int]] = {}  # service -> starting operations
         self.live: dict[str, list[tuple[str, int, ContainerInfo | None, list[int]]]] = {}
+        self.rolling: dict[str, str] = {}  # container -> why another is started beside it, to take its place
 
     def made(self) -> Plan:
         base = self._shared()
@@ -154,27 +168,35 @@ class _Up:
                 f'WARNING: The "{service.name}" service is using the custom container name "{service.container_name}". '
                 "Docker requires each container to have a unique name. Remove the custom name to scale the service"
             )
-        have = self.observed.of(service.name)
+        have, left = _finished(self.observed.of(service.name))
         causes = {one.id: self._cause(service, one) for one in have}
         have.sort(key=lambda one: (bool(causes[one.id]), one.number))
         after = [*base, *(ident for other in create.references(service) for ident in self.made_by.get(other, []))]
+        cause = "an earlier run ended before it took its place"
+        after += [self.maker.add("remove", one.name, cause, old=one) for one in left]
         made: list[int] = []
         live: list[tuple[str, int, ContainerInfo | None, list[int]]] = []
         for one in have[wanted:]:
             cause = f"{wanted} wanted"
             stop = [self.maker.add("stop", one.name, cause, old=one)] if one.running else []
-            self.maker.add("remove", one.name, cause, stop, old=one)
+            after.append(self.maker.add("remove", one.name, cause, stop, old=one))
         for one in sorted(have[:wanted], key=lambda one: one.number):
             cause = causes[one.id]
             name = create.container_name(self.project, service, one.number, self.options.separator)
-            if cause:
-                kind = "rollout" if self._rolls(service) and one.running and self.options.start else "recreate"
+            if cause and self._rolls(service, one):
+                self.rolling[one.id] = cause
+                live.append((name, one.number, one, []))
+                self.fresh.add(service.name)
+            elif cause:
                 ident = self.maker.add(
-                    kind, name, cause, after, service=service, number=one.number, old=one, renew=self.options.renew_volumes
+                    "recreate", name, cause, after, service=service, number=one.number, old=one, renew=self.options.renew_volumes
                 )
                 made.append(ident)
-                live.append((name, one.number, None if kind == "recreate" else one, [ident]))
+                live.append((name, one.number, None, [ident]))
                 self.fresh.add(service.name)
+            elif _temporary(one.name) == name:
+                made.append(self.maker.add("rename", name, "an earlier run ended before it had its name", after, service=service, old=one))
+                live.append((name, one.number, one, []))
             else:
                 live.append((one.name, one.number, one, []))
         number = max((one.number for one in have), default=0)
@@ -188,13 +210,18 @@ class _Up:
         self.made_by[service.name] = made
         self.live[service.name] = live
 
-    def _rolls(self, service: Service) -> bool:
-        return self.options.rollout or service.extensions.get("x-rollout") == "start-first"
+    def _rolls(self, service: Service, one: ContainerInfo) -> bool:
+        """Whether a new container is started beside the old one: asked for, and possible."""
+        asked = service.extensions.get("x-rollout")
+        wanted = self.options.rollout or asked == "start-first" or (isinstance(asked, dict) and asked.get("order") == "start-first")
+        fixed = any(end and (end.ipv4_address or end.ipv6_address or end.mac_address) for end in service.networks.values())
+        possible = not (service.container_name or service.network_mode or fixed or service.mac_address)
+        return bool(wanted and self.options.start and one.state == "running" and possible)
 
     def _start(self, service: Service, created: list[int]) -> None:
         conditions: list[int] = []
         restarted = False
-        idle = [row for row in self.live[service.name] if row[2] is None or row[2].state != "running"]
+        idle = [row for row in self.live[service.name] if row[2] is None or row[2].state != "running" or row[2].id in self.rolling]
         for name, dependency in sorted(service.depends_on.items()):
             other = self.project.services.get(name)
             if other is None:
@@ -214,7 +241,11 @@ class _Up:
         own: list[int] = []
         for name, number, one, ids in self.live[service.name]:
             after = [*created, *conditions, *ids]
-            if one is not None and one.state == "running":
+            if one is not None and one.id in self.rolling:
+                given = {"service": service, "number": number, "old": one, "renew": self.options.renew_volumes}
+                own.append(self.maker.add("rollout", name, self.rolling[one.id], [*after, *own[-1:]], **given))
+                continue
+            if one is not None and one.state in ("running", "paused"):
                 if restarted and not ids:
                     own.append(
                         self.maker.add("restart", name, "what it depends on is made anew", after, service=service, number=number, old=one)

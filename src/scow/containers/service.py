@@ -3,9 +3,10 @@
 Each verb is carried out by the file of its name; this class only finds the container and puts the parts together.
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from scow.containers import networks, rename, update
+from scow.containers import networks, rename, takeover, update
 from scow.containers.container import Container, WaitResult
 from scow.containers.create import Creator
 from scow.containers.delete import Remover
@@ -94,6 +95,10 @@ class ContainerService:
     async def rename(self, ref: str, name: str) -> None:
         """Raises InvalidArgument, NameInUse."""
         await rename.rename(self._parts, self.get(ref), name)
+
+    async def take_over(self, ref: str, other: str, names: Mapping[str, Sequence[str]]) -> None:
+        """Take the published ports and names of another container. Raises Conflict, InvalidArgument."""
+        await takeover.take_over(self._parts, self.get(ref), self.get(other), names)
 
     async def update(self, ref: str, request: UpdateRequest) -> list[str]:
         """Change limits and restart policy; returns warnings."""

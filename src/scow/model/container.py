@@ -267,6 +267,14 @@ class CreateRequest(ContainerConfig):
 
 
 @dataclass(frozen=True, slots=True)
+class Takeover:
+    """Body of POST /scow/containers/{id}/takeover: whose ports and names; `names` by network."""
+
+    from_: str = key("From", "")
+    names: dict[str, list[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class UpdateRequest:
     """Body of POST /containers/{id}/update; 0, "" and None leave a limit as it is."""
 

@@ -6,15 +6,15 @@ Addresses of a released container are free at once: its links are silenced on th
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from scow import aio, ids, log
-from scow.errors import Forbidden, Internal, InvalidArgument, NotFound, ScowError
+from scow.errors import Conflict, Forbidden, Internal, InvalidArgument, NotFound, ScowError
 from scow.events import EventBus
 from scow.kernel.namespaces import is_pinned, pin_netns
 from scow.model.network import EndpointSettings
-from scow.network import checks, osl, view
+from scow.network import checks, osl, takeover, view
 from scow.network.containerfiles import ContainerFiles, resolves
 from scow.network.dns.server import NameServers, listeners
 from scow.network.driver import NetworkDriver
@@ -388,6 +388,27 @@ class Sandboxes:
                 await self._ports.open(moved)
         self._store.put(after)
         return after
+
+    async def take_over(
+        self, container_id: str, other_id: str, ports: Collection[str], names: Mapping[str, Sequence[str]]
+    ) -> frozenset[str]:
+        """See takeover.plan; the ports that moved. Raises Conflict where a container is not attached."""
+        first, second = sorted((container_id, other_id))
+        async with self._lock(first), self._lock(second):
+            new, old = self._store.get(container_id), self._store.get(other_id)
+            if new is None or old is None:
+                raise Conflict("only a container with a network of its own can take the place of another such one")
+            targets = self._targets(new)
+            after = takeover.plan(new, old, targets, ports if any(targets) else (), names)
+            self._store.put(after.new)
+            self._store.put(after.old)
+            try:
+                await self._ports.move(after.moved)
+            except BaseException:
+                self._store.put(old)
+                self._store.put(new)
+                raise
+        return frozenset(f"{one.port}/{one.proto}" for one, _ in after.moved)
 
     def rename(self, container_id: str, name: str) -> None:
         """The container has another name now."""

@@ -412,6 +412,13 @@ class NetworkService:
         """See Sandboxes.settings."""
         return self._attached.settings(container_id)
 
+    async def take_over(
+        self, container_id: str, other_id: str, ports: Collection[str], names: Mapping[str, Sequence[str]]
+    ) -> frozenset[str]:
+        """Let one container take the ports (`80/tcp`) and names (by network) of another that it replaces; the ports that moved. Raises
+        Conflict where one is not attached."""
+        return await self._attached.take_over(container_id, other_id, ports, names)
+
     def rename(self, container_id: str, name: str) -> None:
         """Tell that a container has another name."""
         self._attached.rename(container_id, name)

@@ -11,7 +11,7 @@ from scow.containers.service import ContainerService
 from scow.containers.view import View
 from scow.errors import InvalidArgument
 from scow.http.messages import Response
-from scow.model.container import CreateRequest, UpdateRequest
+from scow.model.container import CreateRequest, Takeover, UpdateRequest
 
 _PRUNE = {"until", "label", "label!"}
 _STRAY_BODY = 7
@@ -106,6 +106,12 @@ class Routes:
         await self._service.rename(call.path["id"], call.query.text("name"))
         return Response(204)
 
+    async def takeover(self, call: Call) -> Response:
+        """POST /scow/containers/{id}/takeover: ports and `Names` (by network) of container `From` are this one's from now on."""
+        request = decode(Takeover, await call.body())
+        await self._service.take_over(call.path["id"], request.from_, request.names)
+        return Response(204)
+
     async def update(self, call: Call) -> Response:
         """POST /containers/{id}/update."""
         request = decode(UpdateRequest, await call.body("container.update"))
@@ -152,6 +158,7 @@ def register(router: Router, service: ContainerService, view: View, listing: Lis
     router.add("POST", "/containers/prune", on.prune, since=25)
     router.add("GET", "/containers/{id}/json", on.inspect)
     router.add("DELETE", "/containers/{id}", on.remove)
+    router.add("POST", "/scow/containers/{id}/takeover", on.takeover)
     router.add("POST", "/containers/{id}/wait", on.wait, follow=True)
     for verb in ("start", "stop", "restart", "kill", "pause", "unpause", "rename", "update", "resize"):
         router.add("POST", f"/containers/{{id}}/{verb}", getattr(on, verb))

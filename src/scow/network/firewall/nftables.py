@@ -114,6 +114,13 @@ class Firewall:
             self._ports -= old
             await self._step(delete_ports(old))
 
+    async def swap_ports(self, before: Iterable[PortRule], after: Iterable[PortRule]) -> None:
+        """Withdraw ports and publish others in one transaction: nobody finds a port between."""
+        old, new = set(before) & self._ports, set(after)
+        async with self._lock:
+            self._ports = (self._ports - old) | new
+            await self._step(delete_ports(old - new) + add_ports(new - old))
+
     async def close(self, remove_table: bool) -> None:
         """Free the handle, and remove the table when asked."""
         async with self._lock:

@@ -92,6 +92,16 @@ class PortMapper:
                 self._relays[one] = relay
                 await relay.start()
 
+    async def move(self, moved: Sequence[tuple[Published, Published]]) -> None:
+        """Let ports lead elsewhere, (before, after), in one step of the firewall; connections that are open stay where they are."""
+        before, after = [one for one, _ in moved], [one for _, one in moved]
+        await self._firewall.swap_ports(rules_of(before), rules_of(after))
+        await _forget(before)
+        for old, new in moved:
+            if (relay := self._relays.pop(old, None)) is not None:
+                relay.lead_to(new.address, new.port)
+                self._relays[new] = relay
+
     async def close(self, published: Iterable[Published]) -> None:
         """Withdraw ports; they are free when this returns."""
         every = list(published)

@@ -65,6 +65,10 @@ class TcpRelay:
                 self._open.discard(one)
                 one.close()
 
+    def lead_to(self, address: str, port: int) -> None:
+        """Where callers are led from now on; open connections stay where they are."""
+        self._target = (address, port)
+
     def close(self) -> None:
         """Stop listening and cut what is open."""
         if self._server is not None:
@@ -139,6 +143,12 @@ class UdpRelay(asyncio.DatagramProtocol):
         """Hand an answer to the sender."""
         if self._transport is not None and not self._transport.is_closing():
             self._transport.sendto(data, peer)
+
+    def lead_to(self, address: str, port: int) -> None:
+        """Where datagrams are led from now on."""
+        self._target = (address, port)
+        for peer in tuple(self._peers):
+            self._forget(peer)
 
     def close(self) -> None:
         """Stop."""

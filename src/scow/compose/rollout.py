@@ -1,0 +1,129 @@
+"""Replacing a container without a gap: the new one starts beside the old, without its names and ports; when it is healthy it takes them
+over in one step, the old one gets time for what it has begun, and goes. A new one that does not get healthy goes, and the old one stays.
+
+Ports and names move by an endpoint of Scow's engine. On other engines names are given by connecting the new container anew, before it is
+asked anything; published ports can't move there. Called by `execute.py`.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from scow.client.api import container_path, quote
+from scow.client.transport import ApiError
+from scow.compose.plan import Operation
+from scow.compose.project import Service
+from scow.errors import ScowError, Unsupported
+from scow.units import parse_duration
+
+if TYPE_CHECKING:
+    from scow.compose.execute import Executor
+
+DRAIN = 1.0  # seconds that the old container gets for requests it has begun
+SETTLE = 1.0  # seconds that a container without a health check must run
+
+
+def rollout(executor: Executor, one: Operation) -> str:
+    """The ID of the container that has taken the place. Raises ScowError; then the old one serves as before."""
+    from scow.compose.execute import Failed
+
+    service, old = one.service, one.old
+    assert service is not None and old is not None
+    client = executor.client()
+    ours = _is_scow(client)
+    if service.ports and not ours:
+        raise Unsupported(
+            f"service {service.name}: published ports can only move from container to container on Scow's engine: leave x-rollout and "
+            "--rollout out, or let a proxy publish the port and reach the service by its name"
+        )
+    temporary = f"{old.id[:12]}_{one.target}"
+    bare = replace(service, networks={key: replace(end, aliases=()) if end else None for key, end in service.networks.items()})
+    inherited = () if one.renew else old.mounts
+    ident = executor.make(
+        replace(one, service=bare), temporary, name="", hashed=service, replaces=old.id, inherit=inherited, aliases=False,
+        ports=False, expose=True,
+    )  # fmt: skip
+    try:
+        client.call("POST", container_path(ident, "start")).read()
+        _hooks(executor, service, ident)
+        _until_ready(executor, ident, service)
+    except BaseException as exc:
+        executor.forget(ident)
+        if isinstance(exc, (ScowError, OSError)):
+            raise Failed(f"service {service.name}: the new container did not get ready, the old one goes on: {exc}") from None
+        raise
+    names = _names(executor, service, one.target)
+    if ours:
+        client.call("POST", f"/scow/containers/{ident}/takeover", None, {"From": old.id, "Names": names}).read()
+    else:
+        _reconnect(executor, ident, names)
+    client.call("POST", container_path(old.id, "rename"), {"name": f"{ident[:12]}_{one.target}"}).read()
+    client.call("POST", container_path(ident, "rename"), {"name": one.target}).read()
+    time.sleep(_drain(service))
+    executor.stop(one)
+    try:
+        client.delete(container_path(old.id))
+    except ApiError as exc:
+        if exc.status != 404:
+            raise
+    return ident
+
+
+def _is_scow(client: Any) -> bool:
+    found = client.get("/version") or {}
+    names = [str(part.get("Name")) for part in found.get("Components") or []]
+    return "scow" in " ".join([*names, str((found.get("Platform") or {}).get("Name"))]).lower()
+
+
+def _drain(service: Service) -> float:
+    asked = service.extensions.get("x-rollout")
+    text = asked.get("drain") if isinstance(asked, dict) else None
+    try:
+        return min(parse_duration(str(text)) / 1e9, 3600.0) if text is not None else DRAIN
+    except ScowError:
+        raise ScowError(f"service {service.name}: x-rollout.drain {text!r} is no duration: write 10s or 1m") from None
+
+
+def _hooks(executor: Executor, service: Service, ident: str) -> None:
+    from scow.compose.hooks import run
+
+    for hook in service.post_start:
+        run(executor.client(), ident, hook, service.name)
+
+
+def _until_ready(executor: Executor, ident: str, service: Service) -> None:
+    """Until it is healthy; one without a check must go on running for a moment."""
+    from scow.compose.execute import healthy
+
+    def look() -> bool | None:
+        facts = executor.client().get(container_path(ident, "json"))
+        return healthy(facts, service.name, False)
+
+    if executor.watch().until(look, stopped=executor.stopped.is_set) is None:
+        raise ScowError("interrupted")
+    facts = executor.client().get(container_path(ident, "json"))
+    if not (facts.get("State") or {}).get("Health"):
+        time.sleep(SETTLE)
+        if look() is None:
+            raise ScowError(f"container {service.name} is {(facts.get('State') or {}).get('Status')}")
+
+
+def _names(executor: Executor, service: Service, target: str) -> dict[str, list[str]]:
+    """Network -> the names of the service's containers there."""
+    found = {}
+    for key, end in service.networks.items():
+        network = executor.project.networks[key].name if key in executor.project.networks else key
+        found[network] = list(dict.fromkeys([target, service.name, *(end.aliases if end else ())]))
+    return found
+
+
+def _reconnect(executor: Executor, ident: str, names: dict[str, list[str]]) -> None:
+    client = executor.client()
+    facts = (client.get(container_path(ident, "json")).get("NetworkSettings") or {}).get("Networks") or {}
+    for network, aliases in names.items():
+        own = facts.get(network) or {}
+        config = {"Aliases": aliases, "IPAMConfig": own.get("IPAMConfig"), "DriverOpts": own.get("DriverOpts"), "Links": own.get("Links")}
+        client.post(f"/networks/{quote(network)}/disconnect", None, {"Container": ident, "Force": True})
+        client.post(f"/networks/{quote(network)}/connect", None, {"Container": ident, "EndpointConfig": config})
