@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import stat
 import tarfile
 import uuid
 from pathlib import Path
@@ -11,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.cli import Cli
-from tests.support.engine import until
+from tests.support.engine import Engine, until
+from tests.support.registryprogram import Program
 
 
 @pytest.fixture(scope="module")
@@ -116,3 +118,43 @@ def test_several_platforms_are_one_image(buildx: Cli, tmp_path: Path) -> None:
         assert member is not None and json.loads(member.read())["manifests"][0]["mediaType"].endswith("image.index.v1+json")
     buildx("buildx", "build", "-q", "--platform", "linux/amd64,linux/arm64", "-o", str(tmp_path / "out"), str(folder))
     assert sorted(one.name for one in (tmp_path / "out").rglob("f-*")) == ["f-amd64", "f-arm64"]
+
+
+def test_times_are_those_of_the_build(buildx: Cli, tmp_path: Path) -> None:
+    """As BuildKit: a cached build is the same image, one made anew is of now even when its files are those of an older one."""
+    folder = write(tmp_path, {"Dockerfile": "FROM busybox\nRUN echo same-files >/timed\nENV A=1\n"})
+    created = ["inspect", "-f", "{{.Created}}", "timed:1"]
+    buildx("buildx", "build", "-q", "-t", "timed:1", str(folder))
+    first = buildx(*created).out
+    buildx("buildx", "build", "-q", "-t", "timed:1", str(folder))
+    assert buildx(*created).out == first
+    buildx("buildx", "build", "-q", "--no-cache", "-t", "timed:1", str(folder))
+    assert buildx(*created).out > first
+
+
+def test_devices_of_a_context(buildx: Cli, tmp_path: Path) -> None:
+    folder = write(tmp_path, {"Dockerfile": "FROM busybox\nCOPY d /d/\nRUN ! cat /d/disk\n", "d/f": ""})
+    os.mknod(folder / "d/disk", 0o644 | stat.S_IFBLK, os.makedev(7, 0))
+    buildx("buildx", "build", "-q", "-t", "devices:1", str(folder))
+    assert buildx("run", "--rm", "devices:1", "stat", "-c", "%F %t,%T", "/d/disk").out == "block special file 7,0"
+
+
+def test_base_images_stay_in_the_cache(engine: Engine, buildx: Cli, tmp_path: Path) -> None:
+    with Program(tmp_path / "registry", "--anonymous-push", prefix=engine._inside([])) as registry:
+        name = f"{registry.address}/base:1"
+        buildx("tag", "busybox", name)
+        buildx("push", "-q", name)
+        buildx("rmi", name)
+        folder = write(tmp_path / "ctx", {"Dockerfile": f"FROM {name}\nRUN echo made >/m\n"})
+        buildx("buildx", "build", "-q", "-t", "onbase:1", str(folder))
+        assert buildx("image", "ls", "-q", name).out == "" and buildx("run", "--rm", "onbase:1", "cat", "/m").out == "made"
+        assert f"pulled from {name}" in buildx("buildx", "du", "--verbose").out
+        assert re.search(r"^#\d+ CACHED", buildx("buildx", "build", str(folder)).err, re.M)
+    again = buildx("buildx", "build", "--build-arg", "X=1", str(folder))  # the registry is gone, and nobody asked to pull
+    assert re.search(r"^#\d+ CACHED", again.err, re.M)
+    assert buildx("buildx", "build", "--pull", str(folder), code=1).code == 1
+    buildx("pull", "-q", name, code=1)
+    buildx("rmi", "-f", "onbase:1")
+    buildx("builder", "prune", "-af")
+    assert "pulled from" not in buildx("buildx", "du", "--verbose").out
+    assert buildx("buildx", "build", str(folder), code=1).code == 1

@@ -3,6 +3,7 @@
 import json
 import re
 import tarfile
+import uuid
 from pathlib import Path
 
 import pytest
@@ -79,3 +80,23 @@ def test_the_classic_builder(scow: Cli, folder: Path, tmp_path: Path) -> None:
     assert scow("run", "--rm", "own:classic", "cat", "/n").out == "f"
     (folder / "Dockerfile").write_text("FROM busybox\nRUN exit 7\n")
     assert "returned a non-zero code: 7" in scow("build", str(folder), env=env, code=7).err
+
+
+def test_a_cache_in_a_directory(scow: Cli, folder: Path, tmp_path: Path) -> None:
+    (folder / "Dockerfile").write_text(f"FROM busybox\nRUN echo {uuid.uuid4()}; cat /proc/sys/kernel/random/uuid >/u\n")
+    cache = tmp_path / "cache"
+    scow("build", "-q", "-t", "own:kept", "--cache-to", f"type=local,dest={cache},mode=max", str(folder))
+    made = scow("run", "--rm", "own:kept", "cat", "/u").out
+    scow("rmi", "-f", "own:kept")
+    scow("builder", "prune", "-af", "--reserved-space", "0", "--max-used-space", "1k")
+    again = scow("build", "--progress=plain", "-t", "own:kept", "--cache-from", f"type=local,src={cache}", str(folder))
+    assert re.search(r"^#\d+ CACHED", again.err, re.M) and scow("run", "--rm", "own:kept", "cat", "/u").out == made
+    nothing = scow("build", "-q", "--cache-from", f"type=local,src={tmp_path / 'none'}", str(folder))
+    assert "no cache in" in nothing.err
+
+
+def test_devices_that_are_not_there(scow: Cli, folder: Path) -> None:
+    (folder / "Dockerfile").write_text("FROM busybox\nRUN --device=vendor.com/x=y,required true\n")
+    assert 'required device "vendor.com/x=y" is not registered' in scow("build", str(folder), code=1).err
+    (folder / "Dockerfile").write_text("FROM busybox\nRUN --device=vendor.com/x=y echo $$ >/f\n")
+    scow("build", "-q", str(folder))

@@ -338,6 +338,10 @@ class Refs:
         for id, row in self.table.by(rows.SNAPSHOT, name).items():
             self.table.put(id, {**row, "layer": layer})
 
+    def keeps_layer(self, name: str) -> bool:
+        """Whether a layer that a registry had is (still) a tree of the cache."""
+        return self.snapshots.layer(name) is not None and any(row.get("came") for row in self.table.by(rows.SNAPSHOT, name).values())
+
     def keep_layers(self, names: Sequence[str], description: str) -> None:
         """Layers that a registry had, the lowest first, become trees of the cache: they stay until they are pruned."""
         below: TreeRef | None = None

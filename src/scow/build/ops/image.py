@@ -104,7 +104,7 @@ def _kept(kit: Kit, key: str) -> tuple[Base, str] | None:
     if row is None:
         return None
     layers = tuple(str(one) for one in row["layers"])
-    if any(kit.images.snapshots.layer(one) is None for one in layers):
+    if not all(kit.refs.keeps_layer(one) for one in layers):
         kit.db.table(_TABLE).delete(key)
         return None
     return Base(row["spec"], layers), str(row["digest"])

@@ -16,10 +16,12 @@ from scow.build.session import messages, rpc, worker
 from scow.build.session.builds import Answer
 from scow.build.session.doors import Doors
 from scow.build.session.engine import ExportRequest, FrontendRequest
+from scow.build.session.history import History, Record
 from scow.build.session.registry import Sessions
 from scow.build.solver.progress import Progress
 from scow.build.solver.types import BuildError, VertexLog, VertexProgress
 from scow.build.usage import Row
+from scow.metadata import Database
 
 V1, GATEWAY = messages.V1, messages.GATEWAY
 CONTROL, BRIDGE = "/moby.buildkit.v1.Control/", "/moby.buildkit.v1.frontend.LLBBridge/"
@@ -101,7 +103,7 @@ class Usage:
 class Client:
     def __init__(self, tmp_path: Path) -> None:
         self.engine = Engine(tmp_path)
-        self.doors = Doors(Sessions(tmp_path / "agents"), self.engine, Usage())  # type: ignore[arg-type]
+        self.doors = Doors(Sessions(tmp_path / "agents"), self.engine, Usage(), Database(tmp_path / "meta.db"))  # type: ignore[arg-type]
 
     async def __aenter__(self) -> "Client":
         ours, theirs = socket.socketpair()
@@ -273,3 +275,19 @@ def test_platforms_of_machines_and_emulators() -> None:
     flags = "flags\t: cx16 lahf_lm popcnt sse4_1 sse4_2 ssse3\n"
     found = worker.platforms(flags, {"qemu-aarch64", "qemu-arm", "status"})
     assert ("arm64", "") in found and (found[0] != ("amd64", "") or ("amd64", "v2") in found)
+
+
+def test_the_history_outlives_a_restart(tmp_path: Path) -> None:
+    db = Database(tmp_path / "db")
+    for number in range(105):
+        record = Record(f"b{number}", "dockerfile.v0", {"build-arg:A": "1"}, (("moby", {"name": "x"}),), number, number + 1)
+        db.table("build_history").put(record.ref, record.document())
+    history = History(db)
+    found = history._records["b7"].message()
+    assert found.Ref == "b7" and found.FrontendAttrs["build-arg:A"] == "1" and found.Exporters[0].Attrs["name"] == "x"
+    history.update(V1.UpdateBuildHistoryRequest(Ref="b1", Pinned=True))
+    history._trim()
+    again = History(db)
+    assert len(again._records) == 100 and again._records["b1"].pinned and "b2" not in again._records
+    long = Record("long", "", {"build-arg:A": "x" * (1 << 20)}, (), 1)
+    assert long.document()["options"] == {}
