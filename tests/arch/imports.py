@@ -75,7 +75,21 @@ ALLOWED: dict[str, set[str]] = {
     # the cluster: knows no engine; `engine_executor` carries its tasks out
     "swarm": FOUNDATION | {"kernel", "aio", "events", "metadata", "registry"},
     "engine_executor": FOUNDATION
-    | {"kernel", "aio", "events", "swarm", "containers", "images", "runtime", "network", "volumes", "registry", "logdrivers", "system"},
+    | {
+        "kernel",
+        "aio",
+        "events",
+        "metadata",
+        "swarm",
+        "containers",
+        "images",
+        "runtime",
+        "network",
+        "volumes",
+        "registry",
+        "logdrivers",
+        "system",
+    },
     # registry: only registryclient.py and `manifest`, which speaks to registries without the engine
     "cli": FOUNDATION | {"client", "fastjson", "bootstrap", "registryd", "registry", "build"},
 }

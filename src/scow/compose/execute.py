@@ -10,7 +10,7 @@ from typing import Any
 
 from scow.client.api import Client, container_path, image_path, quote
 from scow.client.transport import ApiError
-from scow.compose import create, observe
+from scow.compose import create, labels, observe
 from scow.compose.display.progress import Progress
 from scow.compose.observe import Observed
 from scow.compose.plan import WORDS, Operation, Plan
@@ -19,6 +19,7 @@ from scow.compose.waiting import Watch
 from scow.errors import NotFound, ScowError
 
 THREADS = 16
+OTHER = 30.0  # seconds that another `up` of the project gets for a container
 
 
 class Failed(ScowError):
@@ -238,12 +239,38 @@ class Executor:
             self.first[one.service.name] = ident
 
     def _create(self, one: Operation) -> None:
-        self._known(one, self.make(one, one.target))
+        try:
+            ident = self.make(one, one.target)
+        except ApiError as exc:
+            if exc.status != 409:
+                raise
+            ident = self._made_by_another(one)
+            if not ident:
+                raise
+        self._known(one, ident)
+
+    def _made_by_another(self, one: Operation) -> str:
+        """The container that already has the name, where it is what is wanted: another `up` of the project made it. "" where it is not."""
+        assert one.service is not None
+        try:
+            facts = self.client().get(container_path(one.target, "json"))
+        except ApiError:
+            return ""
+        marks = (facts.get("Config") or {}).get("Labels") or {}
+        wanted = create.digest(one.service, self.first)
+        same = marks.get(labels.PROJECT) == self.project.name and marks.get(labels.HASH) == wanted
+        return str(facts["Id"]) if same and (one.old is None or facts["Id"] != one.old.id) else ""
 
     def _recreate(self, one: Operation) -> None:
         old = one.old
         assert old is not None
-        ident = self.make(one, f"{old.id[:12]}_{one.target}", replaces=old.id, inherit=() if one.renew else old.mounts)
+        try:
+            ident = self.make(one, f"{old.id[:12]}_{one.target}", replaces=old.id, inherit=() if one.renew else old.mounts)
+        except ApiError as exc:
+            if exc.status != 409:
+                raise
+            self._known(one, self._left_to_another(one))
+            return
         if old.running:
             self.stop(one)
         try:
@@ -251,8 +278,23 @@ class Executor:
         except ApiError as exc:
             if exc.status != 404:
                 raise
-        self.client().post(container_path(ident, "rename"), {"name": one.target})
+        try:
+            self.client().post(container_path(ident, "rename"), {"name": one.target})
+        except ApiError as exc:
+            other = self._made_by_another(one) if exc.status == 409 else ""
+            if not other:
+                raise
+            self.forget(ident)
+            ident = other
         self._known(one, ident)
+
+    def _left_to_another(self, one: Operation) -> str:
+        """Another `up` makes the container anew: its ID when it is done."""
+        try:
+            found: str = self.watch().until(lambda: self._made_by_another(one) or None, OTHER)
+        except ScowError:
+            raise Failed(f"another run makes {one.target} anew and does not end: run it again when that one is done") from None
+        return found
 
     def _rename(self, one: Operation) -> None:
         assert one.old is not None

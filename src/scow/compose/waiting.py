@@ -10,7 +10,7 @@ from scow.client.api import Client, filters_param
 from scow.compose import labels
 from scow.errors import ScowError
 
-ACTIONS = ("start", "die", "health_status", "destroy", "stop", "kill", "pause", "unpause", "oom", "restart")
+ACTIONS = ("start", "die", "health_status", "destroy", "stop", "kill", "pause", "unpause", "oom", "restart", "create", "rename")
 AGAIN = 10.0  # seconds until a state is looked at again although no event came: the stream may have broken
 
 

@@ -267,7 +267,8 @@ async def build(options: Options, app: App, reloader: Reloader, lifecycle: Lifec
     from scow.containers.service import ContainerService
     from scow.containers.steps import StepContainers
     from scow.containers.store import Containers
-    from scow.engine_executor.executor import EngineExecutor, NoNetworks
+    from scow.engine_executor.executor import EngineExecutor
+    from scow.engine_executor.networks import SwarmNetworks
     from scow.images.service import ImageService
     from scow.kernel import cgroups
     from scow.kernel.nft import reserve
@@ -275,6 +276,7 @@ async def build(options: Options, app: App, reloader: Reloader, lifecycle: Lifec
     from scow.network.service import NetworkService
     from scow.plugins.registry import Plugins
     from scow.runtime.task import TaskManager
+    from scow.swarm.desk import Desk
     from scow.swarm.service import SwarmService
     from scow.system.info import engine_id
     from scow.volumes.service import VolumeService
@@ -332,8 +334,11 @@ async def build(options: Options, app: App, reloader: Reloader, lifecycle: Lifec
     await lifecycle.start(Step("builder", stop=builds.close))
     build_routes.register(app.router, classic, builds)
     buildkit_routes.register(app.router, builds)
-    executor = EngineExecutor(parts, service, NoNetworks(), node_facts(options), paths.run)
+    swarm_networks = SwarmNetworks(network, db)
+    await lifecycle.start(Step("swarm networks", stop=swarm_networks.stop))
+    executor = EngineExecutor(parts, service, swarm_networks, node_facts(options), paths.run)
     swarm = SwarmService(db, executor, bus.publish_cluster, lambda ref: predefined_network(network, ref), run=paths.run)
+    swarm_networks.desk = Desk(swarm)
     await lifecycle.start(Step("swarm", stop=swarm.close))
     swarm_routes.register(app.router, swarm)
     _routes(options, app, reloader, parts, service, attach, background, known, builds, swarm)

@@ -42,33 +42,17 @@ class Networks(Protocol):
     async def configure(self, state: Mapping[str, Any]) -> None:
         """The cluster has changed: peers, virtual addresses, ports."""
 
+    def starting(self, container_id: str) -> None:
+        """This container is a task's: the task has its addresses."""
+
     async def unbalance(self, task: Task) -> None:
         """No more load to a task that is about to end."""
 
     async def gone(self, task: Task) -> None:
         """A task's container is gone: networks that nobody uses may go."""
 
-    async def close(self) -> None:
-        """The node leaves: everything goes."""
-
-
-class NoNetworks:
-    """Where overlay networks are not made."""
-
-    async def ready(self, task: Task) -> None:
-        """See Networks."""
-
-    async def configure(self, state: Mapping[str, Any]) -> None:
-        """See Networks."""
-
-    async def unbalance(self, task: Task) -> None:
-        """See Networks."""
-
-    async def gone(self, task: Task) -> None:
-        """See Networks."""
-
-    async def close(self) -> None:
-        """See Networks."""
+    async def recover(self) -> None:
+        """The daemon is back, its containers are known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +133,7 @@ class EngineExecutor:
     async def recover(self) -> None:
         """At boot: forget files of containers that don't run."""
         await in_pool(self._files.sweep, {one.id for one in self._parts.store.all() if one.state.alive})
+        await self._networks.recover()
 
     # --- for controllers
 
@@ -164,6 +149,7 @@ class EngineExecutor:
     def mark(self, container_id: str, controller: ContainerController) -> None:
         """The controller that knows the files of a container."""
         self._controllers[container_id] = controller
+        self._networks.starting(container_id)
 
     def unmark(self, container_id: str) -> None:
         """Forget it."""

@@ -92,7 +92,9 @@ def endpoints(task: Task) -> dict[str, Any]:
         name = network_name(row)
         if name in _PREDEFINED:
             continue
-        config: dict[str, Any] = {"Aliases": [*(row.get("Aliases") or ()), task.service_name]}
+        # on overlay networks the cluster knows the service by its name
+        overlay = bool(row.get("Addresses"))
+        config: dict[str, Any] = {"Aliases": [*(row.get("Aliases") or ()), *(() if overlay else (task.service_name,))]}
         addresses = [str(address).partition("/")[0] for address in row.get("Addresses") or ()]
         ipam = {}
         for address in addresses:

@@ -25,6 +25,9 @@ class Cluster(Protocol):
     def peers(self, network_id: str) -> list[dict[str, str]]:
         """The hosts that take part in a network, as inspect shows them."""
 
+    def services(self, network_id: str) -> dict[str, Any]:
+        """The services on a network, as a verbose inspect shows them."""
+
     async def create(self, request: NetworkCreate, pools: Sequence[Pool]) -> str:
         """Make a network of swarm scope; its id. Raises ScowError."""
 
@@ -57,6 +60,10 @@ class NoCluster:
     def peers(self, network_id: str) -> list[dict[str, str]]:
         """None."""
         return []
+
+    def services(self, network_id: str) -> dict[str, Any]:
+        """None."""
+        return {}
 
     async def create(self, request: NetworkCreate, pools: Sequence[Pool]) -> str:
         """Needs a swarm."""

@@ -199,7 +199,10 @@ class NetworkService:
     def inspect(self, ref: str, verbose: bool = False) -> dict[str, Any]:
         """A network as the API shows it. Raises NotFound."""
         network = self.get(ref)
-        return shown(self._view(network), self.cluster.peers(network.id) if network.scope == "swarm" else ())
+        if network.scope != "swarm":
+            return self._view(network)
+        document = shown(self._view(network), self.cluster.peers(network.id))
+        return {**document, "Services": self.cluster.services(network.id)} if verbose else document
 
     def _view(self, network: Network) -> dict[str, Any]:
         members = {key: one for key, one in self._sandboxes.members(network.id).items() if not self._attached.leaving(key)}
@@ -228,9 +231,14 @@ class NetworkService:
         async with self._lock("networks"):
             if self._networks.leaving:
                 await self._gone()
+            driver = drivers.find(self._drivers, network.driver)
+            if network.driver != "overlay":
+                if network.id not in self.made:
+                    await self._make(driver.shape(await self._with_pools(self._from_config(network))), driver)
+                return
             self._networks.put(network)
             try:
-                await aio.in_pool(self._drivers[network.driver].ensure, network)
+                await aio.in_pool(driver.ensure, network)
             except BaseException:
                 if not self._sandboxes.members(network.id):
                     self._networks.drop(network)
@@ -246,8 +254,23 @@ class NetworkService:
             if self._sandboxes.members(network.id):
                 return False
             self._networks.leave(network)
+            if self._drivers[network.driver].rule(network) is not None:
+                await self._firewall.remove_bridge(network.link)
             self._go(network)
             return True
+
+    def _from_config(self, network: Network) -> Network:
+        """A network of the swarm with what its configuration network on this host says. Raises NotFound, Forbidden."""
+        if not network.config_from:
+            return network
+        source = self._networks.get(network.config_from)
+        if not source.config_only:
+            raise Forbidden(f"network {network.config_from} is not a configuration network")
+        return dataclasses.replace(
+            network, pools=source.pools, options=dict(source.options), labels={**source.labels, **network.labels},
+            ipam_options=source.ipam_options, enable_ipv4=source.enable_ipv4, enable_ipv6=source.enable_ipv6,
+            own_subnet=any(one.version == 4 for one in source.pools), own_subnet6=any(one.version == 6 for one in source.pools),
+        )  # fmt: skip
 
     @property
     def made(self) -> Mapping[str, Network]:
@@ -390,14 +413,14 @@ class NetworkService:
         found = self.get(network)
         request = self.attached_to(container_id)
         if found.scope == "swarm" and request is not None and container_id not in self.members(found.id):
-            settings = await self.cluster.connecting(request, found, settings)
+            given = await self.cluster.connecting(request, found, settings)
             try:
-                settings = await self._attached.connect(container_id, found.id, settings)
+                made = await self._attached.connect(container_id, found.id, given)
             except BaseException:
                 await self.cluster.released(container_id, [found.id])
                 raise
             await self.cluster.attached(container_id, fresh=False)
-            return settings
+            return dataclasses.replace(made, ipam_config=settings.ipam_config)  # the next start asks for addresses anew
         return await self._attached.connect(container_id, network, settings)
 
     async def disconnect(self, container_id: str, network: str, force: bool = False) -> None:

@@ -104,6 +104,7 @@ class SwarmService:
         self._node = node = SwarmNode(
             self._db, self._executor, self._publish, self._local_network, self._clock, state, self._run, self._removed
         )
+        await self._executor.configure({"joined": True})
         await node.begin()
         await asyncio.sleep(0)  # the loops watch the store from here on
         return node

@@ -99,13 +99,7 @@ class Session:
         """The project with the named services (none: all) and what they depend on. Raises LoadError."""
         from scow.compose.load import profiles
 
-        names = list(services)
-        project = self.load()
-        if any(name in project.disabled for name in names):
-            project = profiles.with_profiles(project, profiles.profiles_for(project, names))
-        if names:
-            project = profiles.select(project, names, dependencies)
-        return project if self.given.flag("all-resources") else profiles.only_used(project)
+        return profiles.narrowed(self.load(), services, dependencies, self.given.flag("all-resources"))
 
     def known(self) -> tuple[Project | None, str]:
         """(the project, its name); no project where nothing but a name is given. Raises LoadError."""

@@ -58,6 +58,16 @@ def select(project: Project, names: Iterable[str], dependencies: bool = True) ->
     return replace(project, services=on, disabled={**project.disabled, **off})
 
 
+def narrowed(project: Project, names: Iterable[str], dependencies: bool = True, unused: bool = False) -> Project:
+    """What a command that names services works with: their profiles on, only they and what they depend on, and (but for `unused`) no
+    resource that none of them uses. Raises LoadError."""
+    wanted = list(names)
+    if any(name in project.disabled for name in wanted):
+        project = with_profiles(project, profiles_for(project, wanted))
+    project = select(project, wanted, dependencies)
+    return project if unused else only_used(project)
+
+
 def only_used(project: Project) -> Project:
     """Without networks, volumes, secrets and configs that no enabled service uses."""
     networks: set[str] = set()

@@ -7,13 +7,14 @@ from scow.network.drivers.host import HostDriver
 from scow.network.drivers.ipvlan import IpvlanDriver
 from scow.network.drivers.macvlan import MacvlanDriver
 from scow.network.drivers.null import NullDriver
+from scow.network.drivers.overlay import OverlayDriver
 
-_LATER = ("overlay", "nat", "transparent", "l2bridge")
+_LATER = ("nat", "transparent", "l2bridge")
 
 
 def table() -> dict[str, NetworkDriver]:
     """The built-in drivers."""
-    drivers: list[NetworkDriver] = [BridgeDriver(), HostDriver(), NullDriver(), MacvlanDriver(), IpvlanDriver()]
+    drivers: list[NetworkDriver] = [BridgeDriver(), HostDriver(), NullDriver(), MacvlanDriver(), IpvlanDriver(), OverlayDriver()]
     return {driver.name: driver for driver in drivers}
 
 

@@ -11,8 +11,8 @@ from scow.swarm.manager.allocator import Allocator
 from scow.swarm.manager.autoscale import Autoscaler
 from scow.swarm.manager.cron import Cron
 from scow.swarm.manager.dispatcher import Dispatcher
-from scow.swarm.manager.logbroker import LogBroker
 from scow.swarm.manager.leases import Leases
+from scow.swarm.manager.logbroker import LogBroker
 from scow.swarm.manager.loop import Loop, drive
 from scow.swarm.manager.orchestrator.globals import Globals
 from scow.swarm.manager.orchestrator.jobs import Jobs
