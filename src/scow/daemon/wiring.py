@@ -337,7 +337,7 @@ async def build(options: Options, app: App, reloader: Reloader, lifecycle: Lifec
     swarm_networks = SwarmNetworks(network, db)
     await lifecycle.start(Step("swarm networks", stop=swarm_networks.stop))
     executor = EngineExecutor(parts, service, swarm_networks, node_facts(options), paths.run)
-    swarm = SwarmService(db, executor, bus.publish_cluster, lambda ref: predefined_network(network, ref), run=paths.run)
+    swarm = SwarmService(db, executor, bus.publish_cluster, lambda ref: predefined_network(network, ref), data=paths.data, run=paths.run)
     swarm_networks.desk = Desk(swarm)
     await lifecycle.start(Step("swarm", stop=swarm.close))
     swarm_routes.register(app.router, swarm)
@@ -402,6 +402,7 @@ def _routes(
         parts.images,
         graph=lambda key: shapes.overlay_data(parts.images.snapshots.trees(key), bundles / key / "rootfs"),
         living=lambda: {container.id for container in parts.store.all()},
+        manifest=parts.images.targets.manifest_of,
     )
     listing = Listing(parts.store, parts.images, view)
     execs = ExecService(parts)

@@ -29,7 +29,7 @@ class Members(Protocol):
     async def admit(self, node_id: str, address: str) -> Json:
         """A manager's first step: everything that its member of the store needs."""
 
-    async def promote(self, node_id: str) -> None:
+    async def promote(self, node_id: str, address: str) -> None:
         """Its last: its member has caught up and votes from now on."""
 
 
@@ -127,6 +127,8 @@ class Doors:
         self._must_lead()
         cluster, node = self._cluster(), self._node(caller)
         role = node.role
+        if role == "worker" and node.manager is not None:
+            raise Unavailable("this node's part of the swarm's state has yet to be given up")
         certificate = self._signed(cluster, str(body["request"]), node.id, role)
 
         def write(tx: Tx) -> None:
@@ -215,4 +217,4 @@ class Doors:
 
     async def _promote(self, caller: Caller, body: Json) -> None:
         self._must_lead()
-        await self._members.promote(self._wished_manager(caller).id)
+        await self._members.promote(self._wished_manager(caller).id, str(body["address"]))

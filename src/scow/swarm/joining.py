@@ -14,7 +14,7 @@ from scow.swarm.state import NodeState
 
 logger = log.get(__name__)
 
-_HELLO_SECONDS = 5.0
+_HELLO_SECONDS = 2.5
 _MOST = 64
 
 
@@ -28,7 +28,7 @@ async def leader(addresses: Iterable[str], context: Any) -> Client:
             continue
         tried.add(address)
         try:
-            client = await dial(address, context)
+            client = await dial(address, context, _HELLO_SECONDS)
         except ScowError as error:
             last = error
             continue

@@ -1,56 +1,372 @@
-"""A manager's part in keeping the cluster's state: which store it is, who leads, how managers come and go."""
+"""A manager's part in keeping the cluster's state: which store it is, who leads, how managers come and go.
 
+With one manager the store is the node's own database, and that manager leads. When the second comes, the rows move to etcd: each manager
+runs one member (`store/etcd/member.py`), and the manager leads whose member leads the others. A new member first learns, and votes when it
+has caught up.
+"""
+
+import asyncio
+import base64
+import contextlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scow.errors import Unsupported
+from scow import log
+from scow.aio import Supervisor
+from scow.errors import Internal, ScowError, Unavailable
 from scow.metadata import Database
+from scow.swarm import ca
 from scow.swarm.clock import Clock
 from scow.swarm.links.rpc import Json
+from scow.swarm.manager.loop import drive
 from scow.swarm.manager.manager import Manager
-from scow.swarm.state import NodeState
-from scow.swarm.store.local import LocalStore
+from scow.swarm.manager.roles import Roles
+from scow.swarm.manager.tasks import cluster_of
+from scow.swarm.objects import Node
+from scow.swarm.store.etcd import member, upkeep
+from scow.swarm.store.etcd.client import EtcdError
+from scow.swarm.store.etcd.member import Etcd, Place
+from scow.swarm.store.etcd.store import EtcdStore, fill
+from scow.swarm.store.local import LocalStore, forget
 from scow.swarm.store.sealed import Sealer
-from scow.swarm.store.store import Store
+from scow.swarm.store.store import Store, Tx
 
 if TYPE_CHECKING:
     from scow.swarm.node import SwarmNode
+    from scow.swarm.state import NodeState
 
-_ONE = "a second manager is not supported by this engine yet"
+logger = log.get(__name__)
+
+_POLL_SECONDS = 0.3
+_FOUND_SECONDS = 60.0
+_PROMOTE_SECONDS = 90.0
+_ADMIT_SECONDS = 400.0
+_WITHDRAW_SECONDS = 12.0
+_AGAIN_SECONDS = 1.0
 
 
 class Managers:
-    """Of one node that is a manager."""
+    """Of one node that is a manager. `quorum`: whether the managers can commit, as far as this one knows."""
 
-    def __init__(self, node: "SwarmNode", db: Database, run: Path, sealer: Sealer, clock: Clock) -> None:
-        self._node, self._db, self._run, self._sealer, self._clock = node, db, run, sealer, clock
+    def __init__(self, node: "SwarmNode", db: Database, folders: tuple[Path, Path], clock: Clock, initial: str = "") -> None:
+        """`folders`: data, run. `initial`: the cluster that a new member comes to (see `Etcd.start`)."""
+        self._node, self._db, self._clock = node, db, clock
+        self._folders = folders
+        self._sealer = Sealer(base64.b64decode(node.state.data_key))
+        self._initial = initial
+        self._etcd: Etcd | None = None
+        self._store: Store | None = None
+        self._manager: Manager | None = None
+        self._supervisor = Supervisor("swarm leadership")
+        self._leading = Supervisor("swarm roles")
+        self._admitting = asyncio.Lock()
+        self.quorum = True
 
-    async def open(self) -> Store:
-        """The store."""
-        return LocalStore(self._db, self._sealer, self._clock.now_ns)
+    def _member(self) -> Etcd:
+        state = self._node.state
+        data, run = self._folders
+        place = Place(state.node_id, state.advertise, state.listen, data / "etcd", run / "etcd")
+        return Etcd(place, ca.KeyPair(state.peer_root, state.peer_key))
+
+    # --- begin and end
+
+    async def open(self, alone: bool = False) -> Store:
+        """The store, as soon as it can be read. `alone`: the other managers are lost for good. Raises ScowError."""
+        if not self._node.state.etcd:
+            self._store = LocalStore(self._db, self._sealer, self._clock.now_ns)
+            return self._store
+        self.quorum = False
+        self._etcd = etcd = self._member()
+        joining = not etcd.known
+        if joining and not self._initial:
+            raise Internal("this manager's data of etcd are gone: demote it on another manager, or let it leave by force and join again")
+        await etcd.start(self._initial, alone=alone)
+        if joining:
+            await etcd.ready(_FOUND_SECONDS)
+            await self._ask_promotion()
+        await self._readable(etcd, wait=not joining and not alone)
+        store = EtcdStore(etcd.client, self._sealer, self._clock.now_ns)
+        await store.open()
+        self._store = store
+        self.quorum = True
+        return store
+
+    async def _readable(self, etcd: Etcd, wait: bool) -> None:
+        """Until there is a quorum; a manager that comes up before the others waits for them as long as it takes."""
+        while True:
+            try:
+                await etcd.ready(_FOUND_SECONDS)
+                return
+            except Unavailable as error:
+                if not wait:
+                    raise
+                logger.warning("this manager waits for the others: %s", error.message)
+
+    async def _ask_promotion(self) -> None:
+        """The leader makes a member vote that has caught up. Raises Unavailable."""
+        last = "no reason is known"
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_PROMOTE_SECONDS):
+                while True:
+                    try:
+                        client = await self._node.to_leader()
+                        try:
+                            await client.call("member.promote", {"address": self._node.state.advertise})
+                            return
+                        finally:
+                            await client.close()
+                    except ScowError as error:
+                        last = error.message
+                    await asyncio.sleep(0.3)
+        raise Unavailable(f"this node's copy of the swarm's state was not let in: {last}")
 
     async def begin(self, manager: Manager) -> None:
         """Lead when it is this node's turn."""
-        manager.lead()
+        self._manager = manager
+        if self._etcd is None:
+            manager.lead()
+            self._look_after_roles()
+        else:
+            self._supervisor.start(self._elections(), "elections")
+            self._supervisor.start(upkeep.upkeep(self._etcd.client, self._clock, self._folders[0] / "etcd.backup"), "upkeep")
+
+    def _look_after_roles(self) -> None:
+        assert self._store is not None
+        self._leading.start(drive(Roles(self._store, self._node.state.node_id, self._expel), self._store, self._clock), "roles")
+
+    async def _elections(self) -> None:
+        """Lead as long as this node's member leads the others."""
+        assert self._etcd is not None
+        while True:
+            try:
+                health = await self._etcd.client.health()
+                self.quorum = bool(health.leader)
+                mine = health.leader == health.member and self.quorum and not health.learner
+                await self._lead() if mine else await self._resign()
+            except EtcdError:
+                self.quorum = False
+                await self._resign()
+            except ScowError as error:
+                logger.info("leading has to wait: %s", error.message)
+            await asyncio.sleep(_POLL_SECONDS)
+
+    async def _lead(self) -> None:
+        assert self._manager is not None
+        if self._manager.leading:
+            return
+        if isinstance(self._store, EtcdStore):
+            await self._store.catch_up()
+        logger.info("this manager leads the swarm")
+        self._manager.lead()
+        self._look_after_roles()
+
+    async def _resign(self) -> None:
+        assert self._manager is not None
+        if self._manager.leading:
+            logger.info("this manager leads the swarm no longer")
+            await self._leading.close()
+            await self._manager.resign()
+
+    async def close(self) -> None:
+        """The daemon stops: another manager takes over."""
+        if self._etcd is not None and self._manager is not None and self._manager.leading:
+            with contextlib.suppress(EtcdError, TimeoutError):
+                async with asyncio.timeout(3):
+                    await self._hand_over()
+        await self._leading.close()
+        await self._supervisor.close()
+        if isinstance(self._store, EtcdStore):
+            await self._store.close()
+        if self._etcd is not None:
+            await self._etcd.stop()
+
+    async def forget(self) -> None:
+        """Remove what is stored; after `close`."""
+        if self._etcd is not None:
+            await self._etcd.wipe()
+        with contextlib.suppress(FileNotFoundError):
+            (self._folders[0] / "etcd.backup").unlink()
+
+    # --- managers come
 
     async def admit(self, node_id: str, address: str) -> Json:
         """See doors.Members."""
-        raise Unsupported(_ONE)
+        async with self._admitting:
+            etcd = await self._on_etcd()
+            peer = member.peer_url(address)
+            managers = {node.member_id for node in self._node.store.all(Node) if node.manager is not None} if self._node.store else set()
+            for one in await etcd.client.members():
+                # who did not get through joining before is in the way: there may be one learner at a time
+                if str(one.id) not in managers and (one.learner or not one.started or peer in one.peers):
+                    await etcd.client.remove(one.id)
+            id, members = await etcd.client.add(peer)
 
-    async def promote(self, node_id: str) -> None:
+            def write(tx: Tx) -> None:
+                node = tx.get(Node, node_id)
+                if node is not None:
+                    tx.update(node.changed(member_id=str(id)))
+
+            assert self._store is not None
+            await self._store.update(write)
+            state = self._node.state
+            cluster = cluster_of(self._store)
+            return {
+                "cluster": ",".join(f"{one.name or node_id}={url}" for one in members for url in one.peers),
+                "data_key": state.data_key,
+                "peer_root": state.peer_root,
+                "peer_key": state.peer_key,
+                "unlock_key": cluster.unlock_key if cluster is not None else "",
+            }
+
+    async def _on_etcd(self) -> Etcd:
+        """The member; the first further manager makes the rows move to etcd."""
+        if self._etcd is not None:
+            return self._etcd
+        local = self._store
+        assert isinstance(local, LocalStore)
+        state = self._node.state
+        if not state.peer_root:
+            root = ca.new_root()
+            self._node.save(replace(state, peer_root=root.certificate, peer_key=root.key))
+        etcd = self._member()
+        await etcd.wipe()
+        await etcd.start(fresh=True)
+        try:
+            health = await etcd.ready(_FOUND_SECONDS)
+            local.hold()
+            revision = await fill(etcd.client, local, self._sealer)
+        except BaseException:
+            local.release()
+            await etcd.stop()
+            raise
+        # from here to the state on disk without a pause: what is acknowledged later is in etcd, and etcd is what is read then
+        store = EtcdStore(etcd.client, self._sealer, self._clock.now_ns)
+        store.adopt(local, revision)
+        self._node.save(replace(self._node.state, etcd=True))
+        self._etcd, self._store, self._node.store = etcd, store, store
+        local.release(store)
+        forget(self._db)
+
+        def write(tx: Tx) -> None:
+            node = tx.get(Node, state.node_id)
+            if node is not None:
+                tx.update(node.changed(member_id=str(health.member)))
+
+        await store.update(write)
+        self._supervisor.start(self._elections(), "elections")
+        self._supervisor.start(upkeep.upkeep(etcd.client, self._clock, self._folders[0] / "etcd.backup"), "upkeep")
+        logger.info("the swarm's state is in etcd now")
+        return etcd
+
+    async def promote(self, node_id: str, address: str) -> None:
         """See doors.Members."""
-        raise Unsupported(_ONE)
+        assert self._store is not None
+        node = self._store.get(Node, node_id)
+        if self._etcd is None or node is None or not node.member_id:
+            raise Unavailable("this node has not been admitted as a manager")
+        try:
+            await self._etcd.client.promote(int(node.member_id))
+        except EtcdError as error:
+            if "can only promote a learner" not in error.message:
+                raise
+
+        def write(tx: Tx) -> None:
+            found = tx.get(Node, node_id)
+            if found is not None and found.role == "manager":
+                tx.update(found.changed(manager={"Leader": False, "Reachability": "reachable", "Addr": address}))
+
+        await self._store.update(write)
 
     @staticmethod
-    async def admitted(node: "SwarmNode") -> NodeState:
-        """The state of a worker that the leader has let in as a manager."""
-        raise Unsupported(_ONE)
+    async def admitted(node: "SwarmNode") -> tuple["NodeState", str, str]:
+        """The state of a worker that the leader has let in as a manager, the cluster that its member comes to, the unlock key.
+
+        Raises ScowError."""
+        await member.program()
+        client = await node.to_leader()
+        try:
+            answer = await client.call("member.admit", {"address": node.state.advertise}, _ADMIT_SECONDS)
+        finally:
+            await client.close()
+        keys = {name: str(answer[name]) for name in ("data_key", "peer_root", "peer_key")}
+        return replace(node.state, role="manager", etcd=True, **keys), str(answer["cluster"]), str(answer["unlock_key"])  # type: ignore[arg-type]
+
+    # --- managers go
+
+    async def _hand_over(self) -> None:
+        """Let another member lead. Raises EtcdError when none can."""
+        assert self._etcd is not None
+        own = (await self._etcd.client.health()).member
+        ready = {node.member_id for node in self._node.store.all(Node) if node.status_state == "ready"} if self._node.store else set()
+        others = [one for one in await self._etcd.client.members() if one.id != own and not one.learner and one.started]
+        others.sort(key=lambda one: str(one.id) not in ready)
+        if others:
+            await self._etcd.client.move_leader(others[0].id)
+
+    async def _expel(self, node: Node) -> bool:
+        """See Roles."""
+        if self._etcd is None:
+            return node.id != self._node.state.node_id
+        if node.id == self._node.state.node_id:
+            await self._hand_over()
+            return False
+        if node.member_id:
+            await self._etcd.client.remove(int(node.member_id))
+        return True
 
     async def withdraw(self) -> None:
-        """This manager leaves."""
+        """This manager leaves: its member goes, as far as the others can be asked."""
+        if self._etcd is None or self._store is None:
+            return
+        own = self._node.state.node_id
+        store, client = self._store, self._etcd.client
 
-    async def close(self) -> None:
-        """The daemon stops."""
+        def write(tx: Tx) -> None:
+            node = tx.get(Node, own)
+            if node is not None:
+                tx.update(
+                    node.changed(
+                        spec={**node.spec, "Role": "worker"},
+                        manager=None,
+                        member_id="",
+                        status_state="down",
+                        status_message="the node has left the swarm",
+                    )
+                )
 
-    async def forget(self) -> None:
-        """Remove what is stored."""
+        try:
+            async with asyncio.timeout(_WITHDRAW_SECONDS):
+                members = await client.members()
+                if sum(not one.learner for one in members) <= 1:
+                    return
+                await self._supervisor.close()
+                await self._resign()
+                await store.update(write)
+                with contextlib.suppress(EtcdError):
+                    await self._hand_over()
+                await client.remove((await client.health()).member)
+        except (ScowError, TimeoutError) as error:
+            logger.warning("the other managers could not be told that this one leaves: %s", error or "they do not answer")
+
+    # --- recovery
+
+    async def alone(self) -> Store:
+        """Go on without the other managers, which are lost. The store, in which they are managers no longer."""
+        store = await self.open(alone=True)
+        own = self._node.state.node_id
+
+        def write(tx: Tx) -> None:
+            for node in tx.all(Node):
+                if node.id != own and (node.manager is not None or node.role == "manager"):
+                    tx.update(node.changed(spec={**node.spec, "Role": "worker"}, manager=None, member_id="", status_state="unknown"))
+
+        deadline = self._clock.now_ns() + int(_FOUND_SECONDS * 1e9)
+        while True:
+            try:
+                await store.update(write)
+                return store
+            except ScowError:
+                if self._clock.now_ns() > deadline:
+                    raise
+            await asyncio.sleep(_AGAIN_SECONDS)

@@ -6,7 +6,6 @@ see `state.py`; `worker.py` and `store/` keep their own.
 """
 
 import asyncio
-import base64
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
@@ -30,18 +29,17 @@ from scow.swarm.manager.loop import drive
 from scow.swarm.manager.manager import Manager
 from scow.swarm.manager.tasks import cluster_of
 from scow.swarm.managers import Managers
-from scow.swarm.objects import Node, Task
+from scow.swarm.objects import Cluster, Node, Object, Task
 from scow.swarm.session import LocalSession, RemoteSession
 from scow.swarm.state import NodeState, StateStore
 from scow.swarm.store.local import forget
-from scow.swarm.store.sealed import Sealer
-from scow.swarm.store.store import Store
+from scow.swarm.store.store import Change, Store
 from scow.swarm.wire import Assignment, Session
 
 logger = log.get(__name__)
 
 _RENEW_CHECK_SECONDS = 3600.0
-_RETRY_SECONDS = 2.0
+_RETRY_SECONDS = 0.7
 
 
 class SwarmNode:
@@ -55,13 +53,16 @@ class SwarmNode:
         local_network: Callable[[str], str],
         clock: Clock,
         state: NodeState,
-        run: Path,
+        folders: tuple[Path, Path],
         removed: Callable[[], None],
+        unlock_key: str = "",
     ) -> None:
-        """`run`: a directory that does not outlive the host; `removed()`: the cluster no longer knows this node."""
+        """`folders`: one that stays and one that does not outlive the host; `removed()`: the cluster no longer knows this node;
+        `unlock_key`: what the state on disk is sealed with, "" without autolock."""
         self._db, self._executor, self._publish, self._local_network = db, executor, publish, local_network
         self._clock = clock
-        self._run = run
+        self._folders = folders
+        self.unlock_key = unlock_key
         self._removed = removed
         self._states = StateStore(db)
         self.state = state
@@ -87,24 +88,44 @@ class SwarmNode:
 
     # --- begin and end
 
-    async def begin(self) -> None:
-        """Take up work. Raises ScowError (the port is taken, the store cannot be opened); `end` is to be called then, too."""
+    async def begin(self, alone: bool = False) -> None:
+        """Take up work. Raises ScowError (the port is taken, the store cannot be opened); `end` is to be called then, too.
+
+        A manager whose store needs other managers comes up behind the answer. `alone`: those are lost."""
         if self.state.role == "manager":
-            await self._manage()
+            self.managers = self._new_managers()
+            if alone:
+                await self._manage(await self.managers.alone())
+            elif self.state.etcd:
+                self._managing.start(self._manage_later(), "store")
+            else:
+                await self._manage(await self.managers.open())
         self.agent.start()
         self._background.start(self._renewals(), "certificate")
 
-    async def _manage(self) -> None:
+    def _new_managers(self, initial: str = "") -> Managers:
+        return Managers(self, self._db, self._folders, self._clock, initial)
+
+    async def _manage_later(self) -> None:
+        assert self.managers is not None
+        try:
+            await self._manage(await self.managers.open())
+            self.problem = ""
+        except ScowError as error:
+            self.problem = error.message
+            logger.error("this manager cannot take up its work: %s", error.message)
+
+    async def _manage(self, store: Store) -> None:
         state = self.state
-        sealer = Sealer(base64.b64decode(state.data_key))
-        self.managers = Managers(self, self._db, self._run, sealer, self._clock)
-        self.store = store = await self.managers.open()
-        self.manager = manager = Manager(store, self._clock)
-        self.control = Control(store, self._clock, self._local_network)
-        self._managing.start(drive(EventFeed(self._publish), store, self._clock), "events")
+        assert self.managers is not None
+        manager = Manager(store, self._clock)
         doors = Doors(store, manager, self.managers, self.leader_address)
         self._server = rpc.Server(doors.table(), state.cluster_id)
         await self._server.start(state.listen, tls.server(state.root, state.certificate, state.key))
+        self.store, self.manager = store, manager
+        self.control = Control(store, self._clock, self._local_network)
+        self._managing.start(drive(EventFeed(self._publish), store, self._clock), "events")
+        self._managing.start(drive(_Sealing(self), store, self._clock), "sealing")
         await self.managers.begin(manager)
 
     async def _stop_managing(self) -> None:
@@ -138,12 +159,17 @@ class SwarmNode:
         forget(self._db)
 
     def save(self, state: NodeState, unlock_key: str | None = None) -> None:
-        """Keep a changed state; with autolock its secrets are sealed with `unlock_key`, the cluster's by default."""
+        """Keep a changed state; with autolock its secrets are sealed with `unlock_key`, the one of before by default."""
         self.state = state
-        if unlock_key is None:
-            cluster = cluster_of(self.store) if self.store is not None else None
-            unlock_key = cluster.unlock_key if cluster is not None and state.role == "manager" else ""
-        self._states.write(state, unlock_key)
+        if unlock_key is not None:
+            self.unlock_key = unlock_key
+        self._states.write(state, self.unlock_key)
+
+    def seal(self) -> None:
+        """The cluster's unlock key may be another one than this node's state is sealed with."""
+        cluster = cluster_of(self.store) if self.store is not None else None
+        if cluster is not None and cluster.unlock_key != self.unlock_key:
+            self.save(self.state, cluster.unlock_key)
 
     # --- finding managers
 
@@ -231,12 +257,17 @@ class SwarmNode:
 
     async def _promoted(self) -> None:
         """A worker becomes a manager."""
-        self.save(await Managers.admitted(self))
+        state, initial, unlock_key = await Managers.admitted(self)
+        before = self.state
+        self.save(state, unlock_key)
+        self.managers = self._new_managers(initial)
         try:
-            await self._manage()
+            await self._manage(await self.managers.open())
         except BaseException:
+            managers = self.managers
             await self._stop_managing()
-            self.save(replace(self.state, role="worker"))
+            await managers.forget()
+            self.save(replace(before, managers=self.state.managers), "")
             raise
 
     async def _demoted(self) -> None:
@@ -285,6 +316,26 @@ class SwarmNode:
     def log_source(self, task: Task) -> "LogSource":
         """Where to read a task's output from."""
         return LogSource(self, task)
+
+
+class _Sealing:
+    """The loop (`loop.Loop`) that seals this node's state anew when autolock or the unlock key changes, on whatever manager."""
+
+    kinds: tuple[type[Object], ...] = (Cluster,)
+
+    def __init__(self, node: SwarmNode) -> None:
+        self._node = node
+
+    def setup(self) -> None:
+        """See Loop."""
+        self._node.seal()
+
+    def handle(self, change: Change) -> None:
+        """See Loop."""
+        self._node.seal()
+
+    async def tick(self) -> None:
+        """See Loop."""
 
 
 class LogSource:

@@ -28,7 +28,7 @@ from scow.swarm.objects import Cluster, Network, Node, Service, Task
 from scow.swarm.state import NodeState, StateStore
 from scow.swarm.store.local import LocalStore, forget
 from scow.swarm.store.sealed import Sealer
-from scow.swarm.store.store import OutOfSequence, Store, Tx
+from scow.swarm.store.store import NoLeader, OutOfSequence, Store, Tx
 
 logger = log.get(__name__)
 
@@ -54,7 +54,7 @@ _FORCE = (
     "The only way to restore a swarm that has lost consensus is to reinitialize it with `--force-new-cluster`. "
     "Use `--force` to suppress this message."
 )
-_JOIN_SECONDS = 60.0
+_JOIN_SECONDS = {"worker": 60.0, "manager": 400.0}
 INGRESS = "ingress"
 
 
@@ -68,16 +68,17 @@ class SwarmService:
         publish: Publish,
         local_network: Callable[[str], str],
         clock: Clock | None = None,
-        run: Path | None = None,
+        data: Path = Path("/var/lib/scow"),
+        run: Path = Path("/run/scow"),
     ) -> None:
-        """`local_network`: see Control; `run`: the engine's run directory."""
+        """`local_network`: see Control; `data`, `run`: the engine's directories."""
         self._local_network = local_network
         self._background = Supervisor("swarm membership")
         self._db = db
         self._executor = executor
         self._publish = publish
         self._clock = clock or SystemClock()
-        self._run = (run or Path("/run/scow")) / "swarm"
+        self._folders = (data / "swarm", run / "swarm")
         self._states = StateStore(db)
         self._locked: NodeState | None = None
         self._node: SwarmNode | None = None
@@ -100,12 +101,20 @@ class SwarmService:
             self._error = error.message
             logger.error("the swarm cannot be taken up: %s", error.message)
 
-    async def _begin(self, state: NodeState) -> SwarmNode:
+    async def _begin(self, state: NodeState, unlock_key: str = "", alone: bool = False) -> SwarmNode:
         self._node = node = SwarmNode(
-            self._db, self._executor, self._publish, self._local_network, self._clock, state, self._run, self._removed
+            self._db,
+            self._executor,
+            self._publish,
+            self._local_network,
+            self._clock,
+            state,
+            self._folders,
+            self._removed,
+            unlock_key,
         )
         await self._executor.configure({"joined": True})
-        await node.begin()
+        await node.begin(alone)
         await asyncio.sleep(0)  # the loops watch the store from here on
         return node
 
@@ -150,8 +159,11 @@ class SwarmService:
     @property
     def control(self) -> Control:
         """The control API. Raises Unavailable."""
-        if self._node is not None and self._node.control is not None:
-            return self._node.control
+        node = self._node
+        if node is not None and node.managers is not None and (node.control is None or not node.managers.quorum):
+            raise NoLeader
+        if node is not None and node.control is not None:
+            return node.control
         raise Unavailable(_NOT_MANAGER if self._state is None else _LOCKED if self._locked is not None else _WORKER)
 
     @property
@@ -207,7 +219,8 @@ class SwarmService:
         pools = tuple(str(one) for one in request.get("DefaultAddrPool") or ()) or ("10.0.0.0/8",)
         _check_pools(pools)
         if self._state is not None:
-            return await self._force_new()
+            given = any(request.get(name) for name in ("ListenAddr", "AdvertiseAddr"))
+            return await self._force_new((_joined(listening), _joined(known), data_path) if given else None)
         from scow.swarm import ca
 
         root = ca.new_root()
@@ -253,7 +266,7 @@ class SwarmService:
         await store.update(write)
         self._states.write(state, unlock_key)
         try:
-            await self._begin(state)
+            await self._begin(state, unlock_key)
         except ScowError:
             await self.close()
             self._states.forget()
@@ -262,11 +275,22 @@ class SwarmService:
         self._error = ""
         return node_id
 
-    async def _force_new(self) -> str:
-        assert self._state is not None
-        if self._state.role != "manager":
+    async def _force_new(self, address: tuple[str, str, str] | None) -> str:
+        """Go on as the only manager; the others are lost. `address`: (listen, advertise, data path) where others are asked for."""
+        node = self._node
+        if node is None:
+            raise Unavailable(_LOCKED)
+        if node.state.role != "manager":
             raise Unavailable(_WORKER)
-        return self._state.node_id
+        if node.managers is not None and node.state.etcd:
+            state, key = node.state, node.unlock_key
+            if address is not None:
+                state = replace(state, listen=address[0], advertise=address[1], data_path=address[2])
+            own = f"{state.node_id}@{state.advertise}"
+            await node.end()
+            self._states.write(replace(state, managers=(own,)), key)
+            await self._begin(replace(state, managers=(own,)), key, alone=True)
+        return node.state.node_id
 
     async def join(self, request: Mapping[str, Any]) -> None:
         """Join a swarm. Raises Unavailable (in one already), InvalidArgument (token, addresses)."""
@@ -299,14 +323,14 @@ class SwarmService:
 
     async def _settled(self, node: SwarmNode, role: str) -> None:
         """Wait until a node that has joined is what it is to be. Raises Unavailable."""
-        for _ in range(int(_JOIN_SECONDS * 10)):
+        for _ in range(int(_JOIN_SECONDS[role] * 10)):
             if self._node is not node:
                 raise Unavailable("the manager has removed this node while it joined")
             if node.agent.connected.is_set() and node.state.role == role and (role == "worker" or node.control is not None):
                 return
             await asyncio.sleep(0.1)
         why = node.problem or node.agent.error or "no reason is known"
-        raise Unavailable(f"this node did not become a {role} of the swarm within {_JOIN_SECONDS:.0f} seconds: {why}")
+        raise Unavailable(f"this node did not become a {role} of the swarm within {_JOIN_SECONDS[role]:.0f} seconds: {why}")
 
     async def leave(self, force: bool) -> None:
         """Leave; the last manager only by force. Raises Unavailable."""
@@ -324,9 +348,8 @@ class SwarmService:
         if len(managers) <= 1:
             return _LAST
         reachable = sum(str((one.manager or {}).get("Reachability")) == "reachable" for one in managers)
-        left = len(managers) - 1
-        if reachable - 1 <= left // 2:
-            return _MANAGER + f"{_LOSES.format(reachable=max(reachable - 1, 0), managers=left)}{_FORCE}"
+        if reachable - 2 <= len(managers) - reachable:
+            return f"{_MANAGER}{_LOSES.format(reachable=max(reachable - 1, 0), managers=len(managers))}{_FORCE}"
         return _MANAGER + _FORCE
 
     async def update(self, version: int, spec: Mapping[str, Any], rotate: Mapping[str, bool]) -> None:
@@ -363,7 +386,7 @@ class SwarmService:
         state = self._locked.unlocked(key)
         self._locked = None
         self._error = ""
-        await self._begin(state)
+        await self._begin(state, key)
 
     def unlock_key(self) -> str:
         """The present unlock key, "" without autolock. Raises Unavailable."""
@@ -388,6 +411,12 @@ class SwarmService:
             return "error"
         return "active" if self.agent is None or self.agent.connected.is_set() or self.is_manager else "pending"
 
+    def _trouble(self) -> str:
+        node = self._node
+        if self._error or node is None or node.managers is None or node.managers.quorum:
+            return self._error
+        return node.problem or NoLeader().message
+
     def info(self) -> Json:
         """The Swarm part of /info."""
         state = self._state
@@ -396,7 +425,7 @@ class SwarmService:
             "NodeAddr": state.advertise.rpartition(":")[0].strip("[]") if state else "",
             "LocalNodeState": self.local_state,
             "ControlAvailable": self.is_manager,
-            "Error": self._error,
+            "Error": self._trouble(),
             "RemoteManagers": None,
         }
         if state is None:

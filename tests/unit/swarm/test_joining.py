@@ -1,6 +1,7 @@
 """Swarms of several nodes in one process: real links with real certificates, engines that run nothing."""
 
 import asyncio
+import shutil
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -40,7 +41,7 @@ class Host:
         self.swarm = self._service()
 
     def _service(self) -> SwarmService:
-        return SwarmService(self.db, self.engine, lambda *event: None, lambda ref: "", run=self.folder)
+        return SwarmService(self.db, self.engine, lambda *event: None, lambda ref: "", data=self.folder, run=self.folder / "run")
 
     @property
     def listen(self) -> str:
@@ -227,3 +228,113 @@ async def test_garbage_on_the_port_hurts_nobody(tmp_path: Path) -> None:
             writer.write(data)
             writer.close()
         await worker.join(boss)
+
+
+needs_etcd = pytest.mark.skipif(shutil.which("etcd") is None, reason="etcd is not installed")
+
+
+def statuses(host: Host) -> list[str]:
+    rows = [row.get("ManagerStatus") for row in host.nodes().values()]
+    return sorted("leader" if row["Leader"] else row["Reachability"] for row in rows if row)
+
+
+def settled(made: list[Host]) -> bool:
+    """Every host answers, and they agree on a leader and reachable managers."""
+    wanted = ["leader", *["reachable"] * (len(made) - 1)]
+    try:
+        return all(statuses(host) == wanted for host in made)
+    except Unavailable:
+        return False
+
+
+@needs_etcd
+@pytest.mark.slow
+@on_loop
+async def test_three_managers_and_the_leader_goes(tmp_path: Path) -> None:
+    async with hosts(tmp_path, 3) as made:
+        one, two, three = made
+        await one.init()
+        service = await one.swarm.control.create_service(web(3))
+        await until(lambda: len(one.running(service)) == 3)
+        await two.join(one, "manager")
+        await three.join(two, "manager")
+        await until(lambda: settled(made))
+        assert {task["ID"] for task in three.running(service)} == {task["ID"] for task in one.running(service)}
+        other = await three.swarm.control.create_service({**web(1), "Name": "other"})
+        await until(lambda: len(two.running(other)) == 1)
+        await one.swarm.close()
+        await until(lambda: settled_without(made, one))
+        again = await two.swarm.control.create_service({**web(1), "Name": "again"})
+        await until(lambda: len(three.running(again)) == 1)
+        one.swarm = one._service()
+        await one.swarm.start()
+        await until(lambda: settled(made))
+        assert {row["Spec"]["Name"] for row in one.swarm.control.services(NOTHING)} == {"web", "other", "again"}
+
+
+def settled_without(made: list[Host], gone: Host) -> bool:
+    rest = [host for host in made if host is not gone]
+    try:
+        return all("leader" in statuses(host) and not (host.nodes()[_id(gone)]["ManagerStatus"]["Leader"]) for host in rest)
+    except (Unavailable, KeyError):
+        return False
+
+
+def _id(host: Host) -> str:
+    row = host.db.table("swarm_node").get("node")
+    return str(row["node_id"]) if row else ""
+
+
+@needs_etcd
+@pytest.mark.slow
+@on_loop
+async def test_promotion_demotion_and_leaving(tmp_path: Path) -> None:
+    async with hosts(tmp_path, 3) as made:
+        one, two, three = made
+        await one.init()
+        await two.join(one)
+        await three.join(one)
+        await _role(one, two.id, "manager")
+        await until(lambda: two.swarm.is_manager)
+        await until(lambda: settled([one, two]))
+        await _role(two, one.id, "worker")  # the leader: another takes over and takes its member out
+        await until(lambda: not one.swarm.is_manager and settled([two]))
+        assert one.swarm.info()["RemoteManagers"] == [{"NodeID": two.id, "Addr": two.listen}]
+        await three.swarm.leave(False)
+        await three.join(two, "manager")
+        await until(lambda: settled([two, three]))
+        with pytest.raises(Unavailable, match="quorum"):
+            await three.swarm.leave(False)
+        await three.swarm.leave(True)
+        await until(lambda: settled([two]))
+        await two.swarm.control.create_service(web(1))
+
+
+async def _role(host: Host, id: str, role: str) -> None:
+    row = host.nodes()[id]
+    await host.swarm.control.update_node(id, row["Version"]["Index"], {**row["Spec"], "Role": role})
+
+
+@needs_etcd
+@pytest.mark.slow
+@on_loop
+async def test_without_a_quorum_it_says_so_and_can_go_on_alone(tmp_path: Path) -> None:
+    async with hosts(tmp_path, 2) as (one, two):
+        await one.init()
+        service = await one.swarm.control.create_service(web(2))
+        await two.join(one, "manager")
+        await until(lambda: settled([one, two]))
+        await two.swarm.close()
+
+        def refused() -> bool:
+            try:
+                one.swarm.control.services(NOTHING)
+            except Unavailable as error:
+                return "does not have a leader" in error.message
+            return False
+
+        await until(refused)
+        assert one.engine.containers  # what runs goes on
+        await one.swarm.init({"ListenAddr": one.listen, "AdvertiseAddr": one.listen, "ForceNewCluster": True})
+        await until(lambda: settled([one]))
+        await until(lambda: {task["NodeID"] for task in one.running(service)} == {one.id} and len(one.running(service)) == 2)

@@ -17,7 +17,7 @@ from scow.swarm.wire import Assignment, Session
 
 logger = log.get(__name__)
 
-_BACKOFF_SECONDS = (0.1, 0.5, 1.0, 2.0, 4.0, 8.0)
+_BACKOFF_SECONDS = (0.1, 0.3, 0.5, 1.0, 1.0, 2.0, 3.0)
 
 Dial = Callable[[], Awaitable[Session]]
 

@@ -146,6 +146,38 @@ def sign(root: KeyPair, request: str, node_id: str, role: str, cluster_id: str, 
     return _pem(builder.sign(key, hashes.SHA256()))  # type: ignore[arg-type]
 
 
+def member_certificate(root: KeyPair, name: str, host: str) -> KeyPair:
+    """A certificate for a manager's member of etcd at an address, made afresh at each start."""
+    import datetime
+    import ipaddress
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+    key = _new_key()
+    now = datetime.datetime.now(datetime.UTC)
+    try:
+        names: list[x509.GeneralName] = [x509.IPAddress(ipaddress.ip_address(host))]
+    except ValueError:
+        names = [x509.DNSName(host)]
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
+        .issuer_name(x509.load_pem_x509_certificate(root.certificate.encode()).subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=_ROOT_DAYS // 2))
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.SubjectAlternativeName(names), critical=False)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+    )
+    signer = load_pem_private_key(root.key.encode(), None)
+    return KeyPair(_pem(builder.sign(signer, hashes.SHA256())), _pem_key(key))  # type: ignore[arg-type]
+
+
 def identity(certificate: str) -> Identity:
     """What a node certificate says. Raises InvalidArgument."""
     from cryptography import x509

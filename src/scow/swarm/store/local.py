@@ -4,13 +4,18 @@ One manager agrees with itself, so it needs no etcd; the second one to join brin
 `swarm_objects`: `kind/id` → row of `sealed.Sealer`.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from scow.metadata import Database
 from scow.swarm.objects import Object
 from scow.swarm.store.memory import MemoryStore
 from scow.swarm.store.sealed import Sealer
+from scow.swarm.store.store import Store, Tx
+
+T = TypeVar("T")
 
 TABLE = "swarm_objects"
 _VERSION = "version"
@@ -25,6 +30,9 @@ class LocalStore(MemoryStore):
         self._db = db
         self._table = db.table(TABLE)
         self._sealer = sealer
+        self._free = asyncio.Event()
+        self._free.set()
+        self._successor: Store | None = None
         rows = self._table.all()
         self._version = int(rows.pop(_VERSION, {}).get("index", 0))
         for name, row in rows.items():
@@ -41,6 +49,27 @@ class LocalStore(MemoryStore):
                 else:
                     self._table.put(f"{kind}/{id}", self._sealer.encode(obj.changed(version=version)))
         super().apply(written, version)
+
+    # --- moving to etcd
+
+    @property
+    def version(self) -> int:
+        """See Store."""
+        return self._version if self._successor is None else self._successor.version
+
+    async def update(self, fn: Callable[[Tx], T]) -> T:
+        """See Store; while the rows are copied, writers wait."""
+        await self._free.wait()
+        return await (super().update(fn) if self._successor is None else self._successor.update(fn))
+
+    def hold(self) -> None:
+        """Let writers wait."""
+        self._free.clear()
+
+    def release(self, successor: Store | None = None) -> None:
+        """Let them write again, from now on to `successor`, which has taken over tables and watchers."""
+        self._successor = successor
+        self._free.set()
 
 
 def forget(db: Database) -> None:

@@ -1,0 +1,246 @@
+"""The member of etcd that a manager runs: a process of this daemon, which dies with it and is started again when it dies alone.
+
+Its data lie in `<data>/swarm/etcd`, its socket, certificates and messages in `<run>/swarm/etcd`, which only root enters. Members speak to
+each other over mutual TLS with a root of their own that only managers have: a worker's certificate opens nothing here.
+"""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from scow import aio, log
+from scow.aio import Supervisor, in_pool
+from scow.errors import ScowError, Unavailable
+from scow.kernel import pidfd, spawn
+from scow.swarm import ca
+from scow.swarm.store.etcd.client import Client, EtcdError, Health
+
+logger = log.get(__name__)
+
+PORT_AFTER = 1
+"""Members listen at the port after the swarm's: 2378."""
+_SOCKET = "client:0"
+_HEARTBEAT_MS, _ELECTION_MS = 150, 1500
+_STOP_SECONDS = 5.0
+_AGAIN_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
+_INSTALL_SECONDS = 300.0
+_QUOTA = 4 << 30
+_MISSING = (
+    "a swarm with more than one manager keeps its state in etcd, and etcd is not installed on {host}: {why}. "
+    "Install Debian's package etcd-server there (apt-get install etcd-server) and try again"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a member is: its name (the node's id), what others call it by, what it listens at; data and run directories."""
+
+    name: str
+    advertise: str
+    listen: str
+    data: Path
+    run: Path
+
+    @property
+    def peer(self) -> str:
+        """Its address for other members."""
+        return peer_url(self.advertise)
+
+
+def peer_url(address: str) -> str:
+    """The address of a node's member, of the node's own (`host:port`)."""
+    host, _, port = address.rpartition(":")
+    return f"https://{host}:{int(port) + PORT_AFTER}"
+
+
+async def program() -> str:
+    """The path of etcd; installed from the distribution's packages where it is missing. Raises Unavailable."""
+    if found := shutil.which("etcd", path=spawn.PATH):
+        return found
+    host = os.uname().nodename
+    apt = shutil.which("apt-get", path=spawn.PATH)
+    if apt is None:
+        raise Unavailable(_MISSING.format(host=host, why="this system has no apt-get to install it with"))
+    logger.info("etcd is missing: apt-get installs it")
+    said = await _run([apt, "install", "-y", "-qq", "--no-install-recommends", "etcd-server"])
+    if found := shutil.which("etcd", path=spawn.PATH):
+        return found
+    raise Unavailable(_MISSING.format(host=host, why=f"apt-get could not install it ({said or 'no reason given'})"))
+
+
+async def _run(argv: Sequence[str]) -> str:
+    """Run a program to its end; the last line that it said."""
+    fd = os.memfd_create("output")
+    try:
+        env = {"PATH": spawn.PATH, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
+        pid = spawn.spawn(argv, {1: fd, 2: fd}, env, new_session=True)
+        process = pidfd.open_pid(pid)
+        try:
+            async with asyncio.timeout(_INSTALL_SECONDS):
+                await aio.readable(process)
+        except TimeoutError:
+            pidfd.send_signal(process, signal.SIGKILL)
+            await aio.readable(process)
+        finally:
+            pidfd.reap(process)
+            os.close(process)
+        lines = os.pread(fd, 1 << 16, max(0, os.fstat(fd).st_size - (1 << 16))).decode(errors="replace").split("\n")
+        return next((line.strip()[:200] for line in reversed(lines) if line.strip()), "")
+    finally:
+        os.close(fd)
+
+
+class Etcd:
+    """One member. `client` speaks to it while it runs."""
+
+    def __init__(self, place: Place, root: ca.KeyPair) -> None:
+        """`root`: what certificates of members are made of."""
+        self.place = place
+        self._root = root
+        self._supervisor = Supervisor("etcd")
+        self._process = -1
+        self._folder = -1
+        self.client = Client(Path("/nonexistent"))
+
+    @property
+    def known(self) -> bool:
+        """Whether this member has data: then it knows its cluster."""
+        return (self.place.data / "member").is_dir()
+
+    async def start(self, cluster: str = "", fresh: bool = False, alone: bool = False) -> None:
+        """Start and keep running. `cluster`: `name=url,…` of all members, when there are no data yet (`fresh`: this one founds it);
+        `alone`: forget the other members, which are lost. Raises Unavailable."""
+        etcd = await program()
+        place = self.place
+        for folder in (place.data, place.run):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            folder.chmod(0o700)
+        self._folder = os.open(place.run, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        # a socket's path is limited to 108 bytes: it is reached by the directory's descriptor
+        self.client = Client(Path(f"/proc/self/fd/{self._folder}/{_SOCKET}"))
+        self._certificates()
+        argv = self._argv(etcd, cluster, fresh)
+        self._launch([*argv, "--force-new-cluster"] if alone else argv)
+        self._supervisor.start(self._keep(argv), "process")
+
+    def _certificates(self) -> None:
+        host = self.place.advertise.rpartition(":")[0].strip("[]")
+        made = ca.member_certificate(self._root, self.place.name, host)
+        for name, text in (("root.pem", self._root.certificate), ("member.pem", made.certificate), ("member.key", made.key)):
+            path = self.place.run / name
+            path.unlink(missing_ok=True)
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(text)
+
+    def _argv(self, etcd: str, cluster: str, fresh: bool) -> list[str]:
+        place = self.place
+        host, _, port = place.listen.rpartition(":")
+        options = {
+            "name": place.name,
+            "data-dir": str(place.data),
+            "listen-client-urls": f"unix://{_SOCKET}",
+            "advertise-client-urls": "http://127.0.0.1:1",  # nobody is to find it
+            "listen-peer-urls": f"https://{host}:{int(port) + PORT_AFTER}",
+            "initial-advertise-peer-urls": place.peer,
+            "initial-cluster": cluster or f"{place.name}={place.peer}",
+            "initial-cluster-state": "new" if fresh else "existing",
+            "peer-cert-file": "member.pem",
+            "peer-key-file": "member.key",
+            "peer-trusted-ca-file": "root.pem",
+            "peer-client-cert-auth": "true",
+            "experimental-peer-skip-client-san-verification": "true",  # the root is only managers' anyway; hosts may have many addresses
+            "heartbeat-interval": str(_HEARTBEAT_MS),
+            "election-timeout": str(_ELECTION_MS),
+            "pre-vote": "true",
+            "strict-reconfig-check": "false",  # it refuses for five seconds after any change; whom to let go is checked by the control API
+            "auto-compaction-mode": "revision",
+            "auto-compaction-retention": "5000",
+            "quota-backend-bytes": str(_QUOTA),
+            "max-txn-ops": "1000000",
+            "max-request-bytes": str(512 << 20),
+            "logger": "zap",
+            "log-level": "warn",
+            "log-outputs": "stderr",
+        }
+        # it ends with the daemon, however that ends: a manager without its daemon must not lead
+        lead = ["env", "-C", str(place.run), "setpriv", "--pdeathsig", "KILL", etcd]
+        return [*lead, *(f"--{name}={value}" for name, value in options.items())]
+
+    def _launch(self, argv: Sequence[str]) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            (self.place.run / _SOCKET).unlink()
+        fd = os.open(self.place.run / "etcd.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        env = {"PATH": spawn.PATH, "ETCD_UNSUPPORTED_ARCH": {"aarch64": "arm64"}.get(os.uname().machine, "")}
+        try:
+            self._process = pidfd.open_pid(spawn.spawn(argv, {1: fd, 2: fd}, {name: value for name, value in env.items() if value}))
+        except OSError as error:
+            raise Unavailable(f"etcd cannot be started: {error.strerror}") from None
+        finally:
+            os.close(fd)
+
+    async def _keep(self, argv: Sequence[str]) -> None:
+        """Start it again when it ends."""
+        tries = 0
+        while True:
+            began = asyncio.get_running_loop().time()
+            await aio.readable(self._process)
+            code = pidfd.reap(self._process)
+            os.close(self._process)
+            self._process = -1
+            logger.warning("etcd has ended with code %s: %s", code, self.last_words())
+            tries = 0 if asyncio.get_running_loop().time() - began > 30 else tries + 1
+            await asyncio.sleep(_AGAIN_SECONDS[min(tries, len(_AGAIN_SECONDS) - 1)])
+            self._launch(argv)
+
+    def last_words(self) -> str:
+        """The last line of its messages."""
+        with contextlib.suppress(OSError), open(self.place.run / "etcd.log", "rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - 4096))
+            lines = file.read().decode(errors="replace").strip().split("\n")
+            return lines[-1][:300]
+        return ""
+
+    async def ready(self, seconds: float) -> Health:
+        """Wait until it answers and knows a leader. Raises Unavailable."""
+        error: ScowError = Unavailable("etcd does not answer")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while True:
+                    try:
+                        health = await self.client.health()
+                        if health.leader:
+                            return health
+                    except EtcdError as failed:
+                        error = failed
+                    await asyncio.sleep(0.1)
+        raise Unavailable(f"{error.message}; its last message: {self.last_words() or 'none'}")
+
+    async def stop(self) -> None:
+        """End it; its data stay."""
+        await self._supervisor.close()
+        await self.client.close()
+        if self._process >= 0:
+            with contextlib.suppress(ProcessLookupError):
+                pidfd.send_signal(self._process, signal.SIGTERM)
+            try:
+                async with asyncio.timeout(_STOP_SECONDS):
+                    await aio.readable(self._process)
+            except TimeoutError:
+                pidfd.send_signal(self._process, signal.SIGKILL)
+                await aio.readable(self._process)
+            pidfd.reap(self._process)
+            os.close(self._process)
+            self._process = -1
+        if self._folder >= 0:
+            os.close(self._folder)
+            self._folder = -1
+
+    async def wipe(self) -> None:
+        """Remove its data; it must not run."""
+        await in_pool(shutil.rmtree, self.place.data, True)
+        await in_pool(shutil.rmtree, self.place.run, True)
