@@ -86,7 +86,7 @@ def _uninterpolated(session: Session, options: Options, form: str, args: list[st
         raise ScowError("--hash needs the values of variables: leave out --no-interpolate")
     if options.flag("quiet"):
         return 0
-    chosen = {name: one for name, one in services.items() if not args or name in args}
+    chosen = {name: one for name, one in services.items() if (name in args if args else _on(one, shell.profiles))}
     if options.flag("services"):
         return _lines(session, sorted(chosen))
     if options.flag("environment"):
@@ -103,6 +103,11 @@ def _uninterpolated(session: Session, options: Options, form: str, args: list[st
     if args:
         tree = {**tree, "services": chosen}
     return _document(session, options, model.text(model.tree_document(tree, form == "json"), form))
+
+
+def _on(service: dict[str, Any], profiles: tuple[str, ...]) -> bool:
+    own = service.get("profiles") or []
+    return not own or "*" in profiles or any(one in profiles for one in own)
 
 
 def _document(session: Session, options: Options, text: str) -> int:
