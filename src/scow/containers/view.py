@@ -111,14 +111,16 @@ class View:
         graph: Callable[[str], Mapping[str, str]] | None = None,
         clock: Callable[[], int] = time.time_ns,
         living: Callable[[], set[str]] | None = None,
+        manifest: Callable[[str], dict[str, Any] | None] | None = None,
     ) -> None:
         """`graph(container id)` gives GraphDriver.Data; `clock` the time in nanoseconds; `living` the ids there are (what else is kept
-        is dropped now and then)."""
+        is dropped now and then); `manifest(image id)` the descriptor an image came as."""
         self._networks = networks
         self._images = images
         self._graph = graph
         self._clock = clock
         self._living = living
+        self._manifest = manifest
         self._trim_at = _TRIM
         self._inspects: dict[str, tuple[tuple[Any, ...], bytes]] = {}
         self._summaries: dict[str, tuple[tuple[Any, ...], tuple[bytes, bytes]]] = {}
@@ -173,6 +175,8 @@ class View:
             "Config": shapes.config(container.config),
             "NetworkSettings": self.network_settings(container),
         }
+        if self._manifest is not None and (came_as := self._manifest(container.image_id)) is not None:
+            out["ImageManifestDescriptor"] = came_as
         return out
 
     def inspect_bytes(self, container: Container) -> bytes:

@@ -8,21 +8,20 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
-from scow import aio, log
+from scow import aio
 from scow.http import hijack as handover
+from scow.http import reply
 from scow.http.body import BodyBroken, BodyReader, ChunkFramer, LengthFramer
 from scow.http.head import MAX_HEAD, BadRequest, Head, Heads
-from scow.http.messages import REASONS, ClientGone, Request, Response, StreamWriter
-
-logger = log.get(__name__)
+from scow.http.messages import ClientGone, Request, Response, StreamWriter
+from scow.http.wire import Wire
 
 _MAX_PIPELINED = 64 << 10
 _DRAIN_AFTER_REPLY = 16 << 20  # of a request body nobody read: more than this closes the connection instead
 _LINGER_SECONDS = 2.0
-_HOLDS = {"body": 1, "pipeline": 2, "bulk": 4}
 
 Reply = Response | None
 
@@ -49,52 +48,24 @@ class Application(Protocol):
         ...
 
 
-_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
-_MONTHS = ("", "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-
-
-class _Clock:
-    """The Date header, made once a second (`email.utils` would cost a twentieth of the way to the first `_ping`)."""
-
-    def __init__(self) -> None:
-        self._second = 0
-        self._line = b""
-
-    def line(self) -> bytes:
-        now = int(time.time())
-        if now != self._second:
-            at = time.gmtime(now)
-            clock = f"{at.tm_hour:02d}:{at.tm_min:02d}:{at.tm_sec:02d}"
-            text = f"Date: {_DAYS[at.tm_wday]}, {at.tm_mday:02d} {_MONTHS[at.tm_mon]} {at.tm_year} {clock} GMT\r\n"
-            self._second, self._line = now, text.encode()
-        return self._line
-
-
-_clock = _Clock()
-
-
-class Connection(asyncio.Protocol):
+class Connection(Wire):
     """The protocol object of one client."""
 
     def __init__(self, application: Application, heads: Heads, registry: "set[Connection]", most: int = 0) -> None:
         """`registry`: all connections of the server, of which there may be `most` (0: any number)."""
+        super().__init__()
         self._app = application
         self._heads = heads
         self._registry = registry
         self._most = most
-        self._transport: Any = None
         self._buffer = b""
         self._framer: LengthFramer | ChunkFramer | None = None
         self._body: BodyReader | None = None
         self._request: Request | None = None
         self._task: asyncio.Task[Any] | None = None
-        self._reading = True
-        self._holds = 0
         self._eof = False
         self._closing = False
         self._detached = False
-        self._writable: asyncio.Future[None] | None = None
-        self._lost: asyncio.Future[None] | None = None
         self.head_since = 0.0
 
     # --- the transport's calls
@@ -112,11 +83,7 @@ class Connection(asyncio.Protocol):
         self._registry.discard(self)
         if self._detached:
             return
-        self._transport = None
-        if self._writable is not None and not self._writable.done():
-            self._writable.set_result(None)
-        if self._lost is not None and not self._lost.done():
-            self._lost.set_result(None)
+        self._dropped()
         if self._body is not None:
             self._body.fail(BodyBroken("the client closed the connection before the request body was complete"))
         self._client_left()
@@ -129,15 +96,6 @@ class Connection(asyncio.Protocol):
             return False
         self._client_left(half=True)
         return True
-
-    def pause_writing(self) -> None:
-        if self._writable is None or self._writable.done():
-            self._writable = asyncio.get_running_loop().create_future()
-
-    def resume_writing(self) -> None:
-        if self._writable is not None and not self._writable.done():
-            self._writable.set_result(None)
-        self._writable = None
 
     def data_received(self, data: bytes) -> None:
         if self._closing:
@@ -199,9 +157,9 @@ class Connection(asyncio.Protocol):
 
     async def _run(self, request: Request, answer: Awaitable[Reply]) -> None:
         try:
-            reply = await answer
-            if reply is not None:
-                self._reply(request, reply)
+            response = await answer
+            if response is not None:
+                self._reply(request, response)
                 await self.drain()
         except ClientGone:
             self._closing = True
@@ -271,7 +229,7 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self, error: BadRequest) -> None:
         self._buffer = b""
-        self.send(self._whole(self._app.malformed(error), head_only=False, close=True, minor=1))
+        self.send(reply.whole(self._app.malformed(error), False, True, 1, self._app.extra_head))
         self._close_gently(False)
 
     def _client_left(self, half: bool = False) -> None:
@@ -286,57 +244,11 @@ class Connection(asyncio.Protocol):
     def _resume_body(self) -> None:
         self._release("body")
 
-    def _hold(self, why: str) -> None:
-        self._holds |= _HOLDS[why]
-        if self._reading and self._transport is not None:
-            self._reading = False
-            self._transport.pause_reading()
-
-    def _release(self, why: str) -> None:
-        self._holds &= ~_HOLDS[why]
-        if not self._holds and not self._reading and self._transport is not None:
-            self._reading = True
-            self._transport.resume_reading()
-
     def _continue(self) -> None:
         if self._request is not None and self._request.head.expects_continue and not self._request.replied and self._transport is not None:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     # --- writing
-
-    @property
-    def peer(self) -> str:
-        """The client's IP address, "" on a unix socket and when it is gone."""
-        found = self._transport.get_extra_info("peername") if self._transport is not None else None
-        return str(found[0]) if isinstance(found, tuple) else ""
-
-    @property
-    def lost(self) -> "asyncio.Future[None]":
-        """Completes when the connection is gone."""
-        if self._lost is None:
-            self._lost = asyncio.get_running_loop().create_future()
-            if self._transport is None:
-                self._lost.set_result(None)
-        return self._lost
-
-    def send(self, data: bytes) -> None:
-        """Queue bytes for the client."""
-        if self._transport is not None:
-            self._transport.write(data)
-
-    def send_parts(self, parts: Sequence[bytes]) -> None:
-        """`send` for several pieces, large ones without a copy."""
-        if self._transport is not None:
-            # the last by `write`: asyncio's own `writelines` never pauses the writer in Python 3.12.0-8 and 3.13.0-1 (CVE-2024-12254)
-            self._transport.writelines(parts[:-1])
-            self._transport.write(parts[-1])
-
-    async def drain(self) -> None:
-        """Wait until the client has taken enough. Raises ClientGone."""
-        if self._writable is not None:
-            await asyncio.shield(self._writable)
-        if self._transport is None or self._transport.is_closing():
-            raise ClientGone
 
     def _reply(self, request: Request, response: Response) -> None:
         request.replied = True
@@ -344,45 +256,20 @@ class Connection(asyncio.Protocol):
         close = not request.head.keep_alive or self._closing or not whole
         if close:
             self._closing = True
-        self.send(self._whole(response, request.head.method == "HEAD", close, request.head.minor))
-
-    def _whole(self, response: Response, head_only: bool, close: bool, minor: int) -> bytes:
-        plain = minor == 1 and not close and not head_only
-        if plain and response.wire is not None:
-            return response.wire + _clock.line() + b"\r\n" + response.body
-        status, body = response.status, response.body
-        lines = [f"HTTP/1.{minor} {status} {REASONS.get(status, 'Status')}\r\n"]
-        lines += [f"{name}: {value}\r\n" for name, value in response.headers]
-        if status >= 200 and status not in (204, 304):
-            lines.append(f"Content-Length: {len(body) if response.length is None else response.length}\r\n")
-        else:
-            body = b""
-        if close:
-            lines.append("Connection: close\r\n")
-        elif minor == 0:
-            lines.append("Connection: keep-alive\r\n")
-        start = "".join(lines).encode("utf-8", "replace") + self._app.extra_head
-        if plain and body is response.body:
-            response.wire = start
-        head = start + _clock.line() + b"\r\n"
-        return head if head_only else head + body
+        self.send(reply.whole(response, request.head.method == "HEAD", close, request.head.minor, self._app.extra_head))
 
     async def start_stream(self, request: Request, status: int, headers: list[tuple[str, str]], length: int | None = None) -> StreamWriter:
         """Write the head of a reply that goes on, chunked where its length is unknown."""
         chunked = request.head.minor == 1 and length is None
         if (not chunked and length is None) or not request.head.keep_alive:
             self._closing = True
-        lines = [f"HTTP/1.{request.head.minor} {status} {REASONS.get(status, 'Status')}\r\n"]
-        lines += [f"{name}: {value}\r\n" for name, value in headers]
-        if chunked:
-            lines.append("Transfer-Encoding: chunked\r\n")
-        elif length is not None:
-            lines.append(f"Content-Length: {length}\r\n")
-        if self._closing:
-            lines.append("Connection: close\r\n")
-        self.send("".join(lines).encode("utf-8", "replace") + self._app.extra_head + _clock.line() + b"\r\n")
+        more = "Transfer-Encoding: chunked\r\n" if chunked else "" if length is None else f"Content-Length: {length}\r\n"
+        self.send(self._head(request, status, headers, more))
         await self.drain()
         return StreamWriter(self, chunked, request.head.method == "HEAD")
+
+    def _head(self, request: Request, status: int, headers: Any, more: str) -> bytes:
+        return reply.head(status, headers, more, request.head.minor, self._closing, self._app.extra_head)
 
     # --- bulk
 
@@ -395,7 +282,7 @@ class Connection(asyncio.Protocol):
             whole = self._framer is None or self._framer.done
             if not request.head.keep_alive or self._closing or not whole:
                 self._closing = True
-            head = self._start(request, status, headers, f"Content-Length: {count}\r\n")
+            head = self._head(request, status, headers, f"Content-Length: {count}\r\n")
             transport = self._transport
             if transport is None or transport.is_closing():
                 raise ClientGone
@@ -466,16 +353,6 @@ class Connection(asyncio.Protocol):
         finally:
             self._release("body")  # the reader's own hold, if any: its pieces are taken
             self._release("bulk")
-
-    def _start(self, request: Request, status: int, headers: Any, more: str) -> bytes:
-        lines = [f"HTTP/1.{request.head.minor} {status} {REASONS.get(status, 'Status')}\r\n"]
-        lines += [f"{name}: {value}\r\n" for name, value in headers]
-        lines.append(more)
-        if self._closing:
-            lines.append("Connection: close\r\n")
-        elif request.head.minor == 0:
-            lines.append("Connection: keep-alive\r\n")
-        return "".join(lines).encode("utf-8", "replace") + self._app.extra_head + _clock.line() + b"\r\n"
 
     # --- handing over
 

@@ -7,6 +7,7 @@ of some name belongs to that name: it is no dangling image, and it goes when the
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from scow.content import ContentStore
 from scow.errors import ScowError
@@ -71,6 +72,17 @@ class Targets:
         if target is not None:
             self._collect(Row(target, None), found, 0)
         return found
+
+    def manifest_of(self, image_id: str) -> dict[str, Any] | None:
+        """The descriptor of the manifest an image came as, with its platform; None where it came without one, or is gone."""
+        for variant in self.variants(self._store.target_of(image_id)):
+            if variant.image is not None and variant.image.id == image_id:
+                where, platform = variant.row.descriptor, variant.platform
+                told = {"architecture": platform.architecture, "os": platform.os}
+                if platform.variant:
+                    told["variant"] = platform.variant
+                return {"mediaType": where.media_type, "digest": where.digest, "size": where.size, "platform": told}
+        return None
 
     def _collect(self, row: Row, found: list[Variant], depth: int) -> None:
         parsed = self.parsed(row.descriptor) if row.real else None

@@ -9,7 +9,7 @@ import random
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from scow import aio, log
 from scow.kernel.nft import Nft
@@ -22,6 +22,8 @@ _MOST_PENDING = 256
 _MOST_CONNECTIONS = 32
 _QUESTION_MAX, _TOLD_MAX = 300, 256  # of the answers that are kept: bytes, number
 _IDLE_SECONDS = 10.0
+_BATCH = 64  # questions read at once, before the loop looks after others
+_DATAGRAM = 4096
 _TABLE = "scow_dns"
 
 
@@ -65,7 +67,7 @@ def listeners(replace: bool = False) -> Listeners:
     return Listeners(udp, tcp)
 
 
-class _Server(asyncio.DatagramProtocol):
+class _Server:
     """Serves one container."""
 
     def __init__(self, container_id: str, records: Records) -> None:
@@ -78,18 +80,28 @@ class _Server(asyncio.DatagramProtocol):
         self._connections = 0
         self._told: dict[bytes, bytes] = {}  # questions and answers without their number, as long as the records are of `_version`
         self._version = -1
-        self._udp: asyncio.DatagramTransport | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._udp: socket.socket | None = None
         self._tcp: asyncio.Server | None = None
 
     async def start(self, sockets: Listeners) -> None:
-        loop = asyncio.get_running_loop()
-        await loop.create_datagram_endpoint(lambda: self, sock=sockets.udp)
+        self._udp = sockets.udp
+        self._loop = asyncio.get_running_loop()
+        # not a datagram transport: that reads one question for each turn of the loop, and a turn costs more than an answer
+        self._loop.add_reader(sockets.udp, self._readable)
         self._tcp = await asyncio.start_server(self._connection, sock=sockets.tcp)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._udp = cast(asyncio.DatagramTransport, transport)
+    def _readable(self) -> None:
+        for _ in range(_BATCH):
+            if self._udp is None:
+                return
+            try:
+                data, addr = self._udp.recvfrom(_DATAGRAM)
+            except OSError:
+                return
+            self._received(data, addr)
 
-    def datagram_received(self, data: bytes, addr: Any) -> None:
+    def _received(self, data: bytes, addr: Any) -> None:
         if self._version != self._records.version:
             self._told.clear()
             self._version = self._records.version
@@ -110,8 +122,9 @@ class _Server(asyncio.DatagramProtocol):
             self._send(own, addr)
 
     def _send(self, data: bytes, addr: Any) -> None:
-        if self._udp is not None and not self._udp.is_closing():
-            self._udp.sendto(data, addr)
+        if self._udp is not None:
+            with contextlib.suppress(OSError):  # a full buffer: a datagram may be lost, its asker asks again
+                self._udp.sendto(data, addr)
 
     def own(self, data: bytes, limit: int = 0) -> bytes | message.Query:
         """Our answer to a query, or the query when others must be asked."""
@@ -179,8 +192,11 @@ class _Server(asyncio.DatagramProtocol):
             writer.close()
 
     def close(self) -> None:
-        if self._udp is not None:
-            self._udp.abort()
+        udp, self._udp = self._udp, None
+        if udp is not None:
+            if self._loop is not None and not self._loop.is_closed():
+                self._loop.remove_reader(udp)
+            udp.close()
         if self._tcp is not None:
             self._tcp.close()
 
