@@ -7,6 +7,7 @@ says "not modified" is believed.
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import email.utils
 import hashlib
@@ -200,6 +201,11 @@ def _shown(url: str) -> str:
 
 def _download(url: str, place: Path, etag: str, header: str, job: JobContext) -> _Answer | None:
     """Fetch into a new file; None when the server says that `etag` still holds. Raises InvalidArgument."""
+    parts = urllib.parse.urlsplit(url)
+    user, at, host = parts.netloc.rpartition("@")
+    if at:  # a login in the address is sent as Basic, as BuildKit does
+        url = urllib.parse.urlunsplit(parts._replace(netloc=host))
+        header = header or "Basic " + base64.b64encode(urllib.parse.unquote_to_bytes(user)).decode()
     request = urllib.request.Request(url, headers={"User-Agent": "scow", "Accept-Encoding": "identity"})
     if etag:
         request.add_header("If-None-Match", etag)
