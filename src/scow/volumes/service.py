@@ -137,6 +137,10 @@ class VolumeService:
             raise NotFound(f"get {name}: no such volume")
         return self._load(name, row)
 
+    def known(self, name: str) -> bool:
+        """Whether a volume of that name has a row."""
+        return name in self._table
+
     async def find(self, name: str) -> Volume:
         """One volume, of a plugin with what that knows now. Raises NotFound, Unavailable."""
         row = self._table.get(name)

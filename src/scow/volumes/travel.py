@@ -2,11 +2,13 @@
 an archive leads out of the volume. Nothing is stored. Called by the API.
 """
 
+import contextlib
 from collections.abc import AsyncGenerator, AsyncIterable
 from typing import Any
 
 from scow import aio, ids
 from scow.archive.workers import Root, Workers
+from scow.errors import ScowError
 from scow.volumes.local import tree_size
 from scow.volumes.service import VolumeService
 
@@ -47,13 +49,20 @@ class VolumeTravel:
     async def import_(self, name: str, chunks: AsyncIterable[bytes]) -> dict[str, Any]:
         """Unpack a tar (plain, gzip, bzip2, xz, zstd) into a volume, made where there is none: what is there and not in the archive stays.
 
-        The volume's view. Raises InvalidArgument for a bad archive; what came before the damage is there.
+        The volume's view. Raises InvalidArgument for a bad archive: a volume that was there has what came before the damage, one
+        that was made for the archive goes with it.
         """
+        there = self._volumes.known(name)
         volume = await self._volumes.ensure(name)
         user = ids.new_id()
         place = await self._volumes.mount(volume.name, user)
+        unpacked = False
         try:
             await self._workers.unpack(Root(place), chunks)
+            unpacked = True
         finally:
             await self._volumes.unmount(volume.name, user)
+            if not (unpacked or there):
+                with contextlib.suppress(ScowError):  # somebody has taken it into use: it is theirs now
+                    await self._volumes.remove(volume.name)
         return self._volumes.view(self._volumes.get(volume.name))

@@ -126,5 +126,6 @@ def test_what_cannot_be_imported_or_exported(engine: Engine) -> None:
     reply = engine.api("POST", "/scow/volumes/bad/import", b"no archive at all", {"Content-Type": "application/x-tar"})
     assert reply.status == 400
     assert "archive" in json.dumps(reply.json)
+    assert engine.api("GET", "/volumes/bad").status == 404, "a volume made for a broken archive goes with it"
     assert engine.api("GET", "/scow/volumes/nosuch/export").status == 404
     assert engine.api("POST", "/scow/volumes/x/import", b"").status == 400
