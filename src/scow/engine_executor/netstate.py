@@ -105,8 +105,9 @@ def names(state: ClusterState, serves: Serves) -> tuple[Names, dict[str, dict[st
                 bearers.setdefault(id, {})[virtual] = service.name
             for name in (service.name, *service.aliases.get(id, ())):
                 answer = (virtual,) if virtual else running
-                table[name.lower()] = tuple(dict.fromkeys((*table.get(name.lower(), ()), *answer)))
-            table[f"tasks.{service.name}".lower()] = running
+                # several services may have the same further name
+                for key, addresses in ((name.lower(), answer), (f"tasks.{name}".lower(), running)):
+                    table[key] = tuple(dict.fromkeys((*table.get(key, ()), *addresses)))
     return named, bearers
 
 

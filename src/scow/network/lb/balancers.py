@@ -59,6 +59,8 @@ class Balancers:
         try:
             await aio.in_pool(_inside, Path(path), render.virtual(wanted, not fresh), _dropped(before or (), wanted))
         except (NftError, OSError) as error:
+            if self._sandboxes().get(container_id, ("",))[0] != path:
+                return  # it has ended meanwhile
             logger.warning("services cannot be balanced in the network of %s: %s", container_id[:12], error)
             return
         self._there[container_id] = wanted
