@@ -124,6 +124,9 @@ def test_two_pulls_of_one_index_are_one_image_of_two_platforms(tmp_path: Path) -
         assert images.get(name).id == multi.ids["arm64"]
         assert images.get(name, "linux/amd64").id == multi.ids["amd64"]
         assert images.get(name, "linux/s390x").id == multi.ids["arm64"]
+        told = images.targets.manifest_of(multi.ids["arm64"])
+        assert told is not None and told["digest"] == multi.rows[1]["digest"] and told["platform"]["architecture"] == "arm64"
+        assert images.targets.manifest_of(sha256(b"nothing")) is None
         [row] = await _rows(images, manifests=True)
         assert row["Id"] == multi.ids["arm64"]
         assert _kinds(row["Manifests"]) == [("image", True), ("image", True), ("attestation", True)]
