@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 from scow.errors import ScowError
 
+_SERVICE = ("service create", "service update")
 _RUN = ("container create", "container run")
 COMMANDS: dict[str, str] = {
     **{f"{noun} prune": "1.25" for noun in ("container", "image", "network", "volume", "system")},
@@ -39,27 +40,37 @@ _FLAGS: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("force", "1.25", ("volume rm",)),
     ("gpus", "1.40", _RUN),
     ("group", "1.42", ("volume create",)),
-    ("health-start-interval", "1.44", _RUN),
+    ("cap-add", "1.41", _SERVICE),
+    ("cap-drop", "1.41", _SERVICE),
+    ("health-start-interval", "1.44", (*_RUN, *_SERVICE)),
     ("health-start-period", "1.29", _RUN),
     ("ingress", "1.29", ("network create",)),
     ("init", "1.25", _RUN),
     ("limit-bytes", "1.42", ("volume create",)),
+    ("limit-pids", "1.41", _SERVICE),
+    ("max-concurrent", "1.41", _SERVICE),
+    ("oom-score-adj", "1.46", _SERVICE),
     ("pids-limit", "1.40", ("container update",)),
     ("platform", "1.32", (*_RUN, "image import", "image pull")),
     ("platform", "1.46", ("image push",)),
     ("platform", "1.48", ("image history", "image load", "image save")),
     ("platform", "1.49", ("image inspect",)),
     ("platform", "1.50", ("image rm",)),
+    ("replicas-max-per-node", "1.40", _SERVICE),
     ("required-bytes", "1.42", ("volume create",)),
     ("scope", "1.30", ("network create",)),
     ("scope", "1.42", ("volume create",)),
     ("secret", "1.42", ("volume create",)),
     ("sharing", "1.42", ("volume create",)),
     ("stop-timeout", "1.25", _RUN),
+    ("sysctl", "1.40", _SERVICE),
+    ("sysctl-add", "1.40", _SERVICE),
     ("topology-preferred", "1.42", ("volume create",)),
     ("topology-required", "1.42", ("volume create",)),
     ("tree", "1.47", ("image ls",)),
     ("type", "1.42", ("volume create",)),
+    ("ulimit", "1.41", _SERVICE),
+    ("ulimit-add", "1.41", _SERVICE),
     ("until", "1.35", ("container logs",)),
     ("workdir", "1.35", ("container exec",)),
 )

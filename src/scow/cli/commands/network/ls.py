@@ -37,7 +37,7 @@ def natural(text: str) -> list[tuple[int, int, str]]:
             parts.append((0, int(digits[:18]), digits))
             digits = ""
         parts.append((1, ord(char), ""))
-    return parts
+    return parts[:-1]
 
 
 def _created(text: str) -> str:

@@ -106,10 +106,10 @@ def _environment(cli: Cli, options: Options, container: dict[str, Any]) -> None:
 
 def _labels(options: Options, flag: str, owner: dict[str, Any]) -> None:
     labels = dict(owner.get("Labels") or {})
-    if options.given(f"{flag}-add"):
-        labels.update(made.pairs(f"--{flag}-add", options.list(f"{flag}-add"), checks.label))
     for key in options.list(f"{flag}-rm"):
         labels.pop(key, None)
+    if options.given(f"{flag}-add"):
+        labels.update(made.pairs(f"--{flag}-add", options.list(f"{flag}-add"), checks.label))
     if options.given(f"{flag}-add") or options.given(f"{flag}-rm"):
         owner["Labels"] = labels
 
@@ -161,14 +161,15 @@ def _hosts(options: Options, container: dict[str, Any]) -> None:
 
 
 def _capabilities(options: Options, container: dict[str, Any]) -> None:
-    """What is added is dropped no more, and the other way round; RESET forgets what there was."""
+    """What is added is dropped no more, what is dropped added no more; RESET forgets what there was."""
     add, drop = ({made.capability(word) for word in options.list(flag)} for flag in ("cap-add", "cap-drop"))
     old_add, old_drop = ({made.capability(word) for word in container.get(key) or []} for key in ("CapabilityAdd", "CapabilityDrop"))
     if "RESET" in add:
         old_add, add = set(), add - {"RESET"}
     if "RESET" in drop:
         old_drop, drop = set(), drop - {"RESET"}
-    added, dropped = made.capabilities(list(add | (old_add - drop)), list((drop - add) | (old_drop - add)))
+    # what was dropped and is added is the image's own affair again, and the other way round
+    added, dropped = made.capabilities(list((add - old_drop) | (old_add - drop)), list((drop - add - old_add) | (old_drop - add)))
     container["CapabilityAdd"], container["CapabilityDrop"] = added or None, dropped or None
 
 

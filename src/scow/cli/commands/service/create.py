@@ -53,17 +53,17 @@ def update(cli: Cli, options: Options, args: list[str]) -> int:
     if rollback:
         if options.names - {"rollback", "detach", "quiet"}:
             raise ScowError("other flags may not be combined with --rollback")
-        return _roll_back(cli, options, args[0], service)
+        return _roll_back(cli, options, args[0], service, "spec")
     apply(cli, options, spec)
     resolve = options.given("image") and not options.flag("no-resolve-image")
-    requests.warn(cli, requests.update(cli, service, spec, resolve, options.flag("with-registry-auth")))
+    requests.warn(cli, requests.update(cli, service, spec, resolve, options.flag("with-registry-auth"), False, "spec"))
     cli.out(args[0] + "\n")
     cli.flush()
     return _wait(cli, options, args[0])
 
 
-def _roll_back(cli: Cli, options: Options, name: str, service: dict[str, Any]) -> int:
-    requests.warn(cli, requests.update(cli, service, service["Spec"], rollback=True))
+def _roll_back(cli: Cli, options: Options, name: str, service: dict[str, Any], auth_from: str = "") -> int:
+    requests.warn(cli, requests.update(cli, service, service["Spec"], rollback=True, auth_from=auth_from))
     cli.out(name + "\n")
     cli.flush()
     return _wait(cli, options, name)
@@ -152,7 +152,7 @@ def rebalance(cli: Cli, options: Options, args: list[str]) -> int:
                 continue
             task = service["Spec"].setdefault("TaskTemplate", {})
             task["ForceUpdate"] = (task.get("ForceUpdate") or 0) + 1
-            requests.warn(cli, requests.update(cli, service, service["Spec"]))
+            requests.warn(cli, requests.update(cli, service, service["Spec"], auth_from="spec"))
         except ApiError as exc:
             errors.append(daemon_error(exc.message))
         except ScowError as exc:

@@ -83,6 +83,7 @@ def update(
     resolve: bool = False,
     with_auth: bool = False,
     rollback: bool = False,
+    auth_from: str = "",
 ) -> list[str]:
     """Writes a service's spec; the warnings."""
     container = (spec.get("TaskTemplate") or {}).get("ContainerSpec") or {}
@@ -92,8 +93,8 @@ def update(
     if image:
         container["Image"] = tagged(container["Image"])
     params: dict[str, object] = {"version": (service.get("Version") or {}).get("Index") or 0}
-    if not with_auth:
-        params["registryAuthFrom"] = "spec"
+    if auth_from and not with_auth:
+        params["registryAuthFrom"] = auth_from
     if rollback:
         params["rollback"] = "previous"
     data: Any = cli.client.call("POST", f"/services/{quote(service['ID'])}/update", params, spec, auth).json() or {}

@@ -69,10 +69,16 @@ def health(options: Options, check: dict[str, Any]) -> None:
     for flag, key in HEALTH_KEYS.items():
         if options.given(flag):
             if flag != "health-retries" and options.number(flag) < 0:
-                raise UsageError(f'invalid argument "{options.number(flag)}ns" for "--{flag}" flag: duration cannot be negative')
+                raise UsageError(f'invalid argument "{_shown(options.number(flag))}" for "--{flag}" flag: duration cannot be negative')
             check[key] = options.number(flag)
     if options.text("health-cmd"):
         check["Test"] = ["CMD-SHELL", options.text("health-cmd")]
+
+
+def _shown(duration: int) -> str:
+    from scow.units import format_duration
+
+    return format_duration(duration)
 
 
 def check_health(options: Options) -> None:
@@ -242,8 +248,7 @@ def _container(options: Options, args: list[str], lookup: Callable[[str], str | 
     }
     found = {key: one for key, one in found.items() if one}
     found["DNSConfig"] = {key: one for key, one in dns.items() if one}
-    if options.given("init"):
-        found["Init"] = options.flag("init")
+    found["Init"] = options.flag("init")
     if options.given("stop-grace-period"):
         found["StopGracePeriod"] = options.number("stop-grace-period")
     check_health(options)

@@ -28,7 +28,7 @@ HEADERS = {
     "TLSStatus": "TLS STATUS",
 }
 COLUMNS = ("Marked", "Hostname", "Status", "Availability", "ManagerStatus", "EngineVersion")
-RAW = ("node_id=Marked", "hostname=Hostname", "status=Status", "availability=Availability", "manager_status=ManagerStatus")
+RAW = ("node_id=ID", "hostname=Hostname", "status=Status", "availability=Availability", "manager_status=ManagerStatus")
 
 
 def reference(cli: Cli, name: str) -> str:
@@ -70,11 +70,10 @@ def ls(cli: Cli, options: Options, args: list[str]) -> int:
             }
         )
     fmt = options.text("format") or ("" if quiet else cli.setting("nodesFormat"))
-    if fmt in ("", "table", "raw") and not quiet:
+    if fmt in ("", "table") and not quiet:
         for row in rows:
-            row["Marked"] = f"{row['ID']} *" if row["Self"] else row["ID"]
             # the mark has its column even where no node is this one
-            row["Marked"] = row["Marked"].ljust(len(row["ID"]) + 2) if fmt != "raw" else row["Marked"]
+            row["Marked"] = f"{row['ID']} {'*' if row['Self'] else ' '}"
     show(rows, fmt, {**HEADERS, "Marked": "ID"}, COLUMNS, "ID" if quiet else "", RAW, "*node.nodeContext")
     return 0
 

@@ -30,7 +30,10 @@ def read_data(source: str) -> bytes:
         if source == "-":
             import sys
 
-            return sys.stdin.buffer.read(MAX_DATA)
+            data = sys.stdin.buffer.read(MAX_DATA)
+            if not data:
+                raise ScowError("error reading from STDIN: data is empty")
+            return data
         with open(source, "rb") as file:
             return file.read(MAX_DATA)
     except (OSError, ValueError) as exc:

@@ -67,6 +67,9 @@ def update_swarm(cli: Cli, swarm: dict[str, Any], spec: dict[str, Any], **rotate
 
 
 def _availability(options: Options) -> str:
+    """What the flag says; "" where it is not there. Raises ScowError."""
+    if not options.given("availability"):
+        return ""
     text = options.text("availability").lower()
     if text not in AVAILABILITIES:
         raise ScowError(f'invalid availability "{options.text("availability")}", only active, pause and drain are supported')
@@ -79,15 +82,7 @@ def _listen(options: Options) -> str:
 
 def init(cli: Cli, options: Options, args: list[str]) -> int:
     """Makes this engine the first manager of a swarm; says how others join."""
-    spec: dict[str, Any] = {
-        "Labels": None,
-        "Orchestration": {"TaskHistoryRetentionLimit": 5},
-        "Raft": {"SnapshotInterval": 10000, "ElectionTick": 0, "HeartbeatTick": 0},
-        "Dispatcher": {"HeartbeatPeriod": 5_000_000_000},
-        "CAConfig": {"NodeCertExpiry": 7_776_000_000_000_000},
-        "TaskDefaults": {},
-        "EncryptionConfig": {"AutoLockManagers": options.flag("autolock")},
-    }
+    spec: dict[str, Any] = {"Labels": None, "EncryptionConfig": {"AutoLockManagers": options.flag("autolock")}}
     merge(spec, options)
     pools = [pool for found in every("--default-addr-pool", options.list("default-addr-pool"), words.parse_pool) for pool in found]
     mask = options.number("default-addr-pool-mask-length")
@@ -112,7 +107,7 @@ def init(cli: Cli, options: Options, args: list[str]) -> int:
     cli.out("To add a manager to this swarm, run 'scow swarm join-token manager' and follow the instructions.\n")
     if options.flag("autolock"):
         key = (cli.client.get("/swarm/unlockkey") or {}).get("UnlockKey") or ""
-        cli.out("\n" + _UNLOCK_TEXT.format(key=key))
+        cli.out(_UNLOCK_TEXT.format(key=key))
     return 0
 
 

@@ -134,5 +134,5 @@ def display(cli: Cli, options: Options, tasks: list[dict[str, Any]], names: Name
     """Prints tasks as the flags of `ps` ask."""
     quiet = options.flag("quiet")
     fmt = options.text("format") or ("" if quiet else cli.setting("tasksFormat"))
-    found = rows(tasks, names, not options.flag("no-trunc"))
+    found = rows(tasks, names, not options.flag("no-trunc"), bool(fmt) and not fmt.startswith("table"))
     show(found, fmt, HEADERS, COLUMNS, "ID" if quiet else "", RAW, "*task.taskContext")
