@@ -73,6 +73,7 @@ class SwarmNode:
         self._server: rpc.Server | None = None
         self._background = Supervisor("swarm")
         self._managing = Supervisor("swarm manager's side")
+        self._leaving = False
         self.problem = ""
         """Why the last change of role did not work, for people."""
         self._changing: asyncio.Task[None] | None = None
@@ -141,21 +142,23 @@ class SwarmNode:
 
     async def end(self) -> None:
         """The daemon stops; tasks live on."""
+        self._leaving = True
         await self._background.close()
         await self.agent.close()
         await self._stop_managing()
 
     async def leave(self, known: bool = True) -> None:
         """The node leaves: its tasks end, what is stored of the swarm goes. `known`: the cluster is told, as far as it can be reached."""
+        self._leaving = True
         await self._background.close()
         if known and self.managers is not None:
             await self.managers.withdraw()
+        self._states.forget()  # whatever happens from here on, and be it the end of the daemon: this node is in no swarm
         await self.agent.leave(farewell=known)
         managers = self.managers
         await self._stop_managing()
         if managers is not None:
             await managers.forget()
-        self._states.forget()
         forget(self._db)
 
     def save(self, state: NodeState, unlock_key: str | None = None) -> None:
@@ -204,6 +207,8 @@ class SwarmNode:
         self._removed()
 
     def _told(self, assignment: Assignment) -> None:
+        if self._leaving:
+            return
         for request in assignment.logs:
             self._background.start(self._publish_logs(request), "logs")
         if (place := assignment.node) is None:

@@ -123,12 +123,11 @@ class SwarmService:
         self._background.start(self._end_membership(known=False), "removed")
 
     async def _end_membership(self, known: bool) -> None:
-        node, self._node = self._node, None
-        self._locked = None
+        node, locked, self._node, self._locked = self._node, self._locked, None, None
         self._error = ""
         if node is not None:
             await node.leave(known)
-        else:
+        elif locked is not None:
             self._states.forget()
             forget(self._db)
         await self._executor.configure({"left": True})

@@ -224,18 +224,18 @@ class Etcd:
         """End it; its data stay."""
         await self._supervisor.close()
         await self.client.close()
-        if self._process >= 0:
+        process, self._process = self._process, -1
+        if process >= 0:
             with contextlib.suppress(ProcessLookupError):
-                pidfd.send_signal(self._process, signal.SIGTERM)
+                pidfd.send_signal(process, signal.SIGTERM)
             try:
                 async with asyncio.timeout(_STOP_SECONDS):
-                    await aio.readable(self._process)
+                    await aio.readable(process)
             except TimeoutError:
-                pidfd.send_signal(self._process, signal.SIGKILL)
-                await aio.readable(self._process)
-            pidfd.reap(self._process)
-            os.close(self._process)
-            self._process = -1
+                pidfd.send_signal(process, signal.SIGKILL)
+                await aio.readable(process)
+            pidfd.reap(process)
+            os.close(process)
         if self._folder >= 0:
             os.close(self._folder)
             self._folder = -1

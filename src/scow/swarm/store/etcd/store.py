@@ -30,6 +30,7 @@ _OBJECTS = PREFIX + b"o/"
 _TRIES = 50
 _AGAIN_SECONDS = 0.5
 _OPEN_SECONDS = 60.0
+_FRESH_SECONDS = 0.05
 
 Written = Mapping[tuple[str, str], Object | None]
 
@@ -45,7 +46,7 @@ class EtcdStore(MemoryStore):
         self._turn = asyncio.Lock()
         self._moved = asyncio.Event()
         self._supervisor = Supervisor("cluster store")
-        self.closed = False
+        self._confirmed = 0.0  # when the quorum last answered
 
     async def open(self) -> None:
         """Read everything and begin to watch. Raises NoLeader while there is no quorum, InvalidArgument (another data key)."""
@@ -66,7 +67,6 @@ class EtcdStore(MemoryStore):
 
     async def close(self) -> None:
         """End."""
-        self.closed = True
         await self._supervisor.close()
 
     # --- reading
@@ -152,11 +152,15 @@ class EtcdStore(MemoryStore):
                     return result
                 seen, version = self._revision, self._version + 1
                 try:
+                    if time.monotonic() - self._confirmed > _FRESH_SECONDS:
+                        # a write that finds no quorum stays in the member's log and would happen when the others are back: ask first
+                        await self._client.confirm(_COMMIT)
                     revision = await self._client.commit(_COMMIT, seen, self.encoded(tx.written, version))
                 except NoAnswer as error:
                     # written or not: only what is read back tells, and that may have to wait for a quorum
                     logger.warning("a change could not be committed: %s", error.message)
                     raise NoLeader from None
+                self._confirmed = time.monotonic()
                 if revision:
                     if self._revision < revision:
                         self._revision = revision
