@@ -87,7 +87,9 @@ def _tunnel(netlink: Netlink, network: Network, bridge: int, mtu: int) -> None:
                 netlink.delete_link(network.link)
                 raise Unsupported("the kernel has no VXLAN links, which overlay networks need: load the module vxlan") from None
             raise Internal(f"failed to create the VXLAN link of network {network.name}: {error.strerror}") from error
-        osl.sysctl(f"ipv6/conf/{name}/disable_ipv6", "1")
+        # neighbours need IPv6 on the link, which itself needs no address
+        osl.sysctl(f"ipv6/conf/{name}/addr_gen_mode", "1")
+        osl.sysctl(f"ipv6/conf/{name}/disable_ipv6", str(int(not network.enable_ipv6)))
     link = netlink.link(name)
     if link is not None:
         if link.master != bridge:
@@ -108,5 +110,9 @@ def lead(network: Network, far: Sequence[Far]) -> None:
         link = route.link(tunnel_name(network))
         if link is None:
             return
-        route.set_hosts(link.index, {(one.mac, one.host) for one in far})
-        route.set_addresses(link.index, {(address, one.mac) for one in far for address in one.addresses})
+        try:
+            route.set_hosts(link.index, {(one.mac, one.host) for one in far})
+            route.set_addresses(link.index, {(address, one.mac) for one in far for address in one.addresses})
+        except OSError as error:
+            if error.errno != errno.ENODEV:
+                raise
