@@ -28,6 +28,8 @@ GATED = frozenset(
     (
         *("annotation", "availability", "cgroupns", "checkpoint", "checkpoint-dir", "cluster", "cpu-count", "cpu-percent", "gpus"),
         *("group", "health-start-interval", "io-maxbandwidth", "io-maxiops", "limit-bytes", "platform", "required-bytes", "scope"),
+        *("cap-add", "cap-drop", "limit-pids", "max-concurrent", "oom-score-adj", "replicas-max-per-node", "sysctl", "sysctl-add"),
+        *("ulimit", "ulimit-add"),
         *("secret", "sharing", "topology-preferred", "topology-required", "tree", "type"),
     )
 )
@@ -114,9 +116,10 @@ def make_client(options: Options, cli: Cli) -> Client:
         from scow.client.transport import TLS
 
         folder = env("DOCKER_CERT_PATH") or cli.config_dir
-        if env("DOCKER_CERT_PATH") and tls_files is None and not any(exists(f"{folder}/{name}.pem") for name in ("ca", "cert", "key")):
-            if not any(options.given(flag) for flag in ("tlscacert", "tlscert", "tlskey")) and url.startswith(("tcp", "http")):
-                raise ScowError(f"DOCKER_CERT_PATH={folder}: there is no ca.pem, cert.pem or key.pem: correct it, or unset it")
+        named = any(options.given(flag) for flag in ("tlscacert", "tlscert", "tlskey"))
+        empty = not any(exists(f"{folder}/{name}.pem") for name in ("ca", "cert", "key"))
+        if env("DOCKER_CERT_PATH") and tls_files is None and empty and not named and url.startswith(("tcp", "http")):
+            raise ScowError(f"DOCKER_CERT_PATH={folder}: there is no ca.pem, cert.pem or key.pem: correct it, or unset it")
         if tls_files is not None:
             tls = TLS(*tls_files)
         else:

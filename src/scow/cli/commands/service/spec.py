@@ -38,9 +38,11 @@ HEALTH = (*HEALTH_KEYS, "health-cmd")
 
 def split(options: Options, flag: str) -> list[str]:
     """The words of a command line in one flag. Raises UsageError."""
+    text = options.text(flag)
+    if not text:
+        return []
     import shlex
 
-    text = options.text(flag)
     try:
         return shlex.split(text)
     except ValueError as exc:

@@ -1,0 +1,1 @@
+"""`scow stack`: compose files as services, networks, secrets and configs of a swarm."""

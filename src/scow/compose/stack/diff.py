@@ -1,0 +1,93 @@
+"""What a deployment would change, as lines: `+ service`, `- service`, `~ service` with each field's old and new value."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from scow import fastjson
+from scow.cli.commands.swarm.tasks import image_name
+from scow.compose.stack.convert import IMAGE
+from scow.compose.stack.deploy import name_of, of_stack
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from scow.cli.command import Cli
+    from scow.compose.stack.convert import Stack
+
+# what the engine puts into a spec that does not say it; and what only it knows
+_DEFAULTS: dict[str, Any] = {
+    "EndpointSpec.Mode": "vip",
+    "TaskTemplate.Runtime": "container",
+    "TaskTemplate.ContainerSpec.Isolation": "default",
+    "TaskTemplate.ContainerSpec.StopGracePeriod": 10_000_000_000,
+    "TaskTemplate.RestartPolicy.Condition": "any",
+    "TaskTemplate.RestartPolicy.Delay": 5_000_000_000,
+}
+_OWN = ("TaskTemplate.ForceUpdate", "TaskTemplate.Placement.Platforms", "Labels." + IMAGE)
+_MISSING = object()
+
+
+def text(cli: Cli, stack: Stack, prune: bool) -> str:
+    """The lines; "" where nothing would change."""
+    lines = []
+    for kind in ("networks", "secrets", "configs"):
+        there = {name_of(one) for one in of_stack(cli, kind, stack.name)}
+        lines += [f"+ {kind[:-1]} {name}" for name in sorted(getattr(stack, kind)) if name not in there]
+    services = {name_of(one): one for one in of_stack(cli, "services", stack.name)}
+    names = {one["Id"]: one["Name"] for one in cli.client.get("/networks") or []}
+    for name, spec in stack.services.items():
+        if name not in services:
+            lines.append(f"+ service {name}  image {spec['TaskTemplate']['ContainerSpec']['Image']}")
+            continue
+        changes = list(_changes("", _plain(services[name]["Spec"], names), _plain(spec, names)))
+        if changes:
+            lines += [f"~ service {name}", *changes]
+    gone = sorted(set(services) - set(stack.services))
+    lines += [f"- service {name}" for name in gone] if prune else [f"  service {name} is no longer in the files (--prune)" for name in gone]
+    return "".join(line + "\n" for line in lines)
+
+
+def _plain(spec: dict[str, Any], networks: dict[str, str]) -> dict[str, Any]:
+    """A spec to be compared: networks, secrets and configs by name, images without digest."""
+    copy: dict[str, Any] = fastjson.loads(fastjson.dumps(spec))
+    task = copy.get("TaskTemplate") or {}
+    container = task.get("ContainerSpec") or {}
+    image = image_name(container.get("Image") or "")
+    container["Image"] = image if "@" in image or ":" in image.rpartition("/")[2] else f"{image}:latest"
+    task["Networks"] = {
+        networks.get(one["Target"], one["Target"]): sorted(one.get("Aliases") or [])
+        for one in task.get("Networks") or copy.get("Networks") or []
+    }
+    copy.pop("Networks", None)
+    for key, kind in (("Secrets", "Secret"), ("Configs", "Config")):
+        container[key] = {one.get(f"{kind}Name"): one.get("File") for one in container.get(key) or []}
+    container["Env"] = {one.partition("=")[0]: one.partition("=")[2] for one in container.get("Env") or []}
+    container["Mounts"] = {one.get("Target"): one for one in container.get("Mounts") or []}
+    if container.get("Init") is False:
+        del container["Init"]
+    return copy
+
+
+def _empty(value: Any) -> bool:
+    """Whether a value says nothing."""
+    if isinstance(value, dict):
+        return all(map(_empty, value.values()))
+    return value is _MISSING or value in (None, "", [], 0, False)
+
+
+def _changes(path: str, old: Any, new: Any) -> Iterator[str]:
+    if path in _OWN or old == new or (_empty(old) and _empty(new)):
+        return
+    if (isinstance(old, dict) or old is _MISSING) and (isinstance(new, dict) or new is _MISSING):
+        before, after = old if isinstance(old, dict) else {}, new if isinstance(new, dict) else {}
+        for key in sorted({*before, *after}, key=str):
+            yield from _changes(f"{path}.{key}" if path else str(key), before.get(key, _MISSING), after.get(key, _MISSING))
+        return
+    if _empty(new) and (path in _DEFAULTS and _DEFAULTS[path] == old):
+        return
+    yield f"    {path}: {_shown(old)} -> {_shown(new)}"
+
+
+def _shown(value: Any) -> str:
+    return "(none)" if value is _MISSING or value is None else str(fastjson.dumps(value))
