@@ -100,6 +100,14 @@ HEAVIER = {
     "plugin install",
     "plugin push",
     "plugin upgrade",
+    "service create",
+    "stack config",
+    "stack deploy",
+    "stack diff",
+    "stack ls",
+    "stack ps",
+    "stack rm",
+    "stack services",
 }
 HEAVIER_GROUPS = ("builder", "context", "login", "logout", "manifest", "registry", "search")
 EVERY = """
