@@ -164,8 +164,9 @@ def _analysed(text: str) -> tuple[bool, bool]:
 
 
 def _printable(char: str) -> bool:
+    """What the plugin's YAML library takes for printable: nothing of four bytes."""
     code = ord(char)
-    return (0x20 <= code <= 0x7E) or (0xA0 <= code <= 0xD7FF) or (0xE000 <= code <= 0xFFFD and code != 0xFEFF) or code >= 0x10000
+    return (0x20 <= code <= 0x7E) or (0xA0 <= code <= 0xD7FF) or (0xE000 <= code <= 0xFFFD and code != 0xFEFF)
 
 
 def _double(text: str) -> str:

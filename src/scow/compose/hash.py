@@ -11,7 +11,7 @@ from scow.compose.codec import encode
 from scow.compose.project import Service
 
 # what may change without making a new container
-_SKIP = frozenset({"name", "profiles"})
+_SKIP = frozenset({"name"})
 
 
 def text(service: Service) -> str:
@@ -19,7 +19,7 @@ def text(service: Service) -> str:
     deploy = service.deploy
     if deploy is not None:
         deploy = replace(deploy, replicas=None)
-    plain = replace(service, build=None, pull_policy="", scale=None, deploy=deploy, profiles=())
+    plain = replace(service, build=None, pull_policy="", scale=None, deploy=deploy)
     return emit.json(encode(plain, json=True, skip=_SKIP))
 
 

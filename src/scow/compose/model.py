@@ -45,5 +45,5 @@ def tree_document(value: Any, json: bool = False) -> Any:
 
 
 def text(document: Any, form: str) -> str:
-    """A document as `yaml` or `json` text."""
-    return emit.json(document, "  ") + "\n" if form == "json" else emit.yaml(document)
+    """A document as `yaml` or `json` text; JSON has no line break at its end, as the plugin's."""
+    return emit.json(document, "  ") if form == "json" else emit.yaml(document)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from scow import fastjson
+from scow.cli import terminal
 from scow.cli.flags import Options
 from scow.cli.format.table import layout
 from scow.compose import hash as hashing
@@ -52,7 +53,8 @@ def _load_flags(options: Options) -> dict[str, Any]:
         "normalize": not options.flag("no-normalize"),
         "resolve_paths": not options.flag("no-path-resolution"),
         "consistency": not options.flag("no-consistency"),
-        "resolve_environment": not options.flag("no-env-resolution"),
+        # the plugin's `config --hash` does not read env_file, though the hash of a container does
+        "resolve_environment": not options.flag("no-env-resolution") and not options.given("hash"),
     }
 
 
@@ -60,7 +62,11 @@ def _project(session: Session, options: Options, names: list[str]) -> Project:
     from scow.compose.load import profiles
 
     project = session.load(**_load_flags(options))
-    return profiles.narrowed(project, names, unused=session.given.flag("all-resources"))
+    if any(name in project.disabled for name in names):
+        project = profiles.with_profiles(project, profiles.profiles_for(project, names))
+    # the plugin prints what any service uses, whichever services are named
+    kept = project if session.given.flag("all-resources") else profiles.only_used(project)
+    return profiles.select(kept, names)
 
 
 def _tree(session: Session, options: Options, interpolate: bool) -> tuple[dict[str, Any], Project]:
@@ -114,6 +120,8 @@ def _document(session: Session, options: Options, text: str) -> int:
     path = options.text("output")
     if not path:
         session.cli.out(text)
+        if not text.endswith("\n") and terminal.is_terminal(1):
+            session.cli.out("\n")
         return 0
     try:
         with open(path, "w", encoding="utf-8") as file:
@@ -149,7 +157,7 @@ def _services(project: Project) -> list[str]:
 
 
 def _images(project: Project) -> list[str]:
-    return [image_name(project, project.services[name]) for name in _services(project)]
+    return [image_name(project, project.services[name]) for name in sorted(project.services)]
 
 
 def _profiles(project: Project) -> list[str]:

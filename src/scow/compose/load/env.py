@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Mapping
 
-from scow.compose.load.errors import LoadError, Place
+from scow.compose.load.errors import LoadError
 from scow.compose.load.interpolate import InvalidTemplate, Variables, substitute
 
 MAX_FILE = 8 << 20
@@ -39,7 +39,7 @@ def parse(text: str, lookup: Callable[[str], str | None], file: str = "", unset:
 
     def fail(message: str) -> LoadError:
         line = text.count("\n", 0, at) + 1
-        return LoadError(f"line {line}: {message}", Place(file, line, 1) if file else None)
+        return LoadError(f"failed to read {file}: line {line}: {message}" if file else f"line {line}: {message}")
 
     def expand(value: str) -> str:
         try:
@@ -115,7 +115,8 @@ def parse_raw(text: str, lookup: Callable[[str], str | None], file: str = "") ->
             continue
         key, sep, value = line.partition("=")
         if not key or any(char.isspace() for char in key):
-            raise LoadError(f"line {number}: variable '{key[:80]}' contains whitespaces", Place(file, number, 1) if file else None)
+            where = f"failed to read {file}: " if file else ""
+            raise LoadError(f"{where}line {number}: variable '{key[:80]}' contains whitespaces")
         if sep:
             out[key] = value
         else:
@@ -148,9 +149,6 @@ def dotenv(paths: Iterable[str], environ: Mapping[str, str], unset: dict[str, No
         try:
             text = read(path)
         except FileNotFoundError:
-            raise LoadError(f"couldn't find env file: {path}", code=14) from None
-        try:
-            found.update(parse(text, lambda name: environ.get(name, found.get(name)), path, unset))
-        except LoadError as exc:
-            raise LoadError(f"failed to read {path}: {exc.message}") from None
+            raise LoadError(f"couldn't find env file: {path}", code=1) from None
+        found.update(parse(text, lambda name: environ.get(name, found.get(name)), path, unset))
     return found

@@ -23,9 +23,9 @@ class Place:
 
 class LoadError(ScowError):
     """The files can't become a project. `.message` starts with the place where it is known; `code` is the exit status of commands
-    (15 where the project does not hold together, 14 where there is no file, 1 else, as the plugin's)."""
+    (14 where a file is missing, else 15, as the plugin's)."""
 
-    def __init__(self, message: str, place: Place | None = None, code: int = 1) -> None:
+    def __init__(self, message: str, place: Place | None = None, code: int = 15) -> None:
         super().__init__(f"{place}: {message}" if place else message)
         self.place = place
         self.code = code
@@ -40,10 +40,11 @@ class InvalidProject(LoadError):
 
 class BadValue(Exception):
     """Something is wrong with the value at a path (with its last key, where `key` says so). Whoever knows the files makes a LoadError of
-    it."""
+    it, with that exit status."""
 
-    def __init__(self, path: Path, message: str, key: bool = False) -> None:
+    def __init__(self, path: Path, message: str, key: bool = False, code: int = 15) -> None:
         super().__init__(message)
         self.path = path
         self.message = message
         self.key = key
+        self.code = code

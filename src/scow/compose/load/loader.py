@@ -164,7 +164,7 @@ class _Loader:
         asked = self.found.name
         if asked:
             if files.project_name(asked) != asked:
-                raise LoadError(files.bad_name(asked))
+                raise LoadError(files.bad_name(asked), code=1)
             return asked
         name = ""
         for document in parsed:
@@ -248,7 +248,7 @@ class _Loader:
         try:
             parsed = self._parse(file)
         except LoadError as exc:
-            raise (exc if exc.place else BadValue(path, exc.message)) from None
+            raise (exc if exc.place else BadValue(path, exc.message, code=exc.code)) from None
         for document in parsed:
             own = self._interpolated(document, variables)
             reset(tree, document.resets)
@@ -289,7 +289,7 @@ class _Loader:
             try:
                 parsed = [(file, self._parse(file)) for file in found]
             except LoadError as exc:
-                raise (exc if exc.place else BadValue(path, exc.message)) from None
+                raise (exc if exc.place else BadValue(path, exc.message, code=exc.code)) from None
             tree = self._merged(parsed, folder, inner, chain)
             paths.resolve(tree, self._base(folder), self._home())
             _named_variables(tree, inner.lookup)
@@ -374,12 +374,9 @@ def _env_file(one: model.EnvFile, before: dict[str, str | None], project: Projec
         if one.required:
             raise LoadError(f"env file {one.path} not found: stat {one.path}: no such file or directory", code=14) from None
         return {}
-    try:
-        if one.format not in ("", "raw"):
-            raise LoadError(f'unsupported env_file format "{one.format}"', Place(one.path))
-        return env.parse_raw(text, lookup, one.path) if one.format else env.parse(text, lookup, one.path)
-    except LoadError as exc:
-        raise LoadError(f"failed to read {one.path}: {exc.message}") from None
+    if one.format not in ("", "raw"):
+        raise LoadError(f'unsupported env_file format "{one.format}"', Place(one.path))
+    return env.parse_raw(text, lookup, one.path) if one.format else env.parse(text, lookup, one.path)
 
 
 def _label_file(path: str, project: Project) -> dict[str, str]:

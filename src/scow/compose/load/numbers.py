@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import struct
 from typing import Any
 
@@ -73,5 +74,5 @@ def text_of(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, float):
-        return general(value)
+        return "-0" if value == 0 and math.copysign(1, value) < 0 else general(value)
     return str(value)

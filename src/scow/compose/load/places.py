@@ -28,4 +28,4 @@ class Places:
 
     def error(self, exc: BadValue) -> LoadError:
         """The error for the user."""
-        return LoadError(exc.message, self.find(exc.path, exc.key))
+        return LoadError(exc.message, self.find(exc.path, exc.key), exc.code)

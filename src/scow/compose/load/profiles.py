@@ -44,7 +44,7 @@ def select(project: Project, names: Iterable[str], dependencies: bool = True) ->
         service = project.services.get(name)
         if service is None:
             if required:
-                raise LoadError(f"no such service: {name}")
+                raise LoadError(f"no such service: {name}", code=1)
             continue
         chosen.add(name)
         if dependencies:

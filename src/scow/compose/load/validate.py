@@ -220,9 +220,11 @@ def _devices(value: Any, path: Path) -> Any:
     return value
 
 
-def _address(value: Any, path: Path) -> Any:
+def _port(value: Any, path: Path) -> Any:
     import ipaddress
 
+    if isinstance(value, dict) and not value.get("target"):
+        raise BadValue(path, f"{dotted(path)} is missing a target port")
     host = value.get("host_ip") if isinstance(value, dict) else None
     if host:
         try:
@@ -237,7 +239,7 @@ def _mount(value: Any, path: Path) -> Any:
         if value.get("type") == "bind" and not value.get("source"):
             raise BadValue(path, f'{dotted(path)}: invalid mount config for type "bind": field Source must not be empty')
         if not value.get("target"):
-            raise BadValue(path, f"{dotted(path)}: a mount needs a target")
+            raise BadValue(path, f"{dotted(path)} is missing a mount target")
     return value
 
 
@@ -249,7 +251,7 @@ RULES: Trie = trie(
         "services.*.develop.watch.*.path": _blank,
         "services.*.deploy.resources.reservations.devices.*": _devices,
         "services.*.gpus.*": _devices,
-        "services.*.ports.*": _address,
+        "services.*.ports.*": _port,
         "services.*.volumes.*": _mount,
     }
 )

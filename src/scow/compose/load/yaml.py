@@ -128,6 +128,8 @@ class Document:
             if key == "<<" and key_node.tag == _PLAIN:
                 merged.extend(self._merged(value_node, path, depth))
                 continue
+            if key_node.tag == _PLAIN and (key[:1] in _NUMERIC or key in _WORDS) and not isinstance(scalar(key), str):
+                raise self._fail(f"Non-string key in {'.'.join(path)}: {key[:80]}" if path else f"Non-string key: {key[:80]}", key_node)
             if key in found:
                 raise self._fail(f'mapping key "{key}" already defined', key_node)
             below = (*path, key)
