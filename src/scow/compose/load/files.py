@@ -117,3 +117,9 @@ def read(path: str) -> bytes:
     except (OSError, ValueError) as exc:
         raise LoadError(f"read {path}: {getattr(exc, 'strerror', None) or exc}".lower()) from None
     return data
+
+
+def read_stdin() -> bytes:
+    """The text on standard input."""
+    with open(0, "rb", closefd=False) as file:
+        return file.read(MAX_TEXT + 1)

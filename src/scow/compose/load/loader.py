@@ -8,7 +8,6 @@ Everything that is wrong is a LoadError with file, line and column.
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -179,7 +178,7 @@ class _Loader:
 
     def _parse(self, file: str) -> list[Document]:
         if file == "-":
-            data = self.options.stdin if self.options.stdin is not None else sys.stdin.buffer.read()
+            data = self.options.stdin if self.options.stdin is not None else files.read_stdin()
         else:
             data = files.read(file)
         found = list(documents(data, file))
