@@ -120,6 +120,7 @@ def ps(cli: Cli, options: Options, args: list[str]) -> int:
             options,
             cli.client.get("/tasks", {"filters": filters_param(wanted)}) or [],
             tasks.Names(cli, not options.flag("no-resolve")),
+            whole=True,
         )
     if missing:
         raise ExitCode(1, "\n".join(missing))

@@ -130,9 +130,9 @@ def rows(tasks: list[dict[str, Any]], names: Names, trunc: bool, plain: bool = F
     return found
 
 
-def display(cli: Cli, options: Options, tasks: list[dict[str, Any]], names: Names) -> None:
-    """Prints tasks as the flags of `ps` ask."""
+def display(cli: Cli, options: Options, tasks: list[dict[str, Any]], names: Names, whole: bool = False) -> None:
+    """Prints tasks as the flags of `ps` ask; `whole` ids with -q, as docker's `service ps` does."""
     quiet = options.flag("quiet")
     fmt = options.text("format") or ("" if quiet else cli.setting("tasksFormat"))
-    found = rows(tasks, names, not options.flag("no-trunc"), bool(fmt) and not fmt.startswith("table"))
+    found = rows(tasks, names, not options.flag("no-trunc") and not (whole and quiet), bool(fmt) and not fmt.startswith("table"))
     show(found, fmt, HEADERS, COLUMNS, "ID" if quiet else "", RAW, "*task.taskContext")

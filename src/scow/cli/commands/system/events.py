@@ -61,6 +61,8 @@ def run(cli: Cli, options: Options, args: list[str]) -> int:
         "filters": filters_param(parse_filters(options.list("filter"))),
     }
     fmt = options.text("format")
+    if fmt == "{{json .}}":  # as the engine wrote it, not by the names of fields
+        fmt = "json"
     template = None
     if fmt and fmt != "json":
         from scow.gotemplate import Template, TemplateError
