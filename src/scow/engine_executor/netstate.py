@@ -52,7 +52,7 @@ def network(view: Mapping[str, Any], state: ClusterState | None = None) -> Netwo
 
 def _created(text: str) -> int:
     try:
-        return parse_rfc3339(text) if text else 0
+        return max(0, parse_rfc3339(text)) if text else 0
     except (ScowError, ValueError):
         return 0
 
