@@ -4,14 +4,16 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 PYTEST := $(PY) -m pytest -q
 
-.PHONY: help run stop setup check unit contract integration compat conformance security fuzz crash test slow bench lock install uninstall wheel deb
+.PHONY: help run stop swarm-demo setup check unit contract integration compat conformance security fuzz crash test slow bench lock install uninstall wheel deb
 help:
-	@sed -n '1,2s/^# //p' Makefile; echo "also: setup check unit contract integration compat conformance security fuzz crash bench lock install uninstall wheel deb"
+	@sed -n '1,2s/^# //p' Makefile; echo "also: swarm-demo setup check unit contract integration compat conformance security fuzz crash bench lock install uninstall wheel deb"
 
 run:
 	@tools/run
 stop:
 	@tools/stop
+swarm-demo:
+	@tools/swarm-demo
 
 setup:
 	@tools/setup test

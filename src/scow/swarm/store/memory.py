@@ -286,6 +286,10 @@ class MemoryStore(Tables):
 
     def apply(self, written: Mapping[tuple[str, str], Object | None], version: int) -> None:
         """Make writes visible as the commit `version`, and tell the watchers."""
+        self.show({key: None if obj is None else obj.changed(version=version) for key, obj in written.items()}, version)
+
+    def show(self, written: Mapping[tuple[str, str], Object | None], version: int) -> None:
+        """Make objects, which have their versions, visible as they are at the commit `version`."""
         self._version = version
         changes: list[Change] = []
         for (kind, id), obj in written.items():
@@ -296,9 +300,8 @@ class MemoryStore(Tables):
                 if old is not None:
                     changes.append(Change(old, None))
             else:
-                stored = obj.changed(version=version)
-                table.put(stored)
-                changes.append(Change(old, stored))
+                table.put(obj)
+                changes.append(Change(old, obj))
         told = tuple(changes)
         for subscription in list(self._subscriptions):
             subscription.offer(told)

@@ -42,7 +42,8 @@ class EtcdStore(MemoryStore):
         super().__init__(now_ns)
         self._client = client
         self._sealer = sealer
-        self._revision = 0  # of the last commit that the copy has
+        self._seen = 0  # revision of the last commit that the copy has, 0 for none
+        self._revision = 0  # the copy is what etcd had at this revision
         self._turn = asyncio.Lock()
         self._moved = asyncio.Event()
         self._supervisor = Supervisor("cluster store")
@@ -62,7 +63,7 @@ class EtcdStore(MemoryStore):
         self.tables = store.tables
         self._subscriptions = store._subscriptions
         self._version = store.version
-        self._revision = revision
+        self._seen = self._revision = revision
         self._supervisor.start(self._watch(), "watch")
 
     async def close(self) -> None:
@@ -88,15 +89,16 @@ class EtcdStore(MemoryStore):
                     found[kind, id] = None
                 elif new.version == old.version:
                     del found[kind, id]
-        self._revision = commit or revision
-        self._put(found, version)
+        self._seen, self._revision = commit, revision
+        self.show(found, version)
 
     def _decode(self, kind: str, row: Row) -> Object:
         document = orjson.loads(row.value or b"{}")
         return self._sealer.decode(kind, document["row"]).changed(version=int(document["version"]))
 
-    def _put(self, written: Written, version: int) -> None:
-        super().apply(written, version)
+    def show(self, written: Written, version: int) -> None:
+        """See MemoryStore."""
+        super().show(written, version)
         self._moved.set()
         self._moved = asyncio.Event()
 
@@ -129,8 +131,8 @@ class EtcdStore(MemoryStore):
             elif (place := _place(row)) is not None:
                 written[place] = None if row.value is None else self._decode(place[0], row)
         if revision > self._revision:
-            self._revision = revision
-            self._put(written, version)
+            self._seen = self._revision = revision
+            self.show(written, version)
 
     # --- writing
 
@@ -150,7 +152,7 @@ class EtcdStore(MemoryStore):
                 result = fn(tx)
                 if not tx.written:
                     return result
-                seen, version = self._revision, self._version + 1
+                seen, version = self._seen, self._version + 1
                 try:
                     if time.monotonic() - self._confirmed > _FRESH_SECONDS:
                         # a write that finds no quorum stays in the member's log and would happen when the others are back: ask first
@@ -163,8 +165,8 @@ class EtcdStore(MemoryStore):
                 self._confirmed = time.monotonic()
                 if revision:
                     if self._revision < revision:
-                        self._revision = revision
-                        self._put(tx.written, version)
+                        self._seen = self._revision = revision
+                        self.apply(tx.written, version)
                     return result
                 await self._behind(seen)
         raise NoLeader
@@ -172,7 +174,7 @@ class EtcdStore(MemoryStore):
     async def _behind(self, seen: int) -> None:
         """Others were faster: wait until the copy has what they wrote."""
         deadline = time.monotonic() + SECONDS
-        while self._revision == seen:
+        while self._seen == seen:
             moved = self._moved
             try:
                 async with asyncio.timeout(max(deadline - time.monotonic(), 0.01)):

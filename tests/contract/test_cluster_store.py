@@ -1,0 +1,233 @@
+"""The promises of `swarm.store.store.Store`, on each that there is: in memory, on the node's database, in etcd (where it is installed)."""
+
+import asyncio
+import shutil
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from scow.errors import Conflict, InvalidArgument
+from scow.metadata import Database
+from scow.swarm import ca
+from scow.swarm.objects import Secret, Service, Task
+from scow.swarm.store.etcd.member import Etcd, Place
+from scow.swarm.store.etcd.store import EtcdStore, fill
+from scow.swarm.store.local import LocalStore
+from scow.swarm.store.memory import MemoryStore
+from scow.swarm.store.sealed import Sealer
+from scow.swarm.store.store import Change, NameTaken, NoObject, OutOfSequence, Store, Tx
+from tests.support.asynchronous import on_loop, until
+
+SEALER = Sealer(b"k" * 32)
+Open = Callable[[Path], AbstractAsyncContextManager[Store]]
+
+
+@asynccontextmanager
+async def memory(folder: Path) -> AsyncIterator[Store]:
+    yield MemoryStore()
+
+
+@asynccontextmanager
+async def local(folder: Path) -> AsyncIterator[Store]:
+    db = Database(folder / "meta.db")
+    yield LocalStore(db, SEALER)
+    db.close()
+
+
+@asynccontextmanager
+async def member(folder: Path) -> AsyncIterator[Etcd]:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port = sock.getsockname()[1]
+    address = f"127.0.0.1:{port}"
+    made = Etcd(Place("one", address, address, folder / "data", folder / "run"), ca.new_root())
+    await made.start(fresh=True)
+    try:
+        await made.ready(60)
+        yield made
+    finally:
+        await made.stop()
+
+
+@asynccontextmanager
+async def etcd(folder: Path) -> AsyncIterator[Store]:
+    async with member(folder) as one:
+        store = EtcdStore(one.client, SEALER)
+        await store.open()
+        yield store
+        await store.close()
+
+
+needs_etcd = pytest.mark.skipif(shutil.which("etcd") is None, reason="etcd is not installed")
+each_store = pytest.mark.parametrize("opened", [memory, local, pytest.param(etcd, marks=needs_etcd)])
+
+
+def service(id: str, name: str) -> Service:
+    return Service(id=id, spec={"Name": name})
+
+
+@each_store
+@on_loop
+async def test_commits(opened: Open, tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        before = store.version
+
+        def write(tx: Tx) -> int:
+            tx.create(service("a", "one"))
+            tx.create(Task(id="t", service_id="a", slot=1))
+            tx.create(Secret(id="x", spec={"Name": "s"}, data="aHVzaA=="))
+            assert [task.id for task in tx.by(Task, "service", "a")] == ["t"]
+            assert store.get(Service, "a") is None
+            return 7
+
+        assert await store.update(write) == 7
+        found = store.find(Service, "one")
+        assert found.version == store.version == before + 1
+        assert store.find(Secret, "s").data == "aHVzaA=="
+        assert [task.id for task in store.by(Task, "slot", "a/1")] == ["t"]
+        await store.update(lambda tx: tx.delete(Task, "t"))
+        assert store.all(Task) == []
+        assert store.version == before + 2
+
+
+@each_store
+@on_loop
+async def test_refusals(opened: Open, tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await store.update(lambda tx: tx.create(service("a", "one")))
+        stale = store.find(Service, "one")
+        await store.update(lambda tx: tx.update(stale.changed(spec={"Name": "two"})))
+        version = store.version
+
+        def fails(tx: Tx) -> None:
+            tx.create(service("b", "three"))
+            raise InvalidArgument("no")
+
+        for error, work in (
+            (OutOfSequence, lambda tx: tx.update(stale)),
+            (NameTaken, lambda tx: tx.create(service("c", "two"))),
+            (Conflict, lambda tx: tx.create(service("a", "four"))),
+            (NoObject, lambda tx: tx.delete(Service, "nothing")),
+            (InvalidArgument, fails),
+        ):
+            with pytest.raises(error):
+                await store.update(work)
+        assert store.version == version
+        assert [one.id for one in store.all(Service)] == ["a"]
+
+
+@each_store
+@on_loop
+async def test_watchers_see_every_change_in_order(opened: Open, tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        watch = store.watch(Service)
+        for number in range(20):
+            await store.update(lambda tx, n=number: tx.create(service(f"s{n}", f"n{n}")))  # type: ignore[misc]
+        await store.update(lambda tx: tx.delete(Service, "s3"))
+        seen: list[Change] = []
+        async for changes in watch:
+            seen += changes
+            if len(seen) == 21:
+                break
+        assert [change.object.id for change in seen] == [*(f"s{n}" for n in range(20)), "s3"]
+        assert seen[-1].new is None
+        watch.close()
+
+
+@each_store
+@on_loop
+async def test_writers_at_the_same_time_lose_nothing(opened: Open, tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await store.update(lambda tx: tx.create(Service(id="a", spec={"Name": "one"})))
+
+        def count(tx: Tx) -> None:
+            found = tx.get(Service, "a")
+            assert found is not None
+            tx.update(found.changed(spec_version=found.spec_version + 1))
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(30):
+                group.create_task(store.update(count))
+        assert store.find(Service, "a").spec_version == 30
+
+
+@needs_etcd
+@on_loop
+async def test_two_stores_on_etcd_agree(tmp_path: Path) -> None:
+    async with member(tmp_path) as one:
+        stores = [EtcdStore(one.client, SEALER) for _ in range(2)]
+        for store in stores:
+            await store.open()
+        await stores[0].update(lambda tx: tx.create(service("a", "one")))
+
+        def count(tx: Tx) -> None:
+            found = tx.get(Service, "a")
+            if found is not None:
+                tx.update(found.changed(spec_version=found.spec_version + 1))
+
+        await until(lambda: stores[1].get(Service, "a") is not None)
+        async with asyncio.TaskGroup() as group:
+            for number in range(40):
+                group.create_task(stores[number % 2].update(count))
+        for store in stores:
+            await store.catch_up()
+        assert [store.find(Service, "a").spec_version for store in stores] == [40, 40]
+        assert stores[0].version == stores[1].version
+        again = EtcdStore(one.client, SEALER)
+        await again.open()
+        assert again.all(Service) == stores[0].all(Service)
+        for store in (*stores, again):
+            await store.close()
+
+
+@needs_etcd
+@on_loop
+async def test_a_node_s_own_store_moves_to_etcd_under_its_users(tmp_path: Path) -> None:
+    db = Database(tmp_path / "meta.db")
+    before = LocalStore(db, SEALER)
+    await before.update(lambda tx: tx.create(service("a", "one")))
+    watch = before.watch(Service)
+    async with member(tmp_path) as one:
+        before.hold()
+        waiting = asyncio.get_running_loop().create_task(before.update(lambda tx: tx.create(service("b", "two"))))
+        revision = await fill(one.client, before, SEALER)
+        after = EtcdStore(one.client, SEALER)
+        after.adopt(before, revision)
+        before.release(after)
+        await waiting
+        assert {found.id for found in before.all(Service)} == {found.id for found in after.all(Service)} == {"a", "b"}
+        assert before.version == after.version == 2
+        async for changes in watch:
+            assert [change.object.id for change in changes] == ["b"]
+            break
+        fresh = EtcdStore(one.client, SEALER)
+        await fresh.open()
+        assert fresh.all(Service) == after.all(Service)
+        await fresh.close()
+        await after.close()
+    db.close()
+
+
+@needs_etcd
+@on_loop
+async def test_a_member_that_dies_is_started_again_and_nothing_is_lost(tmp_path: Path) -> None:
+    async with member(tmp_path) as one:
+        store = EtcdStore(one.client, SEALER)
+        await store.open()
+        await store.update(lambda tx: tx.create(service("a", "one")))
+        one.kill()
+        await one.ready(60)
+        await store.update(lambda tx: tx.create(service("b", "two")))
+        other = EtcdStore(one.client, SEALER)
+        await other.open()
+        assert {found.id for found in other.all(Service)} == {"a", "b"}
+        watch = store.watch(Service)
+        await other.update(lambda tx: tx.create(service("c", "three")))
+        async for changes in watch:
+            assert [change.object.id for change in changes] == ["c"]
+            break
+        await other.close()
+        await store.close()
