@@ -1,14 +1,8 @@
-"""NetworkService: the one door of this package. Networks are made, shown and removed here; containers are handed to `Sandboxes`.
+"""NetworkService: the one door of this package. Networks are made (`making.py`), shown and removed; containers are handed to `Sandboxes`,
+what spans hosts to the swarm (`cluster.py`)."""
 
-A network is recorded before its bridge is made. Its removal marks the row; the bridge, whose end waits for the kernel, goes behind the
-answer, then the row. So a crash leaves a row that boot completes, one way or the other.
-"""
-
-import asyncio
 import dataclasses
-import ipaddress
-import time
-from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +15,17 @@ from scow.metadata.db import Database
 from scow.model.network import EndpointSettings, NetworkCreate
 from scow.network import checks, drivers, exposure, osl, view
 from scow.network.cluster import GATEWAY, Cluster, NoCluster, of_swarm, shown
+from scow.network.defaults import Defaults
 from scow.network.dns.cluster import ClusterNames
 from scow.network.dns.records import Records
 from scow.network.dns.server import NameServers
-from scow.network.driver import NetworkDriver
 from scow.network.endpoint import NetworkView, Sandbox, SandboxRequest
 from scow.network.firewall.guard import Guards
 from scow.network.firewall.nftables import Firewall
-from scow.network.firewall.render import TABLE, BridgeRule
-from scow.network.ipam import pools
+from scow.network.firewall.render import TABLE
 from scow.network.lb.balancers import Balancers
-from scow.network.network import DEFAULT_GATEWAY, DEFAULT_GATEWAY6, LINK_NAME, IPNetwork, Network, Pool
+from scow.network.making import Making
+from scow.network.network import Network
 from scow.network.options import NetworkOptions
 from scow.network.ports.mapper import PortMapper, rules_of
 from scow.network.repair import Watch
@@ -62,7 +56,8 @@ class NetworkService:
         )
         self._lock = aio.KeyedLock()
         self._tasks = aio.Supervisor("networks")
-        self._going: dict[str, asyncio.Task[None]] = {}
+        self._making = Making(self._networks, self._drivers, self._firewall, self._options, self._tasks)
+        self._defaults = Defaults(self._networks, self._options, self._making.choose)
         self._watch = Watch(TABLE.split()[-1], self._links, self._mend)
 
     # --- networks
@@ -77,107 +72,18 @@ class NetworkService:
             if self._networks.named(request.name) is not None:
                 raise Conflict(f"network with name {request.name} already exists")
             return await self.cluster.create(request, asked), ""
-        request = self._with_defaults(request)
+        request = self._making.with_defaults(request)
         wanted = checks.create(request)
         async with self._lock("networks"):
-            network, driver = self._planned(request, wanted)
+            network, driver = self._making.planned(request, wanted)
             if self._networks.named(request.name) is not None or any(one.name == request.name for one in self.cluster.networks()):
                 raise Conflict(f"network with name {request.name} already exists")
             if network.config_only:
                 self._networks.put(network)
             else:
-                await self._make(driver.shape(await self._with_pools(network)), driver)
+                await self._making.make(driver.shape(await self._making.with_pools(network)), driver)
         self._tell("create", network)
         return network.id, ""
-
-    def _with_defaults(self, request: NetworkCreate) -> NetworkCreate:
-        """The daemon's default-network-opts under the request's own options."""
-        defaults = self._options.default_network_opts.get(request.driver or "bridge", {})
-        if not defaults or (request.config_from and request.config_from.network):
-            return request
-        return dataclasses.replace(request, options={**defaults, **request.options})
-
-    def _planned(self, request: NetworkCreate, pools_: Sequence[Pool]) -> tuple[Network, NetworkDriver]:
-        """The network a request describes, pools as far as it names them; what its configuration network says is taken over."""
-        if request.config_only:
-            shown = request.ipam.driver if request.ipam else ""
-            return Network(
-                ids.new_id(), request.name, "null", time.time_ns(), tuple(pools_), ipam_driver=shown or "default",
-                ipam_options=dict(request.ipam.options) if request.ipam else None, enable_ipv4=request.enable_ipv4 is not False,
-                enable_ipv6=bool(request.enable_ipv6), options=dict(request.options), labels=dict(request.labels), config_only=True,
-            ), self._drivers["null"]  # fmt: skip
-        driver = drivers.find(self._drivers, request.driver)
-        enable4, enable6 = request.enable_ipv4 is not False, bool(request.enable_ipv6)
-        labels, options, ipam_options = dict(request.labels), dict(request.options), dict(request.ipam.options) if request.ipam else None
-        origin = request.config_from.network if request.config_from else ""
-        if origin:
-            source = self._networks.get(origin)
-            if not source.config_only:
-                raise Forbidden(f"network {origin} is not a configuration network")
-            origin, enable4, enable6 = source.name, source.enable_ipv4, source.enable_ipv6
-            options, labels, ipam_options, pools_ = dict(source.options), {**source.labels, **labels}, source.ipam_options, source.pools
-            request = dataclasses.replace(request, options=options)
-        driver.check(request, list(pools_))
-        return Network(
-            ids.new_id(), request.name, driver.name, time.time_ns(), tuple(pools_), internal=request.internal,
-            attachable=request.attachable, ipam_options=ipam_options, options=options, labels=labels, enable_ipv4=enable4,
-            enable_ipv6=enable6, config_from=origin, own_subnet=any(one.version == 4 for one in pools_),
-            own_subnet6=any(one.version == 6 for one in pools_),
-        ), driver  # fmt: skip
-
-    async def _with_pools(self, network: Network) -> Network:
-        """The same with a pool for each kind of addresses. Raises Overlap, InvalidArgument (no free subnet)."""
-        if any(_overlap(pool.network, taken) for pool in network.pools for taken in self._subnets()):
-            raise pools.Overlap
-        found = list(network.pools)
-        for version, enabled in ((4, network.enable_ipv4), (6, network.enable_ipv6)):
-            if enabled and network.pool(version) is None:
-                found.append(await self._choose(version))
-        return dataclasses.replace(network, pools=tuple(sorted(found, key=lambda pool: pool.version)))
-
-    async def _make(self, network: Network, driver: NetworkDriver) -> None:
-        if network.driver == "bridge" and any(other.driver == "bridge" and other.link == network.link for other in self._networks):
-            raise Forbidden(f"cannot create network {network.name}: the bridge {network.link} belongs to another network")
-        if network.options.get("macvlan_mode") == "passthru" or any(
-            other.options.get("macvlan_mode") == "passthru" and other.options.get("parent") == network.options.get("parent")
-            for other in self._networks
-            if other.driver == "macvlan"
-        ):
-            parent = network.options.get("parent")
-            user = next((one for one in self._networks if one.driver == "macvlan" and one.options.get("parent") == parent), None)
-            if user is not None:
-                raise Forbidden(f"network {user.name} is already using parent interface {parent}")
-        if any(leaving.link == network.link or leaving.options.get("parent") for leaving in self._networks.leaving.values()):
-            await self._gone()
-        self._networks.put(network)
-        steps: list[Awaitable[None]] = [aio.in_pool(driver.ensure, network)]
-        if (rule := driver.rule(network)) is not None:
-            steps.append(self._firewall.add_bridge(rule))
-        try:
-            for result in await asyncio.gather(*steps, return_exceptions=True):
-                if isinstance(result, BaseException):
-                    raise result
-        except BaseException:
-            if driver.rule(network) is not None:
-                await self._firewall.remove_bridge(network.link)
-            await aio.in_pool(driver.remove, network)
-            self._networks.drop(network)
-            raise
-
-    def _subnets(self) -> Iterable[IPNetwork]:
-        return [
-            pool.network
-            for network in self._networks
-            if not network.config_only and (network.driver != "overlay" or network.own_end)
-            for pool in network.pools
-        ]
-
-    async def _choose(self, version: int = 4) -> Pool:
-        """A subnet that neither a network nor a route of the host uses."""
-        await self._gone()
-        taken = [*self._subnets(), *await aio.in_pool(osl.host_subnets)]
-        subnet = pools.choose(self._options.default_address_pools, taken, version)
-        return Pool(str(subnet), str(subnet.network_address + 1))
 
     def get(self, ref: str) -> Network:
         """The network with this name, id or id prefix, of this host or of its swarm. Raises NotFound."""
@@ -230,11 +136,11 @@ class NetworkService:
         """Make a network of the swarm on this host, or change it to what the swarm says now. Raises ScowError."""
         async with self._lock("networks"):
             if self._networks.leaving:
-                await self._gone()
+                await self._making.gone()
             driver = drivers.find(self._drivers, network.driver)
             if network.driver != "overlay":
                 if network.id not in self.made:
-                    await self._make(driver.shape(await self._with_pools(self._from_config(network))), driver)
+                    await self._making.make(driver.shape(await self._making.with_pools(self._making.from_config(network))), driver)
                 return
             self._networks.put(network)
             try:
@@ -256,21 +162,8 @@ class NetworkService:
             self._networks.leave(network)
             if self._drivers[network.driver].rule(network) is not None:
                 await self._firewall.remove_bridge(network.link)
-            self._go(network)
+            self._making.go(network)
             return True
-
-    def _from_config(self, network: Network) -> Network:
-        """A network of the swarm with what its configuration network on this host says. Raises NotFound, Forbidden."""
-        if not network.config_from:
-            return network
-        source = self._networks.get(network.config_from)
-        if not source.config_only:
-            raise Forbidden(f"network {network.config_from} is not a configuration network")
-        return dataclasses.replace(
-            network, pools=source.pools, options=dict(source.options), labels={**source.labels, **network.labels},
-            ipam_options=source.ipam_options, enable_ipv4=source.enable_ipv4, enable_ipv6=source.enable_ipv6,
-            own_subnet=any(one.version == 4 for one in source.pools), own_subnet6=any(one.version == 6 for one in source.pools),
-        )  # fmt: skip
 
     @property
     def made(self) -> Mapping[str, Network]:
@@ -328,26 +221,8 @@ class NetworkService:
             except BaseException:
                 self._networks.put(network)
                 raise
-            self._go(network)
+            self._making.go(network)
         self._tell("destroy", network)
-
-    def _go(self, network: Network) -> None:
-        self._going[network.id] = self._tasks.start(self._finish(network), f"remove {network.link}")
-
-    async def _finish(self, network: Network) -> None:
-        """The kernel's part of a removed network, then its row."""
-        try:
-            await aio.behind(aio.in_pool, self._drivers[network.driver].remove, network)
-            self._networks.drop(network)
-        except (ScowError, OSError) as error:
-            logger.error("what the kernel has of network %s stays until the next repair: %s", network.name, error)
-        finally:
-            self._going.pop(network.id, None)
-
-    async def _gone(self) -> None:
-        """Wait until the kernel has nothing of removed networks: their links and routes are in the way of new ones."""
-        if self._going:
-            await asyncio.wait(list(self._going.values()))
 
     async def prune(self, filters: Filters) -> dict[str, Any]:
         """Remove the user networks nobody uses: {"NetworksDeleted": names or null}. Networks of stopped containers count as unused."""
@@ -451,19 +326,19 @@ class NetworkService:
     async def recover(self, live: Mapping[str, int], known: Mapping[str, Collection[str]] | None = None) -> None:
         """Make the kernel equal to what is stored: default networks, bridges, firewall, the networks of living containers (pid by id);
         `known`: the networks each has in its own row."""
-        await self._defaults()
+        await self._defaults.ensure()
         if self._options.ip_forward:
             await aio.in_pool(osl.forward)
-        await self._ensure_all()
+        await self._making.ensure_all()
         living = [sandbox for sandbox in self._sandboxes if sandbox.container_id in live]
-        await self._firewall.open(self._rules(), [rule for sandbox in living for rule in rules_of(sandbox.published)])
+        await self._firewall.open(self._making.rules(), [rule for sandbox in living for rule in rules_of(sandbox.published)])
         await self._watchmen.open(self._attached.guards(live.keys()))
         await self._attached.recover(live, known)
         self._watch.start()
         self._tasks.start(self._firewall.warn(), "look at the host's firewall")
 
     def _links(self) -> Collection[str]:
-        return {rule.link for rule in self._rules()} | {one.link for one in self.made.values()} | self._attached.outers()
+        return {rule.link for rule in self._making.rules()} | {one.link for one in self.made.values()} | self._attached.outers()
 
     async def _mend(self, happened: Happened) -> None:
         if happened.links or happened.lost:
@@ -476,7 +351,7 @@ class NetworkService:
     async def repair(self) -> None:
         """Make the kernel equal to what is stored, while everything runs: bridges, what stands on them, the firewall. Raises Internal."""
         async with self._lock("networks"):
-            await self._ensure_all()
+            await self._making.ensure_all()
             await self._attached.repair()
             await self._firewall.repair()
             await self._watchmen.repair()
@@ -485,89 +360,9 @@ class NetworkService:
         """What can be reached from outside the containers: see `exposure.listing`."""
         return exposure.listing(self._networks, self._sandboxes, self._options.publish_policy)
 
-    async def _ensure_all(self) -> None:
-        for network in list(self._networks.leaving.values()):
-            if network.id not in self._going:
-                self._go(network)
-        await self._gone()
-        for network in self._networks:
-            try:
-                await aio.in_pool(self._drivers[network.driver].ensure, network)
-            except (ScowError, OSError) as error:
-                logger.error("network %s cannot be made in the kernel: %s", network.name, error)
-
-    def _rules(self) -> Sequence[BridgeRule]:
-        rules = (self._drivers[network.driver].rule(network) for network in self._networks)
-        return [rule for rule in rules if rule is not None]
-
-    async def _defaults(self) -> None:
-        for name, driver in (("host", "host"), ("none", "null")):
-            if self._networks.named(name) is None:
-                self._networks.put(Network(ids.new_id(), name, driver, time.time_ns()))
-        present = self._networks.named("bridge")
-        if self._options.bridge == "none":
-            if present is not None:
-                self._networks.drop(present)
-            return
-        options = {
-            "com.docker.network.bridge.default_bridge": "true",
-            "com.docker.network.bridge.enable_icc": str(self._options.icc).lower(),
-            "com.docker.network.bridge.enable_ip_masquerade": str(self._options.ip_masq).lower(),
-            "com.docker.network.bridge.host_binding_ipv4": self._options.ip or "0.0.0.0",
-            LINK_NAME: self._options.bridge,
-            "com.docker.network.driver.mtu": str(self._options.mtu),
-        }
-        found = [await self._default_pool(present)]
-        if self._options.ipv6:
-            found.append(await self._default_pool6(present))
-        wanted = {"options": options, "pools": tuple(found), "enable_ipv6": self._options.ipv6}
-        if present is None:
-            self._networks.put(Network(ids.new_id(), "bridge", "bridge", time.time_ns(), **wanted))  # type: ignore[arg-type]
-        elif (changed := dataclasses.replace(present, **wanted)) != present:  # type: ignore[arg-type]
-            self._networks.put(changed)
-
-    async def _default_pool6(self, present: Network | None) -> Pool:
-        """The default bridge's IPv6 addresses: bip6, else fixed-cidr-v6, else what is stored, else a free unique local subnet."""
-        options = self._options
-        stored = present.pool(6) if present else None
-        if options.bip6:
-            chosen = _own(options.bip6, 6)
-        elif options.fixed_cidr_v6:
-            fixed = _subnet("fixed-cidr-v6", options.fixed_cidr_v6, 6)
-            chosen = Pool(str(fixed), str(fixed.network_address + 1))
-        else:
-            chosen = stored or await self._choose(6)
-        if options.default_gateway_v6:
-            if _subnet("default-gateway-v6", options.default_gateway_v6, 6).network_address not in chosen.network:
-                raise InvalidArgument(f"default gateway {options.default_gateway_v6} is not in the default bridge's subnet {chosen.subnet}")
-            chosen = dataclasses.replace(chosen, aux={DEFAULT_GATEWAY6: options.default_gateway_v6})
-        return chosen
-
-    async def _default_pool(self, present: Network | None) -> Pool:
-        """The default bridge's addresses: bip, else what is stored, else fixed-cidr, else the bridge's own, else a free subnet."""
-        options = self._options
-        fixed = _subnet("fixed-cidr", options.fixed_cidr) if options.fixed_cidr else None
-        if options.bip:
-            chosen = _own(options.bip)
-        elif present is not None and (stored := present.pool(4)) is not None:
-            chosen = dataclasses.replace(stored, ip_range="", aux={})
-        elif existing := await aio.in_pool(osl.address_of, options.bridge):
-            chosen = _own(existing)
-        elif fixed is not None and not any(_within(fixed, subnet) for subnet in pools.candidates(options.default_address_pools)):
-            chosen = Pool(str(fixed), str(fixed.network_address + 1))
-        else:
-            chosen = await self._choose()
-        if fixed is not None and _within(fixed, chosen.network):
-            chosen = dataclasses.replace(chosen, ip_range=str(fixed))
-        if options.default_gateway:
-            if _subnet("default-gateway", options.default_gateway).network_address not in chosen.network:
-                raise InvalidArgument(f"default gateway {options.default_gateway} is not in the default bridge's subnet {chosen.subnet}")
-            chosen = dataclasses.replace(chosen, aux={DEFAULT_GATEWAY: options.default_gateway})
-        return chosen
-
     async def settle(self) -> None:
         """Wait until what was released is gone from the kernel; for tests and a clean end."""
-        await self._gone()
+        await self._making.gone()
         await self._attached.settle()
 
     async def close(self) -> None:
@@ -587,32 +382,3 @@ class NetworkService:
         # a bridge of another name is the administrator's
         if idle and bridge is not None and bridge.link == NetworkOptions().bridge:
             await aio.in_pool(osl.remove_link, bridge.link)
-
-
-def _overlap(one: IPNetwork, other: IPNetwork) -> bool:
-    return one.version == other.version and one.overlaps(other)
-
-
-def _within(inner: IPNetwork, outer: IPNetwork) -> bool:
-    return inner.version == outer.version and inner.subnet_of(outer)  # type: ignore[arg-type]
-
-
-def _own(text: str, version: int = 4) -> Pool:
-    """The subnet and the host's address in it, of `address/prefix`."""
-    try:
-        interface = ipaddress.ip_interface(text)
-        if interface.version != version:
-            raise ValueError(text)
-    except ValueError:
-        raise InvalidArgument(f"invalid bip {text!r}: an IPv{version} address with its prefix length is needed") from None
-    return Pool(str(interface.network), str(interface.ip))
-
-
-def _subnet(option: str, text: str, version: int = 4) -> IPNetwork:
-    try:
-        found = ipaddress.ip_network(text, strict=False)
-        if found.version != version:
-            raise ValueError(f"an IPv{version} subnet is needed")
-    except ValueError as error:
-        raise InvalidArgument(f"invalid {option} {text!r}: {error}") from None
-    return found
