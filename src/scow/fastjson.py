@@ -30,8 +30,33 @@ except AttributeError:  # a later Python wants more of its context
     _scan = None
 
 
+def whole(text: str) -> str:
+    """The text with U+FFFD in the place of what is no Unicode (bytes of arguments that are no UTF-8, lone surrogates), as Go writes it."""
+    if text.isascii():
+        return text
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "".join("\ufffd" if "\ud800" <= char <= "\udfff" else char for char in text)
+    return text
+
+
+def _wholes(value: Any) -> Any:
+    """`whole` of all texts in a value that came from JSON."""
+    if isinstance(value, str):
+        return whole(value)
+    if isinstance(value, dict):
+        return {whole(key): _wholes(one) for key, one in value.items()}
+    return [_wholes(one) for one in value] if isinstance(value, list) else value
+
+
+def _has_surrogates(text: str, start: int, end: int) -> bool:
+    """Whether the JSON may hold escapes that are no Unicode."""
+    return text.find("\\ud", start, end) >= 0 or text.find("\\uD", start, end) >= 0
+
+
 def loads(data: bytes | str) -> Any:
-    """The value of one JSON text. Raises ValueError."""
+    """The value of one JSON text; lone surrogates become U+FFFD. Raises ValueError."""
     text = data.decode("utf-8", "replace") if isinstance(data, bytes) else data
     if _scan is None:
         import json
@@ -44,7 +69,7 @@ def loads(data: bytes | str) -> Any:
         raise ValueError("no JSON value") from None
     if text[end:].strip():
         raise ValueError("text after the JSON value")
-    return value
+    return _wholes(value) if _has_surrogates(text, start, end) else value
 
 
 def raw(text: str, start: int) -> tuple[Any, int]:
@@ -57,11 +82,12 @@ def raw(text: str, start: int) -> tuple[Any, int]:
         value, end = _scan(text, start)
     except (StopIteration, SystemError):  # the scanner finds no json.decoder to raise the error of
         raise ValueError("no JSON value") from None
-    return value, end
+    return (_wholes(value) if _has_surrogates(text, start, end) else value), end
 
 
 def go_escape(text: str) -> str:
     """A JSON string as Go's encoder writes it with HTML escaping on."""
+    text = whole(text)
     quoted: str = _quote(text) if _make_scanner is not None else __import__("json").dumps(text, ensure_ascii=False)
     for char, code in (("&", "\\u0026"), ("<", "\\u003c"), (">", "\\u003e"), ("\u2028", "\\u2028"), ("\u2029", "\\u2029")):
         if char in quoted:
@@ -72,7 +98,7 @@ def go_escape(text: str) -> str:
 def dumps(value: Any, html: bool = True) -> str:
     """Compact JSON as Go writes it (`html` escapes & < > as json.Marshal does)."""
     if isinstance(value, str):
-        return go_escape(value) if html else (_quote(value) if _make_scanner is not None else __import__("json").dumps(value))
+        return go_escape(value) if html else (_quote(whole(value)) if _make_scanner is not None else __import__("json").dumps(whole(value)))
     if value is None:
         return "null"
     if value is True:

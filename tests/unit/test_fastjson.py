@@ -42,3 +42,9 @@ def test_what_is_cut_off_is_a_value_error_without_the_json_package(text: str) ->
     code += "for call in (fastjson.loads, lambda text: fastjson.raw(text, 0)):\n try: call(sys.argv[1])\n except ValueError: print('no')\n"
     done = subprocess.run([sys.executable, "-IS", "-c", code, text], capture_output=True, text=True, timeout=60, check=False)
     assert (done.stdout, done.stderr) == ("no\nno\n", "")
+
+
+def test_what_is_no_unicode_becomes_a_replacement_character_both_ways():
+    assert fastjson.dumps({"a\udcff": "\ud800"}) == '{"a\ufffd":"\ufffd"}' == fastjson.dumps({"a\udcff": "\ud800"}, html=False)
+    assert fastjson.loads('{"a": ["\\ud800", "\\uDCFF", "\\ud83d\\ude00"]}') == {"a": ["\ufffd", "\ufffd", "\U0001f600"]}
+    assert fastjson.raw('"\\ud800" more', 0) == ("\ufffd", 8)

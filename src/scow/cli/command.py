@@ -106,7 +106,7 @@ class Cli:
 
     @property
     def config(self) -> dict[str, Any]:
-        """~/.docker/config.json, {} where it is absent or broken (with a warning)."""
+        """~/.docker/config.json, {} where it is absent or broken, without the keys of a wrong type (both with a warning)."""
         if self._config is None:
             self._config = {}
             path = f"{self.config_dir}/config.json"
@@ -115,12 +115,17 @@ class Cli:
                     from scow.fastjson import loads
 
                     value = loads(file.read(16 * 1024 * 1024))
-                if isinstance(value, dict):
-                    self._config = value
-            except OSError:
+                from scow.cli.settings import usable
+
+                self._config, wrong = usable(value)
+                if wrong:
+                    self.err(f"WARNING: Error parsing config file ({path}): {wrong}\n")
+            except FileNotFoundError:
                 pass
-            except ValueError:
-                self.err(f"WARNING: Error loading config file: {path}: it is no JSON\n")
+            except OSError as exc:
+                self.err(f"WARNING: Error loading config file: open {path}: {(exc.strerror or str(exc)).lower()}\n")
+            except (ValueError, RecursionError):
+                self.err(f"WARNING: Error parsing config file ({path}): it is no JSON\n")
         return self._config
 
     def setting(self, key: str) -> str:

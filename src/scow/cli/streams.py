@@ -20,6 +20,9 @@ CHUNK = 64 * 1024
 PROXIED = {1: "HUP", 2: "INT", 3: "QUIT", 10: "USR1", 12: "USR2", 14: "ALRM", 15: "TERM", 20: "TSTP"}
 
 
+_PLACES = {1: "/dev/stdout", 2: "/dev/stderr"}
+
+
 class OutputGone(BrokenPipeError):
     """Nobody reads our standard output any more: no error to tell of, see `main`."""
 
@@ -36,6 +39,8 @@ def write_all(fd: int, data: bytes) -> None:
             poller.poll()
         except BrokenPipeError:
             raise OutputGone from None
+        except OSError as exc:
+            raise ScowError(f"write {_PLACES.get(fd, fd)}: {(exc.strerror or str(exc)).lower()}") from None
 
 
 class _Demux:

@@ -21,11 +21,15 @@ _SAFE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz012345678
 
 
 def quote(text: str, safe: str = "") -> str:
-    """Percent-encoding of UTF-8."""
+    """Percent-encoding of UTF-8; an argument's bytes that are none stay as they are."""
     if all(ch in _SAFE or ch in safe for ch in text):
         return text
     keep = safe.encode()
-    return "".join(chr(b) if chr(b) in _SAFE or b in keep else f"%{b:02X}" for b in text.encode("utf-8", "surrogateescape"))
+    try:
+        data = text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # a lone surrogate of an engine's
+        data = fastjson.whole(text).encode()
+    return "".join(chr(b) if chr(b) in _SAFE or b in keep else f"%{b:02X}" for b in data)
 
 
 def query(params: Params | None) -> str:

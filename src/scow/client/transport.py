@@ -65,7 +65,9 @@ class Endpoint:
             address, slash, base = rest.partition("/")
             self.base = slash + base.rstrip("/") if base else ""
             if address.startswith("["):
-                host, _, port = address[1:].partition("]")
+                host, closed, port = address[1:].partition("]")
+                if not closed or (port and not port.startswith(":")):
+                    raise ScowError(f"unable to parse docker host `{url}`: write an IPv6 address as tcp://[ADDRESS]:PORT")
                 port = port.removeprefix(":")
             else:
                 host, _, port = address.partition(":")

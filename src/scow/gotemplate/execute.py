@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from scow.gotemplate.parser import Functions, Node
 
-from scow.gotemplate.functions import BUILTINS
+from scow.gotemplate.functions import BUILTINS, TEXTS, wrong_count
 from scow.gotemplate.lexer import MAX_TEXT, TemplateError
 from scow.gotemplate.parser import Parser
 from scow.gotemplate.values import NO_VALUE, go_print, truth, type_name
@@ -203,10 +203,17 @@ class _Run:
         if head[0] == "func":
             name = head[1]
             if name in ("and", "or"):
-                return self.logic(name, operands[1:], final, dot, scopes)
+                return self.logic(name, operands[1:], final, dot, scopes, (source[1], name))
             args = [self.value(one, dot, scopes) for one in operands[1:]] + final
+            function = self.functions[name]
+            wrong = wrong_count(function, len(args), name)
+            if wrong:
+                raise TemplateError(f"{self.template.place(source[1], name)}: {wrong}")
+            if name in TEXTS and not isinstance(args[0], str):
+                why = f"wrong type for value; expected string; got {type_name(args[0])}"
+                raise TemplateError(f"{self.template.place(source[1], source[2] or name)}: {why}")
             try:
-                return self.functions[name](*args)
+                return function(*args)
             except TemplateError as exc:
                 why = exc.message
             except (TypeError, ValueError, IndexError, KeyError, AttributeError, OverflowError) as exc:
@@ -219,8 +226,12 @@ class _Run:
             raise TemplateError(f"{self.template.place(source[1], source[2])}: can't give argument to non-function")
         return self.value(head, dot, scopes)
 
-    def logic(self, name: str, operands: list[Node], final: list[Any], dot: Any, scopes: list[dict[str, Any]]) -> Any:
+    def logic(
+        self, name: str, operands: list[Node], final: list[Any], dot: Any, scopes: list[dict[str, Any]], place: tuple[int, str]
+    ) -> Any:
         value: Any = None
+        if not operands and not final:
+            raise TemplateError(f"{self.template.place(*place)}: wrong number of args for {name}: want at least 1 got 0")
         for one in operands:
             value = self.value(one, dot, scopes)
             if truth(value) is (name == "or"):
@@ -263,10 +274,14 @@ class _Run:
             else:
                 raise self.failed(node, f"can't evaluate field {name} in type {type_name(value)}")
             if callable(value):
+                given = (args or []) if last else []
+                wrong = wrong_count(value, len(given), name)
+                if wrong:
+                    raise self.failed(node, wrong)
                 try:
-                    value = value(*(args or [])) if last else value()
-                except TypeError:
-                    raise self.failed(node, f"wrong number of args for {name}") from None
+                    value = value(*given)
+                except (TypeError, ValueError, AttributeError) as exc:
+                    raise self.failed(node, f"error calling {name}: {exc}") from None
             elif last and args:
                 raise self.failed(node, f"{name} has arguments but cannot be invoked as function")
         return value

@@ -57,6 +57,8 @@ def _length(value: Any) -> int:
 
 
 def _equal(first: Any, *others: Any) -> bool:
+    if not others:
+        raise TemplateError("missing argument for comparison")
     return any((type(one) is type(first) and one == first) or (one is None and first is None) for one in others)
 
 
@@ -103,6 +105,24 @@ def _title(text: str) -> str:
 
 def _join(values: Any, separator: str) -> str:
     return separator.join(go_print(one) for one in values or [])
+
+
+TEXTS = frozenset(("split", "title", "lower", "upper", "pad", "truncate"))  # functions whose first argument is a text
+
+
+def wrong_count(function: Callable[..., Any], count: int, name: str) -> str:
+    """Go's sentence where `count` arguments are too few or too many for the function; "" where they are right."""
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return ""
+    method = 1 if hasattr(function, "__self__") else 0
+    most = code.co_argcount - method
+    least = most - len(getattr(function, "__defaults__", None) or ())
+    many = bool(code.co_flags & 4)  # *args
+    if least <= count and (many or count <= most):
+        return ""
+    want = f"at least {least}" if many or least < most else str(least)
+    return f"wrong number of args for {name}: want {want} got {count}"
 
 
 BUILTINS: dict[str, Callable[..., Any]] = {

@@ -72,11 +72,30 @@ def test_tls_of_contexts_and_of_the_environment(find):
 
 
 def test_headers(find):
-    config = '{"HttpHeaders": {"X-A": "b", "User-Agent": "no", "Bad": "x\\r\\ny"}}'
+    config = '{"HttpHeaders": {"X-A": "b", "User-Agent": "no"}}'
     assert find("", config)._extra == {"X-A": "b"}
     assert find("", config, DOCKER_CUSTOM_HEADERS="X-C=d,X-E=f=g")._extra == {"X-C": "d", "X-E": "f=g"}
     with pytest.raises(ScowError, match="DOCKER_CUSTOM_HEADERS"):
         find("", config, DOCKER_CUSTOM_HEADERS="nonsense")
+
+
+@pytest.mark.parametrize(("header", "text"), [('{"Bad": "x\\r\\nB: y"}', "header field value for 'Bad'"), ('{"A b": "c"}', "name 'A b'")])
+def test_headers_that_would_become_others_are_refused(find, header, text):
+    with pytest.raises(ScowError, match=text):
+        find("", '{"HttpHeaders": ' + header + "}")
+
+
+@pytest.mark.parametrize(
+    ("line", "more", "text"),
+    [
+        ("-H tcp://[::1", {}, "IPv6"),
+        ("", {"DOCKER_API_VERSION": "x"}, "DOCKER_API_VERSION='x'"),
+        ("-H tcp://h:1", {"DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": "/nonexistent"}, "DOCKER_CERT_PATH=/nonexistent"),
+    ],
+)
+def test_errors_name_the_value(find, line, more, text):
+    with pytest.raises(ScowError, match=text):
+        find(line, **more)
 
 
 @pytest.mark.parametrize(

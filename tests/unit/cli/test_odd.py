@@ -270,3 +270,36 @@ def test_odd_terminals(tmp_path, rows, columns, term, argv):
     assert seen and b"Traceback" not in seen
     if term in ("dumb", ""):
         assert b"\033" not in seen
+
+
+def test_arguments_that_are_no_utf8(tmp_path):
+    routes = {"POST /volumes/create": reply(201, {"Name": "v"}), "DELETE /volumes/%FF": reply(204)}
+    with FakeEngine(tmp_path / "s", routes) as engine:
+        assert scow(tmp_path, engine, "volume", "create", "--label", b"a=\xff", b"\xff")[:2] == (0, b"v\n")
+        assert scow(tmp_path, engine, "volume", "rm", b"\xff")[:2] == (0, b"\xff\n")
+
+
+def test_closed_and_full_standard_output(tmp_path):
+    with FakeEngine(tmp_path / "s", {"GET /containers/json": reply(200, [])}) as engine, open("/dev/full", "w") as full:
+        code, _, err = scow(tmp_path, engine, "ps", stdout=full)
+        assert code == 1 and err == "write /dev/stdout: no space left on device\n"
+        code, _, err = scow(tmp_path, engine, "ps", stdout=None, preexec_fn=lambda: os.close(1))
+        assert code == 1 and err == "write /dev/stdout: bad file descriptor\n"
+
+
+def test_errors_name_the_file(tmp_path):
+    with FakeEngine(tmp_path / "s", {"GET /images/get": reply(200, b"x" * 100_000)}) as engine:
+        assert scow(tmp_path, engine, "load", "-i", "/etc")[2] == "read /etc: is a directory, not an archive\n"
+        assert "write /dev/full: no space" in scow(tmp_path, engine, "save", "-o", "/dev/full", "x")[2]
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    code, _, err = scow(tmp_path, None, "run", "-v", "./x:/x", "y", preexec_fn=lambda: (os.chdir(gone), gone.rmdir()))
+    assert code == 125 and "working directory was removed" in err
+
+
+def test_surroundings_of_another_age(tmp_path):
+    rows = reply(200, [{"Id": ID, "Names": ["/\u00e9"], "Image": "\u00e9"}])
+    with FakeEngine(tmp_path / "s", {"GET /containers/json": rows}) as engine:
+        env = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "TERM": "dumb", "COLUMNS": "20", "NO_COLOR": "1", "HOME": "/proc/1"}
+        code, out, err = scow(tmp_path, engine, "ps", env=env)
+    assert (code, err) == (0, "") and "\u00e9".encode() in out

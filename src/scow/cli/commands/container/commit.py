@@ -53,23 +53,32 @@ def save_stream(pieces: Any, output: str, what: str = "output can't be saved") -
             write_all(1, piece)
         return
     import os
-    import tempfile
 
     folder = os.path.dirname(output) or "."
     if not os.path.isdir(folder):
         raise ScowError(f'{what}: invalid output path: the directory "{folder}" does not exist')
     if os.path.isdir(output):
         raise ScowError(f'{what}: invalid output path: "{output}" is a directory')
+    try:
+        _save_file(pieces, output, folder)
+    except OSError as exc:
+        if isinstance(exc, ConnectionError):
+            raise
+        raise ScowError(f"{what}: write {output}: {(exc.strerror or str(exc)).lower()}") from None
+
+
+def _save_file(pieces: Any, output: str, folder: str) -> None:
+    import os
+    import tempfile
+
     if os.path.exists(output) and not os.path.isfile(output):
         with open(output, "wb") as file:
-            for piece in pieces:
-                file.write(piece)
+            file.writelines(pieces)
         return
     handle, name = tempfile.mkstemp(prefix=".scow-", dir=folder)
     try:
         with os.fdopen(handle, "wb") as file:
-            for piece in pieces:
-                file.write(piece)
+            file.writelines(pieces)
         os.chmod(name, 0o600)
         os.rename(name, output)
     except BaseException:

@@ -29,9 +29,12 @@ def open_file(path: str) -> int:
     import posix
 
     try:
-        return posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
-    except OSError as exc:
-        raise ScowError(f"open {path}: {(exc.strerror or str(exc)).lower()}") from None
+        opened = posix.open(path, posix.O_RDONLY | posix.O_CLOEXEC)
+        if posix.fstat(opened).st_mode & 0o170000 == 0o040000:
+            raise ScowError(f"read {path}: is a directory, not an archive")
+    except (OSError, ValueError) as exc:
+        raise ScowError(f"open {path}: {(getattr(exc, 'strerror', '') or str(exc)).lower()}") from None
+    return opened
 
 
 def metered(label: str, fd: int, quiet: bool = False) -> Any:

@@ -8,9 +8,15 @@ if TYPE_CHECKING:
     from scow.cli.command import Cli
     from scow.cli.flags import Options
 
-from scow.cli.command import Command
+import _signal  # type: ignore[import-not-found]  # signal itself imports enum
+
+from scow.cli.command import Command, ExitCode
 from scow.cli.progress import Meter
 from scow.errors import ScowError
+
+
+def _ended(number: int, _frame: object) -> None:
+    raise ExitCode(128 + number)
 
 
 def bootstrap(cli: Cli, options: Options, args: list[str]) -> int:
@@ -28,6 +34,8 @@ def bootstrap(cli: Cli, options: Options, args: list[str]) -> int:
         raise ScowError("the name of an image has no digest")
     names = tuple(Reference.parse(text).tagged().familiar() for text in options.list("tag"))
     quiet, output = options.flag("quiet"), options.text("output")
+    for number in (1, 15):  # as Ctrl-C does: the folder is removed
+        _signal.signal(number, _ended)
     if not output:
         cli.client.ping()  # before minutes of work
     with tempfile.TemporaryDirectory(prefix="scow-bootstrap-") as folder:
