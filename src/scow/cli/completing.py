@@ -40,9 +40,34 @@ _FLAG_VALUES: dict[str, tuple[str, ...]] = {
     "cap-add": ("ALL", "NET_ADMIN", "NET_RAW", "SYS_ADMIN", "SYS_PTRACE", "SYS_TIME"),
     "cap-drop": ("ALL", "CHOWN", "KILL", "MKNOD", "NET_RAW", "SETGID", "SETUID"),
     "format": ("json", "table"),
+    "availability": ("active", "drain", "pause"),
+    "role": ("manager", "worker"),
+    "endpoint-mode": ("dnsrr", "vip"),
+    "mode": ("global", "global-job", "replicated", "replicated-job"),
+    "restart-condition": ("any", "none", "on-failure"),
+    "update-order": ("start-first", "stop-first"),
+    "rollback-order": ("start-first", "stop-first"),
+    "update-failure-action": ("continue", "pause", "rollback"),
+    "rollback-failure-action": ("continue", "pause"),
+    "resolve-image": ("always", "changed", "never"),
 }
 _FILE_FLAGS = frozenset(
-    {"env-file", "label-file", "cidfile", "input", "output", "file", "volume", "config", "tlscacert", "tlscert", "tlskey"}
+    {
+        "compose-file",
+        "ca-cert",
+        "ca-key",
+        "env-file",
+        "label-file",
+        "cidfile",
+        "input",
+        "output",
+        "file",
+        "volume",
+        "config",
+        "tlscacert",
+        "tlscert",
+        "tlskey",
+    }
 )
 
 
@@ -210,6 +235,8 @@ def _arguments(cli: Cli, name: str, args: list[str], typed: str) -> tuple[Words,
     if group == "plugin" and verb in ("disable", "enable", "inspect", "push", "rm", "set", "upgrade"):
         found = [str(one.get("Name")) for one in cli.client.get("/plugins") or []]
         return [(one, "") for one in sorted(found) if one not in args and not (args and verb != "rm")], NO_FILES
+    if group in ("node", "service", "secret", "config", "stack", "swarm"):
+        return _of_swarm(cli, group, verb, args)
     if group == "checkpoint":
         return ([(one, "") for one in _containers(cli, True)] if not args else []), NO_FILES
     if group == "context" and verb in ("use", "inspect", "rm", "export", "update"):
@@ -222,6 +249,30 @@ def _arguments(cli: Cli, name: str, args: list[str], typed: str) -> tuple[Words,
     if name == "completion":
         return [(shell, "") for shell in ("bash", "fish", "zsh")], NO_FILES
     return [], NO_FILES
+
+
+def _of_swarm(cli: Cli, group: str, verb: str, args: list[str]) -> tuple[Words, int]:
+    """Arguments of commands of a swarm: names of its objects, images of new services, files of secrets and configs."""
+    if group == "swarm":
+        return ([("manager", ""), ("worker", "")] if verb == "join-token" and not args else []), NO_FILES
+    if verb == "create":
+        if group == "service":
+            return (_images(cli), NO_FILES) if not args else ([], FILES)
+        return [], FILES if args else NO_FILES
+    if verb in ("ls", "config") or (args and verb in ("update", "logs", "rollback", "deploy", "diff", "services")):
+        return [], NO_FILES
+    if group == "stack":
+        label = "com.docker.stack.namespace"
+        found = cli.client.get("/services") or []
+        names = {((one.get("Spec") or {}).get("Labels") or {}).get(label) for one in found[:MAX_WORDS]} - {None}
+    elif group == "node":
+        found = cli.client.get("/nodes") or []
+        names = {(one.get("Description") or {}).get("Hostname") or one["ID"] for one in found[:MAX_WORDS]}
+        names |= {"self"} if verb in ("inspect", "ps") else set()
+    else:
+        names = {(one.get("Spec") or {}).get("Name") for one in (cli.client.get(f"/{group}s") or [])[:MAX_WORDS]} - {None}
+    end = "=" if (group, verb) == ("service", "scale") else ""
+    return [(f"{one}{end}", "") for one in sorted(map(str, names)) if one not in args], NO_FILES
 
 
 def _value(cli: Cli, flag: str, typed: str) -> tuple[Words, int]:

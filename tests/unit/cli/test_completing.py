@@ -15,6 +15,8 @@ class Engine:
         "/containers/json": [{"Id": "1" * 64, "Names": ["/web", "/other/alias"]}, {"Id": "2" * 64, "Names": []}],
         "/images/json": [{"RepoTags": ["nginx:latest", "busybox:1"]}, {"RepoTags": None}],
         "/networks": [{"Name": "bridge"}, {"Name": "back"}],
+        "/services": [{"Spec": {"Name": "web", "Labels": {"com.docker.stack.namespace": "st"}}}],
+        "/nodes": [{"ID": "1", "Description": {"Hostname": "h"}}],
         "/volumes": {"Volumes": [{"Name": "site"}]},
     }
 
@@ -45,6 +47,12 @@ def words(cli, *line):
         (["completion", ""], ["bash", "fish", "zsh"]),
         (["context", "use", ""], ["default"]),
         (["ps", ""], []),
+        (["service", "rm", ""], ["web"]),
+        (["service", "scale", ""], ["web="]),
+        (["stack", "rm", ""], ["st"]),
+        (["node", "inspect", ""], ["h", "self"]),
+        (["swarm", "join-token", ""], ["manager", "worker"]),
+        (["node", "update", "--availability", ""], ["active", "drain", "pause"]),
     ],
 )
 def test_names(cli, line, expected):
