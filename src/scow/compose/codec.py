@@ -168,10 +168,10 @@ def _hosts(value: Any, path: Path) -> dict[str, tuple[str, ...]]:
         pairs.append((name, address))
     for name, addresses in pairs:
         for one in addresses if isinstance(addresses, list) else [addresses]:
-            address = text_of(one)
-            if len(address) > 2 and address[0] == "[" and address[-1] == "]":
-                address = address[1:-1]
-            found.setdefault(name, []).append(address)
+            for address in text_of(one).split(","):
+                if len(address) > 2 and address[0] == "[" and address[-1] == "]":
+                    address = address[1:-1]
+                found.setdefault(name, []).append(address)
     return {name: tuple(addresses) for name, addresses in found.items()}
 
 

@@ -75,12 +75,21 @@ def _names(value: Any, path: Path) -> Any:
     return {text_of(name): None for name in value} if isinstance(value, list) else value
 
 
+def _empty(value: Any, path: Path) -> Any:
+    return {text_of(name): {} for name in value} if isinstance(value, list) else value
+
+
 def _volume(value: Any, path: Path) -> Any:
     return parse_mount(value) if isinstance(value, str) else value
 
 
 def _list(value: Any, path: Path) -> Any:
     return [value] if isinstance(value, str) else value
+
+
+def _filled(value: Any, path: Path) -> Any:
+    found = _list(value, path)
+    return [one for one in found if one not in ("", None)] if isinstance(found, list) else found
 
 
 def _device(value: Any, path: Path) -> Any:
@@ -153,9 +162,9 @@ RULES: Trie = trie(
                 "extends": _extends,
                 "gpus": _gpus,
                 "networks": _names,
-                "models": _names,
+                "models": _empty,
                 "volumes.*": _volume,
-                "dns": _list,
+                "dns": _filled,
                 "devices.*": _device,
                 "secrets.*": _source,
                 "configs.*": _source,

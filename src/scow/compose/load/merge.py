@@ -156,7 +156,7 @@ RULES: Trie = trie(
         "services.*.build": _build,
         "services.*.depends_on": _keyed(DEPENDENCY),
         "services.*.networks": _keyed(None),
-        "services.*.models": _keyed(None),
+        "services.*.models": _keyed({}),
         "services.*.logging": _logging,
     }
 )

@@ -85,7 +85,9 @@ def _check(value: Any, schema: Schema, path: Path) -> None:
         raise BadValue(path, f"{_name(path)} must be one of the following: " + ", ".join(f'"{one}"' for one in schema["enum"]))
     elif "minimum" in schema or "maximum" in schema:
         if isinstance(value, (int, float)) and not schema.get("minimum", value) <= value <= schema.get("maximum", value):
-            raise BadValue(path, f"{_name(path)} must be from {schema.get('minimum')} to {schema.get('maximum')}")
+            bounds = (("greater", schema.get("minimum")), ("less", schema.get("maximum")))
+            wanted = " and ".join(f"{word} than or equal to {bound}" for word, bound in bounds if bound is not None)
+            raise BadValue(path, f"{_name(path)} must be {wanted}")
     elif "pattern" in schema and isinstance(value, str) and not _pattern(schema["pattern"]).search(value):
         raise BadValue(path, f'{_name(path)} does not match pattern "{schema["pattern"]}"')
 
