@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from scow import aio, ids, log
-from scow.errors import Conflict, Forbidden, Internal, InvalidArgument, NotFound, ScowError
+from scow.errors import Conflict, Forbidden, Internal, NotFound, ScowError
 from scow.events import EventBus
 from scow.kernel.namespaces import is_pinned, pin_netns
 from scow.model.network import EndpointSettings
@@ -18,22 +18,18 @@ from scow.network import checks, osl, takeover, view
 from scow.network.containerfiles import ContainerFiles, resolves
 from scow.network.dns.server import NameServers, listeners
 from scow.network.driver import NetworkDriver
-from scow.network.endpoint import Endpoint, NetworkView, Published, Sandbox, SandboxRequest, SandboxState
+from scow.network.endpoint import Endpoint, NetworkView, Sandbox, SandboxRequest, SandboxState
 from scow.network.endpoints import Endpoints
 from scow.network.firewall.guard import Guard, Guards
-from scow.network.network import Network
+from scow.network.layout import Layout
 from scow.network.options import NetworkOptions
-from scow.network.ports import sources
-from scow.network.ports.allocator import wishes
-from scow.network.ports.mapper import PortMapper, default_hosts
+from scow.network.ports.mapper import PortMapper
 from scow.network.store import NetworkStore, SandboxStore
 from scow.network.wayout import WayOut
 
 logger = log.get(__name__)
 _LEAVE_SECONDS = 10.0
 _SHARED = ("host", "none")
-SPOOFING = "scow.network.spoofing"  # the label `allow` of a container that has addresses of its own making (a router, a virtual address)
-_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 class Sandboxes:
@@ -60,6 +56,7 @@ class Sandboxes:
         self._options = options
         self._pins = pins
         self._drivers = drivers
+        self._layout = Layout(networks, drivers, options, ports)
         self._lock = aio.KeyedLock()
         self._tasks = aio.Supervisor("network")
         self._endpoints = Endpoints(networks)
@@ -67,95 +64,9 @@ class Sandboxes:
         self._files = ContainerFiles(networks, store, names, options)
         self._leaving: dict[str, asyncio.Event] = {}
 
-    # --- settling: pure bookkeeping on the loop
-
-    def primary(self, mode: str) -> str:
-        """The network name of a NetworkMode."""
-        return "bridge" if mode in ("", "default", "bridge") else mode
-
-    def _wanted(self, request: SandboxRequest) -> list[tuple[Network, EndpointSettings]]:
-        primary = self.primary(request.mode)
-        chosen = dict(request.endpoints)
-        if not chosen:
-            chosen = {primary: EndpointSettings()}
-        found: dict[str, tuple[Network, EndpointSettings]] = {}
-        for name, settings in chosen.items():
-            network = self._networks.get(name)
-            checks.endpoint(network, settings)
-            found[network.id] = (network, settings)
-        # the network of the mode gets eth0
-        return sorted(found.values(), key=lambda pair: pair[0].name != primary and pair[0].id != primary)
-
-    def _interface(self, endpoint: Endpoint) -> osl.Interface:
-        network = self._networks.get(endpoint.network_id)
-        found = self._drivers[network.driver].interface(network, endpoint)
-        if found is None:
-            raise Internal(f"the driver {network.driver} has no interface for {network.name}")
-        return found
-
-    def _gateway(self, sandbox: SandboxState, version: int = 4) -> Endpoint | None:
-        """The endpoint that leads out: highest priority, then by the network's name (as dockerd)."""
-        leading = [
-            endpoint
-            for endpoint in sandbox.endpoints
-            if endpoint.inner and (endpoint.settings.gateway if version == 4 else endpoint.settings.ipv6_gateway)
-        ]
-        return min(leading, key=lambda endpoint: (-endpoint.settings.gw_priority, endpoint.way_out, endpoint.network), default=None)
-
-    def _targets(self, sandbox: SandboxState) -> tuple[str, str]:
-        """Where published ports lead, by kind of address: to bridge networks only."""
-        four, six = (
-            endpoint
-            if (endpoint := self._gateway(sandbox, version)) and self._networks.get(endpoint.network_id).driver == "bridge"
-            else None
-            for version in (4, 6)
-        )
-        return (four.settings.ip_address if four else "", six.settings.global_ipv6_address if six else "")
-
-    def _routed(self, sandbox: SandboxState) -> frozenset[int]:
-        """The kinds of addresses (4, 6) under which the container's published ports are reached without the host's."""
-        ways = {version: self._gateway(sandbox, version) for version in (4, 6)}
-        return frozenset(
-            version for version, way in ways.items() if way and self._networks.get(way.network_id).gateway_mode(version) == "routed"
-        )
-
-    def _guards(self, sandbox: SandboxState) -> list[Guard]:
-        """What may be sent by the interfaces of a container that is not trusted."""
-        if sandbox.request.trusted or sandbox.request.labels.get(SPOOFING) == "allow":
-            return []
-        return [Guard.of(self._interface(one)) for one in sandbox.endpoints if one.inner and not self._stacked(one)]
-
     def guards(self, live: Collection[str]) -> list[Guard]:
         """Those of all living containers."""
-        return [guard for sandbox in self._store if sandbox.container_id in live for guard in self._guards(sandbox)]
-
-    def _hold(self, sandbox: SandboxState) -> tuple[Published, ...]:
-        """Take the host ports of a sandbox; they lead to the endpoint that leads out."""
-        endpoint = self._gateway(sandbox, 4) or self._gateway(sandbox, 6)
-        address, address6 = self._targets(sandbox)
-        request = sandbox.request
-        if endpoint is None or not (address or address6) or not (request.port_bindings or request.publish_all):
-            return ()
-        network = self._networks.get(endpoint.network_id)
-        named = network.binding_ip or self._options.ip
-        single = "" if named == "0.0.0.0" else named
-        routed = self._routed(sandbox)
-        limits = sources.read(request.labels, *(one.settings.driver_opts for one in sandbox.endpoints))
-        wanted = wishes(
-            request.port_bindings, request.exposed, request.publish_all, default_hosts(self._options.publish_policy, bool(address6)), single
-        )
-        if self._options.publish_policy == "user" and routed:
-            # the chain sees translated ports only, so the others stay the host's
-            wanted = [dataclasses.replace(wish, hosts=tuple(_LOOPBACK.get(host, host) for host in wish.hosts)) for wish in wanted]
-        elif self._options.publish_policy == "user" and not address6:
-            # the chain sees no relayed port, so only the host may use one
-            wanted = [dataclasses.replace(wish, hosts=tuple(map(_guarded, wish.hosts))) for wish in wanted]
-        try:
-            return self._ports.hold(wanted, address, address6, limits, routed)
-        except ScowError as error:
-            raise type(error)(
-                f"driver failed programming external connectivity on endpoint {request.name} ({endpoint.id}): {error.message}"
-            ) from None
+        return [guard for sandbox in self._store if sandbox.container_id in live for guard in self._layout.guards(sandbox)]
 
     # --- attach and release
 
@@ -170,7 +81,7 @@ class Sandboxes:
             return await self._attach(request)
 
     async def _attach(self, request: SandboxRequest) -> Sandbox:
-        wanted = self._wanted(request)
+        wanted = self._layout.wanted(request)
         sandbox_id = ids.new_id()
         key = "" if any(network.driver == "host" for network, _ in wanted) else str(self._pins / ids.short(sandbox_id))
         unwind = aio.Unwind()
@@ -184,13 +95,13 @@ class Sandboxes:
                 endpoints.append(self._way_out.make(request, outside, {one.inner for one in endpoints}))
                 unwind.push(self._endpoints.free, endpoints[-1], request.container_id)
             sandbox = SandboxState(sandbox_id, key, request, tuple(endpoints))
-            published = self._hold(sandbox)
+            published = self._layout.hold(sandbox)
             unwind.push(self._ports.unhold, published)
             sandbox = dataclasses.replace(sandbox, published=published)
             self._store.put(sandbox)
             unwind.push(self._store.drop, request.container_id)
             if key:
-                unwind.push(aio.in_pool, osl.destroy, Path(key), self._outers(sandbox))
+                unwind.push(aio.in_pool, osl.destroy, Path(key), self._layout.outers(sandbox))
                 await self._program(sandbox, unwind)
             self._files.write(sandbox)
         except OSError as error:
@@ -205,12 +116,12 @@ class Sandboxes:
 
     async def _program(self, sandbox: SandboxState, unwind: aio.Unwind) -> None:
         """Namespace, links and firewall at the same time."""
-        interfaces = [self._interface(endpoint) for endpoint in sandbox.endpoints if endpoint.inner]
+        interfaces = [self._layout.interface(endpoint) for endpoint in sandbox.endpoints if endpoint.inner]
         inside = listeners if resolves(sandbox) else _nothing
         unwind.push(self._ports.close, sandbox.published)
-        unwind.push(self._watchmen.remove, self._outers(sandbox))
-        built = aio.in_pool(osl.build, Path(sandbox.key), interfaces, self._routes(sandbox), inside)
-        guarded = self._watchmen.add(self._guards(sandbox))
+        unwind.push(self._watchmen.remove, self._layout.outers(sandbox))
+        built = aio.in_pool(osl.build, Path(sandbox.key), interfaces, self._layout.routes(sandbox), inside)
+        guarded = self._watchmen.add(self._layout.guards(sandbox))
         sockets, *opened = await asyncio.gather(built, guarded, self._ports.open(sandbox.published), return_exceptions=True)
         for result in (sockets, *opened):
             if isinstance(result, BaseException):
@@ -218,23 +129,6 @@ class Sandboxes:
         if sockets is not None and not isinstance(sockets, BaseException):
             unwind.push(self._names.stop, sandbox.container_id)
             await self._names.start(sandbox.container_id, sockets)
-
-    def _routes(self, sandbox: SandboxState) -> list[tuple[str, str]]:
-        """Default routes: (gateway, interface)."""
-        four, six = self._gateway(sandbox, 4), self._gateway(sandbox, 6)
-        found = [(four.settings.gateway, four.inner)] if four else []
-        return [*found, (six.settings.ipv6_gateway, six.inner)] if six else found
-
-    def _outers(self, sandbox: SandboxState) -> list[str]:
-        """Host ends; a link of a network that is gone counts."""
-        return [osl.veth_name(endpoint.id) for endpoint in sandbox.endpoints if endpoint.inner and not self._stacked(endpoint)]
-
-    def _stacked(self, endpoint: Endpoint) -> bool:
-        """Whether the interface has no host end."""
-        try:
-            return endpoint.inner != "" and self._networks.get(endpoint.network_id).driver in ("macvlan", "ipvlan")
-        except NotFound:
-            return False
 
     def _tell(self, action: str, endpoint: Endpoint, container_id: str) -> None:
         if endpoint.way_out:
@@ -253,11 +147,11 @@ class Sandboxes:
         sandbox = self._store.get(container_id)
         if sandbox is None:
             return
-        outers = self._outers(sandbox)
+        outers = self._layout.outers(sandbox)
         self._names.stop(container_id)
         if outers:
             await asyncio.gather(self._ports.close(sandbox.published), aio.in_pool(osl.silence, outers), self._watchmen.remove(outers))
-        if stacked := [endpoint.inner for endpoint in sandbox.endpoints if self._stacked(endpoint)]:
+        if stacked := [endpoint.inner for endpoint in sandbox.endpoints if self._layout.stacked(endpoint)]:
             await aio.in_pool(osl.quiet, sandbox.key, stacked)
         for endpoint in sandbox.endpoints:
             self._endpoints.free(endpoint, container_id)
@@ -318,12 +212,12 @@ class Sandboxes:
                 unwind.push(self._store.put, sandbox)
                 inside = listeners if resolves(after) and not self._names.running(container_id) else _nothing
                 for one in new:
-                    interface = self._interface(one)
-                    unwind.push(aio.in_pool, osl.unplug, sandbox.key, interface, self._routes(sandbox))
+                    interface = self._layout.interface(one)
+                    unwind.push(aio.in_pool, osl.unplug, sandbox.key, interface, self._layout.routes(sandbox))
                     unwind.push(self._watchmen.remove, [interface.outer])
-                    await self._watchmen.add(self._guards(after))
+                    await self._watchmen.add(self._layout.guards(after))
                     sockets = await aio.in_pool(
-                        osl.plug, sandbox.key, interface, self._routes(after), inside if one is endpoint else _nothing
+                        osl.plug, sandbox.key, interface, self._layout.routes(after), inside if one is endpoint else _nothing
                     )
                     if sockets is not None:
                         await self._names.start(container_id, sockets)
@@ -357,11 +251,11 @@ class Sandboxes:
                 left = (*left, added)
             after = await self._move_ports(sandbox, dataclasses.replace(sandbox, endpoints=left))
             if added is not None:
-                await self._watchmen.add(self._guards(after))
-                await aio.in_pool(osl.plug, sandbox.key, self._interface(added), self._routes(after), _nothing)
+                await self._watchmen.add(self._layout.guards(after))
+                await aio.in_pool(osl.plug, sandbox.key, self._layout.interface(added), self._layout.routes(after), _nothing)
             for one in going:
                 if one.inner:
-                    await aio.in_pool(osl.unplug, sandbox.key, self._interface(one), self._routes(after))
+                    await aio.in_pool(osl.unplug, sandbox.key, self._layout.interface(one), self._layout.routes(after))
                     await self._watchmen.remove([osl.veth_name(one.id)])
             self._store.put(after)
             for one in going:
@@ -371,19 +265,19 @@ class Sandboxes:
 
     async def _move_ports(self, before: SandboxState, after: SandboxState) -> SandboxState:
         """Let published ports lead to the endpoint that leads out now, under their numbers."""
-        old, new = self._targets(before), self._targets(after)
-        if old != new or self._routed(before) != self._routed(after):
+        old, new = self._layout.targets(before), self._layout.targets(after)
+        if old != new or self._layout.routed(before) != self._layout.routed(after):
             await self._ports.close(before.published)
             after = dataclasses.replace(after, published=())
             if any(new):
-                if before.published and not (self._routed(before) | self._routed(after)):
+                if before.published and not (self._layout.routed(before) | self._layout.routed(after)):
                     moved = tuple(
                         dataclasses.replace(one, address=(new[1] or new[0]) if ":" in one.host_ip else (new[0] or new[1]))
                         for one in before.published
                     )
                     self._ports.rehold(moved)
                 else:
-                    moved = self._hold(after)
+                    moved = self._layout.hold(after)
                 after = dataclasses.replace(after, published=moved)
                 await self._ports.open(moved)
         self._store.put(after)
@@ -398,7 +292,7 @@ class Sandboxes:
             new, old = self._store.get(container_id), self._store.get(other_id)
             if new is None or old is None:
                 raise Conflict("only a container with a network of its own can take the place of another such one")
-            targets = self._targets(new)
+            targets = self._layout.targets(new)
             after = takeover.plan(new, old, targets, ports if any(targets) else (), names)
             self._store.put(after.new)
             self._store.put(after.old)
@@ -440,7 +334,7 @@ class Sandboxes:
                 self._store.drop(sandbox.container_id)
                 if sandbox.key:
                     self._tasks.start(
-                        aio.behind(aio.in_pool, osl.destroy, Path(sandbox.key), self._outers(sandbox)), f"destroy {sandbox.key}"
+                        aio.behind(aio.in_pool, osl.destroy, Path(sandbox.key), self._layout.outers(sandbox)), f"destroy {sandbox.key}"
                     )
                 continue
             keep.append(sandbox)
@@ -482,7 +376,7 @@ class Sandboxes:
         names = known.get(sandbox.container_id) if known is not None else None
         if names is None:
             return
-        names = {*names, *sandbox.request.endpoints, self.primary(sandbox.request.mode)}
+        names = {*names, *sandbox.request.endpoints, self._layout.primary(sandbox.request.mode)}
         for endpoint in sandbox.endpoints:
             if endpoint.inner and not endpoint.way_out and endpoint.network not in names and endpoint.network_id not in names:
                 await self.disconnect(sandbox.container_id, endpoint.network_id, force=True)
@@ -502,16 +396,16 @@ class Sandboxes:
 
     def outers(self) -> set[str]:
         """The host ends of all attached containers."""
-        return {outer for sandbox in self._store for outer in self._outers(sandbox)}
+        return {outer for sandbox in self._store for outer in self._layout.outers(sandbox)}
 
     async def repair(self) -> None:
         """Put the host ends of living containers back on their bridges; an interface that is gone is made again, with its addresses."""
         ports = {}
         for sandbox in self._store:
             for endpoint in sandbox.endpoints:
-                if endpoint.inner and not self._stacked(endpoint):
+                if endpoint.inner and not self._layout.stacked(endpoint):
                     with contextlib.suppress(ScowError):
-                        ports[self._interface(endpoint)] = sandbox.container_id
+                        ports[self._layout.interface(endpoint)] = sandbox.container_id
         if ports:
             for interface in await aio.in_pool(osl.repair_ports, tuple(ports)):
                 await self._replug(ports[interface], interface)
@@ -519,10 +413,10 @@ class Sandboxes:
     async def _replug(self, container_id: str, interface: osl.Interface) -> None:
         async with self._lock(container_id):
             sandbox = self._store.get(container_id)
-            if sandbox is None or container_id in self._leaving or interface.outer not in self._outers(sandbox):
+            if sandbox is None or container_id in self._leaving or interface.outer not in self._layout.outers(sandbox):
                 return
             try:
-                await aio.in_pool(osl.plug, sandbox.key, interface, self._routes(sandbox), _nothing)
+                await aio.in_pool(osl.plug, sandbox.key, interface, self._layout.routes(sandbox), _nothing)
             except (ScowError, OSError) as error:
                 logger.warning("interface %s of %s cannot be made again: %s", interface.inner, sandbox.request.name, error)
 
@@ -543,12 +437,3 @@ def _shown(sandbox: SandboxState) -> dict[str, EndpointSettings]:
 
 def _nothing() -> None:
     return None
-
-
-def _guarded(host: str) -> str:
-    """A host address under the publish policy `user`, where its port would be relayed. Raises InvalidArgument."""
-    if ":" not in host or host == "::1":
-        return host
-    if host == "::":
-        return "::1"
-    raise InvalidArgument(f"the publish policy user cannot guard a port on {host}: the container's network needs IPv6 for it")
