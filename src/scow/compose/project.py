@@ -8,8 +8,10 @@ Made by `load/loader.py`, read by everyone else in `compose/`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
+
+from scow.compose.records import record
 
 Bytes = int
 Duration = int
@@ -27,7 +29,7 @@ Extensions = dict[str, Any]
 External = bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Ssh:
     """A key or agent socket for a build; path "" is the agent of the client's environment."""
 
@@ -35,7 +37,7 @@ class Ssh:
     path: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Ulimit:
     """One limit: `single` for both, or `soft` and `hard`."""
 
@@ -45,7 +47,7 @@ class Ulimit:
     extensions: Extensions = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class FileUse:
     """A config or secret in a service (or a build): `source` names it at the top level."""
 
@@ -57,7 +59,7 @@ class FileUse:
     extensions: Extensions = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Build:
     """How a service's image is built. `context` is an absolute path or a URL; `dockerfile` is relative to it."""
 
@@ -89,7 +91,7 @@ class Build:
     extensions: Extensions = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Hook:
     """A command of a service's life: `pre_start`, `post_start`, `pre_stop`, or what a watch runs."""
 
@@ -103,7 +105,7 @@ class Hook:
     extensions: Extensions = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Watch:
     """One rule of `develop.watch`; `action` is sync, rebuild, restart, sync+restart or sync+exec."""
 
@@ -117,27 +119,27 @@ class Watch:
     extensions: Extensions = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Develop:
     watch: tuple[Watch, ...] = ()
     extensions: Extensions = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class WeightDevice:
     path: str = ""
     weight: int = 0
     extensions: Extensions = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class ThrottleDevice:
     path: str = ""
     rate: Bytes = 0
     extensions: Extensions = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Blkio:
     weight: int = 0
     weight_device: tuple[WeightDevice, ...] = ()
@@ -148,7 +150,7 @@ class Blkio:
     extensions: Extensions = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class CredentialSpec:
     config: str = ""
     file: str = ""
@@ -156,7 +158,7 @@ class CredentialSpec:
     extensions: Extensions = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Dependency:
     """`condition` is service_started, service_healthy or service_completed_successfully."""
 
@@ -166,7 +168,7 @@ class Dependency:
     required: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class DeviceRequest:
     """Devices by capability, as GPUs; `count` -1 is all, 0 not given."""
 
@@ -177,19 +179,19 @@ class DeviceRequest:
     options: Mapping = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class GenericResource:
     kind: str = ""
     value: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class DiscreteResource:
     discrete_resource_spec: GenericResource | None = None
     extensions: Extensions = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Resource:
     cpus: Cpus = 0.0
     memory: Bytes = 0
@@ -199,14 +201,14 @@ class Resource:
     extensions: Extensions = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Resources:
     limits: Resource | None = None
     reservations: Resource | None = None
     extensions: Extensions = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class UpdateConfig:
     parallelism: int | None = None
     delay: Duration = 0
@@ -217,7 +219,7 @@ class UpdateConfig:
     extensions: Extensions = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class RestartPolicy:
     condition: str = ""
     delay: Duration | None = None
@@ -226,13 +228,13 @@ class RestartPolicy:
     extensions: Extensions = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Preference:
     spread: str = ""
     extensions: Extensions = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Placement:
     constraints: Words = ()
     preferences: tuple[Preference, ...] = ()
@@ -240,7 +242,7 @@ class Placement:
     extensions: Extensions = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Deploy:
     mode: str = ""
     replicas: int | None = None
@@ -254,7 +256,7 @@ class Deploy:
     extensions: Extensions = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Device:
     source: str = ""
     target: str = ""
@@ -262,14 +264,14 @@ class Device:
     extensions: Extensions = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Provider:
     type: str = ""
     options: dict[str, Words] = field(default_factory=dict)
     extensions: Extensions = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class EnvFile:
     """A file of variables; `format` "" is .env's, "raw" is without quotes and interpolation. `path` is absolute."""
 
@@ -278,13 +280,13 @@ class EnvFile:
     format: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Extends:
     file: str = ""
     service: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Healthcheck:
     test: Test = ()
     timeout: Duration | None = None
@@ -296,14 +298,14 @@ class Healthcheck:
     extensions: Extensions = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Logging:
     driver: str = ""
     options: Mapping = field(default_factory=dict)
     extensions: Extensions = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class ModelUse:
     """The variables that tell a service where a model is and what it is called."""
 
@@ -312,7 +314,7 @@ class ModelUse:
     extensions: Extensions = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Endpoint:
     """A service in a network."""
 
@@ -328,7 +330,7 @@ class Endpoint:
     extensions: Extensions = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Port:
     """`published` is "", a port or a range to pick one from."""
 
@@ -342,7 +344,7 @@ class Port:
     extensions: Extensions = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class BindOptions:
     selinux: str = ""
     propagation: str = ""
@@ -351,7 +353,7 @@ class BindOptions:
     extensions: Extensions = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class VolumeOptions:
     labels: Mapping = field(default_factory=dict)
     nocopy: bool = False
@@ -359,20 +361,20 @@ class VolumeOptions:
     extensions: Extensions = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class TmpfsOptions:
     size: Bytes = 0
     mode: int = 0
     extensions: Extensions = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class ImageOptions:
     subpath: str = ""
     extensions: Extensions = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Mount:
     """`type` is bind, volume, tmpfs, image, npipe or cluster; `source` an absolute path, or a name at the top level, "" for an anonymous
     volume."""
@@ -389,7 +391,7 @@ class Mount:
     extensions: Extensions = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Service:
     """One service. `environment` holds what `env_file` named, too."""
 
@@ -502,7 +504,7 @@ class Service:
         return self.deploy.replicas if self.deploy and self.deploy.replicas is not None else 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class IpamPool:
     subnet: str = ""
     gateway: str = ""
@@ -511,7 +513,7 @@ class IpamPool:
     extensions: Extensions = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Ipam:
     driver: str = ""
     config: tuple[IpamPool, ...] = ()
@@ -519,7 +521,7 @@ class Ipam:
     extensions: Extensions = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Network:
     """`name` is the engine's (`project_key` where the file gives none)."""
 
@@ -536,7 +538,7 @@ class Network:
     extensions: Extensions = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Volume:
     name: str = ""
     driver: str = ""
@@ -546,7 +548,7 @@ class Volume:
     extensions: Extensions = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class FileObject:
     """A secret or a config: from a file (absolute path), a variable of the client's environment, a text, or the engine's own."""
 
@@ -566,7 +568,7 @@ Secret = FileObject
 Config = FileObject
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Model:
     """An AI model that the engine's model runner serves."""
 
@@ -577,7 +579,7 @@ class Model:
     extensions: Extensions = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Project:
     """The whole: what is wanted. `services` are the enabled ones, `disabled` those whose profiles are off; `environment` is what the files
     were interpolated with (the client's variables over those of .env files); `warnings` are sentences for the user."""
