@@ -96,4 +96,23 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "volume ls": ("volume ls --filter dangling=true",),
     "volume prune": ("volume prune -a",),
     "volume rm": ("volume rm site",),
+    "service create": (
+        "service create --name web --replicas 3 -p 8080:80 nginx",
+        "service create --mode replicated-job --replicas 5 busybox echo done",
+        "service create --name db --secret password --mount source=data,target=/data --constraint node.labels.disk==ssd postgres",
+    ),
+    "service logs": ("service logs -f --tail 100 web",),
+    "service ps": ("service ps --filter desired-state=running web",),
+    "service rebalance": ("service rebalance --dry-run web",),
+    "service rollback": ("service rollback web",),
+    "service scale": ("service scale web=5 api=2",),
+    "service update": (
+        "service update --image nginx:1.27 --update-order start-first web",
+        "service update --env-add COLOUR=red --force web",
+    ),
+    "stack deploy": ("stack deploy -c stack.yaml --prune shop", "stack deploy -c stack.yaml --dry-run shop"),
+    "stack diff": ("stack diff -c stack.yaml shop",),
+    "swarm init": ("swarm init --advertise-addr 10.0.0.1",),
+    "swarm join": ("swarm join --token SWMTKN-1-… 10.0.0.1:2377",),
+    "secret create": ("secret create password password.txt"),
 }
