@@ -114,5 +114,5 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "stack diff": ("stack diff -c stack.yaml shop",),
     "swarm init": ("swarm init --advertise-addr 10.0.0.1",),
     "swarm join": ("swarm join --token SWMTKN-1-… 10.0.0.1:2377",),
-    "secret create": ("secret create password password.txt"),
+    "secret create": ("secret create password password.txt",),
 }

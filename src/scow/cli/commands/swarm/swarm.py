@@ -112,14 +112,15 @@ def init(cli: Cli, options: Options, args: list[str]) -> int:
 
 
 def _join_command(cli: Cli, node: str, role: str) -> None:
-    """Prints what to run on a machine that is to join."""
-    facts = cli.client.get(f"/nodes/{quote(node)}")
+    """Prints what to run on a machine that is to join: in docker's words, which scripts look for and scow takes as well."""
     swarm = cli.client.get("/swarm")
+    facts = cli.client.get(f"/nodes/{quote(node)}")
     address = (facts.get("ManagerStatus") or {}).get("Addr") or ""
     if not facts.get("ManagerStatus"):
         return
     token = (swarm.get("JoinTokens") or {}).get(role) or ""
-    cli.out(f"To add a {role.lower()} to this swarm, run the following command:\n\n    scow swarm join --token {token} {address}\n\n")
+    cli.out(f"To add a {role.lower()} to this swarm, run the following command:\n\n    docker swarm join --token {token} {address}\n\n")
+    cli.out("(`scow swarm join` takes the same words.)\n\n")
 
 
 def join(cli: Cli, options: Options, args: list[str]) -> int:
