@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import yaml
+from yaml._yaml import CParser
 
 from scow.compose.load.errors import LoadError, Place
 
@@ -41,11 +42,17 @@ _STRICT: dict[str, Any] = {
 }
 
 
-class _Loader(yaml.CSafeLoader):  # type: ignore[misc]
+class _Loader(CParser):  # type: ignore[misc]
     """libyaml without PyYAML's idea of what a plain scalar is: a node has the tag that is written, or one of ours."""
 
     def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
         return _PLAIN if kind is _SCALAR and implicit[0] else _STR
+
+    def descend_resolver(self, node: Any, index: Any) -> None:
+        """Rules by path are not used."""
+
+    def ascend_resolver(self) -> None:
+        """Rules by path are not used."""
 
 
 def scalar(text: str) -> Any:
