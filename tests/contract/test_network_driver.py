@@ -165,6 +165,18 @@ def test_a_bridge_of_another_kind_is_not_taken() -> None:
     apart(act)
 
 
+def test_an_impossible_gateway_is_refused() -> None:
+    def act() -> None:
+        made = drivers.table()["bridge"]
+        shaped = Network("ab" * 32, "net", "bridge", 0, (Pool("::/0", "::1"),), enable_ipv4=False, enable_ipv6=True)
+        with pytest.raises((InvalidArgument, Unsupported)):
+            made.ensure(shaped)
+        made.remove(shaped)
+        assert links() == {"lo"}
+
+    apart(act)
+
+
 @pytest.mark.parametrize("name", ["host", "null"])
 def test_drivers_without_interfaces(name: str) -> None:
     driver = drivers.table()[name]

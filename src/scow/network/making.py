@@ -17,7 +17,7 @@ from scow.network.driver import NetworkDriver
 from scow.network.firewall.nftables import Firewall
 from scow.network.firewall.render import BridgeRule
 from scow.network.ipam import pools
-from scow.network.network import IPNetwork, Network, Pool
+from scow.network.network import LINK_NAME, IPNetwork, Network, Pool
 from scow.network.options import NetworkOptions
 from scow.network.store import NetworkStore
 
@@ -115,6 +115,8 @@ class Making:
                 raise Forbidden(f"network {user.name} is already using parent interface {parent}")
         if any(leaving.link == network.link or leaving.options.get("parent") for leaving in self._networks.leaving.values()):
             await self.gone()
+        if network.driver == "bridge" and network.options.get(LINK_NAME) and await aio.in_pool(osl.is_there, network.link):
+            network = dataclasses.replace(network, borrowed=True)
         self._networks.put(network)
         steps: list[Awaitable[None]] = [aio.in_pool(driver.ensure, network)]
         if (rule := driver.rule(network)) is not None:

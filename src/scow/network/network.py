@@ -58,6 +58,7 @@ class Network:
     scope: str = "local"  # or `swarm`: the cluster made it, addresses are the cluster's matter
     ingress: bool = False
     own_end: str = ""  # this host's own address on an overlay network, with its length
+    borrowed: bool = False  # its bridge was there before the network, and stays when that goes
     data_path: str = ""  # of an overlay network: the UDP port and, if known, the address that its tunnels start from
 
     @property

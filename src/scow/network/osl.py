@@ -117,7 +117,11 @@ def ensure_bridge(network: Network) -> None:
                 raise Unsupported(f"network {network.name} needs IPv6, which this host has switched off")
             sysctl(f"ipv6/conf/{network.link}/accept_ra", "0")
             sysctl(f"ipv6/conf/{network.link}/accept_dad", "0")
-        set_addresses(netlink, link.index, wanted)
+        try:
+            set_addresses(netlink, link.index, wanted)
+        except OSError as error:
+            gateways = ", ".join(address for address, _ in wanted.values())
+            raise InvalidArgument(f"network {network.name} cannot have the gateway {gateways}: {error.strerror}") from error
         if not link.up:
             netlink.set_link(link.index, up=True)
     sysctl(f"ipv4/conf/{network.link}/route_localnet", "1")
@@ -207,6 +211,12 @@ def repair_ports(ports: Sequence[Interface]) -> list[Interface]:
                 if not link.up:
                     host.set_link(link.index, up=True)
     return gone
+
+
+def is_there(name: str) -> bool:
+    """Whether the host has a link of this name, of whatever kind."""
+    with Netlink() as netlink:
+        return netlink.link(name) is not None
 
 
 def remove_link(name: str) -> None:

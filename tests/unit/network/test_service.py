@@ -246,3 +246,24 @@ async def test_a_removal_that_was_cut_off_is_finished_at_boot(make: Make, monkey
     await again.recover({})
     assert gone == [network.link] and not again._networks.leaving
     assert not make()._networks.leaving
+
+
+@on_loop
+async def test_a_link_that_was_there_before_its_network_is_never_deleted(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    deleted: list[str] = []
+    monkeypatch.setattr(osl, "remove_link", deleted.append)
+    monkeypatch.setattr(osl, "is_there", lambda name: name != "br1")
+    service = make()
+    await service.recover({})
+
+    def of_another_kind(_: object) -> None:
+        raise Forbidden("a link of another kind")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(osl, "ensure_bridge", of_another_kind)
+        await refused(service.create(NetworkCreate(name="bad", options={"com.docker.network.bridge.name": "eth0"})))
+    for name in ("br0", "br1"):
+        await service.create(NetworkCreate(name=name, options={"com.docker.network.bridge.name": name}))
+        await service.remove(name)
+    await service.create(NetworkCreate(name="br1", options={"com.docker.network.bridge.name": "br1"}))  # waits for the removals
+    assert deleted == ["br1"]

@@ -48,8 +48,9 @@ class BridgeDriver:
         osl.ensure_bridge(network)
 
     def remove(self, network: Network) -> None:
-        """No bridge."""
-        osl.remove_link(network.link)
+        """No bridge, unless it is another's."""
+        if not network.borrowed:
+            osl.remove_link(network.link)
 
     def rule(self, network: Network) -> BridgeRule | None:
         """Masquerading, isolation and the way of published ports."""
