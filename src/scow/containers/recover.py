@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from scow import log
 from scow.aio import in_pool
+from scow.containers import depends as depends_
 from scow.containers import restart
 from scow.containers.container import Container
 from scow.containers.delete import remove_tree
@@ -161,7 +162,7 @@ class Recovery:
         for step in plan:
             if step.what == "start":
                 container = containers[step.id]
-                starts[step.id] = parts.supervisor.start(self._start(container, starts), f"boot {step.id[:12]}")
+                starts[step.id] = parts.supervisor.start(self._start(container, starts, containers), f"boot {step.id[:12]}")
                 continue
             try:
                 await self._execute(step, containers.get(step.id))
@@ -223,11 +224,15 @@ class Recovery:
         error = "" if facts["known"] else "the exit code is not known: neither engine nor keeper saw the end"
         container.commit(Transition.EXITED, exit_code=facts["code"], finished_ns=at_ns, error=error)
 
-    async def _start(self, container: Container, starts: "Mapping[str, asyncio.Task[None]]") -> None:
-        """Start it after those whose namespaces it joins or that it links to. (Loops can't be: what is named existed before.)"""
-        first = [starts[key] for key in needed(self.parts, container) if key in starts and key != container.id]
+    async def _start(self, container: Container, starts: "Mapping[str, asyncio.Task[None]]", everything: Mapping[str, Container]) -> None:
+        """Start it after those whose namespaces it joins, that it links to (loops can't be: what is named existed before), or that its
+        labels name (loops end after a while)."""
+        depends = depends_.dependencies(container, everything)
+        first = [starts[key] for key in {*needed(self.parts, container), *depends} if key in starts and key != container.id]
         if first:
             await asyncio.wait(first, timeout=_DONOR_SECONDS)
+            for key, condition in depends.items():
+                await depends_.settled(everything[key], condition)
         async with self.parts.locks(container.id):
             if container.state.alive or self.parts.store.by_id(container.id) is None or self.exits.stopping:
                 return
