@@ -83,7 +83,7 @@ class Managers:
             raise Internal("this manager's data of etcd are gone: demote it on another manager, or let it leave by force and join again")
         await etcd.start(self._initial, alone=alone)
         if joining:
-            await etcd.ready(_FOUND_SECONDS)
+            await etcd.ready(_FOUND_SECONDS, learning=True)
             await self._ask_promotion()
         await self._readable(etcd, wait=not joining and not alone)
         store = EtcdStore(etcd.client, self._sealer, self._clock.now_ns)
@@ -195,7 +195,7 @@ class Managers:
         async with self._admitting:
             etcd = await self._on_etcd()
             peer = member.peer_url(address)
-            managers = {node.member_id for node in self._node.store.all(Node) if node.manager is not None} if self._node.store else set()
+            managers = self._voting(node_id)
             for one in await etcd.client.members():
                 # who did not get through joining before is in the way: there may be one learner at a time
                 if str(one.id) not in managers and (one.learner or not one.started or peer in one.peers):
@@ -218,6 +218,11 @@ class Managers:
                 "peer_key": state.peer_key,
                 "unlock_key": cluster.unlock_key if cluster is not None else "",
             }
+
+    def _voting(self, joining: str) -> set[str]:
+        """Members of all managers but the one that joins: what it had before, it has lost."""
+        nodes = self._store.all(Node) if self._store is not None else []
+        return {node.member_id for node in nodes if node.manager is not None and node.id != joining}
 
     async def _on_etcd(self) -> Etcd:
         """The member; the first further manager makes the rows move to etcd."""

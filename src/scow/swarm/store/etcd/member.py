@@ -205,15 +205,15 @@ class Etcd:
             return lines[-1][:300]
         return ""
 
-    async def ready(self, seconds: float) -> Health:
-        """Wait until it answers and knows a leader. Raises Unavailable."""
+    async def ready(self, seconds: float, learning: bool = False) -> Health:
+        """Wait until it answers, knows a leader and votes, or learns where that is enough. Raises Unavailable."""
         error: ScowError = Unavailable("etcd does not answer")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while True:
                     try:
                         health = await self.client.health()
-                        if health.leader:
+                        if health.leader and (learning or not health.learner):
                             return health
                     except EtcdError as failed:
                         error = failed
