@@ -129,20 +129,16 @@ class _Formatter:
         if own not in self._known:
             service, task, node = own
             facts: dict[str, Any] = {}
-            if not self._options.flag("no-resolve"):
-                try:
-                    facts = self._cli.client.get(f"/tasks/{quote(task)}")
-                except ApiError:
-                    facts = {}
+            try:
+                facts = self._cli.client.get(f"/tasks/{quote(task)}")
+            except ApiError:
+                pass  # gone since: what the line says of itself is shown
             self._known[own] = self._named(service, task, node, facts)
         return self._known[own]
 
     def _named(self, service: str, task: str, node: str, facts: dict[str, Any]) -> str:
         slot = facts.get("Slot") or 0
         shown = task if self._options.flag("no-trunc") else task[:SHORT]
-        if self._options.flag("no-resolve"):
-            label = f"{service}.{shown}" if not self._options.flag("no-task-ids") else service
-            return f"{label}@{node}"
         label = self._names.service(service) + (f".{slot}" if slot else f".{facts.get('NodeID') or node}")
         if not self._options.flag("no-task-ids"):
             label += f".{shown}"
