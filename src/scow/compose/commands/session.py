@@ -195,7 +195,7 @@ class Session:
                 raise ExitCode(16, f'unsupported --progress value "{mode}": use auto, tty, plain, json or quiet')
             ansi = self.ansi
             live = terminal.is_terminal(2) and ansi != "never" and self.environ.get("TERM") != "dumb"
-            self._progress = progress.make(mode, live, terminal.size(2)[1], ansi != "never" and not self.environ.get("NO_COLOR"))
+            self._progress = progress.make(mode, live, terminal.size(2), ansi != "never" and not self.environ.get("NO_COLOR"))
         return self._progress
 
     def quiet(self) -> None:
