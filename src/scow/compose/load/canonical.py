@@ -11,7 +11,7 @@ from scow.compose.load.errors import BadValue
 from scow.compose.load.merge import DEPENDENCY
 from scow.compose.load.mounts import parse_mount
 from scow.compose.load.numbers import text_of
-from scow.compose.load.ports import parse_ports
+from scow.compose.load.ports import MAX_PORTS, parse_ports
 from scow.compose.load.tries import Trie, apply, dotted, trie
 
 Path = tuple[str, ...]
@@ -109,6 +109,8 @@ def _ports(value: Any, path: Path) -> Any:
             found.append(one)
         else:
             found += parse_ports(text_of(one))
+        if len(found) > MAX_PORTS:
+            raise BadValue(path, f"{dotted(path)}: more than {MAX_PORTS} ports")
     return found
 
 

@@ -15,6 +15,7 @@ from scow.compose.load.tries import RULE, Trie, dotted, trie
 
 MAX_RESULT = 4 << 20
 MAX_NESTING = 32
+SHOWN = 500  # letters of a template that an error quotes
 Path = tuple[str, ...]
 Lookup = Callable[[str], str | None]
 
@@ -74,7 +75,7 @@ def substitute(text: str, variables: Variables, depth: int = 0) -> str:
         if following == "{":
             closing = _closing(text, at + 1)
             if closing < 0:
-                raise InvalidTemplate(text)
+                raise InvalidTemplate(text[:SHOWN])
             value = _braced(text[at + 2 : closing], variables, depth, text)
             at = closing + 1
         else:
@@ -108,12 +109,12 @@ def _closing(text: str, opening: int) -> int:
 def _braced(inner: str, variables: Variables, depth: int, whole: str) -> str:
     name = _NAME.match(inner)
     if not name:
-        raise InvalidTemplate(whole)
+        raise InvalidTemplate(whole[:SHOWN])
     if name.end() == len(inner):
         return variables.value(inner)
     operator = _OPERATOR.match(inner, name.end())
     if not operator:
-        raise InvalidTemplate(whole)
+        raise InvalidTemplate(whole[:SHOWN])
     word = substitute(inner[operator.end() :], variables, depth + 1)
     value = variables.lookup(name.group())
     sign = operator.group()

@@ -137,7 +137,8 @@ class _Loader:
             models=_all(tree, "models", model.Model),
             extensions={key: value for key, value in tree.items() if key.startswith("x-")},
         )
-        project = profiles.with_profiles(project, self.profiles)
+        if self.options.dialect == "compose":
+            project = profiles.with_profiles(project, self.profiles)
         if self.options.consistency:
             try:
                 consistency.check(project)

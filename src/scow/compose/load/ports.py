@@ -8,7 +8,7 @@ from typing import Any
 from scow.errors import InvalidArgument
 from scow.opts.ports import PROTOCOLS, parse_range
 
-MAX_PORTS = 65536
+MAX_PORTS = 1 << 17  # of one service
 
 
 def parse_ports(text: str) -> list[dict[str, Any]]:

@@ -1,0 +1,83 @@
+"""Files that are made to hurt: bounded time and memory, and a sentence with the place in the end."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from scow.compose.load import yaml
+from scow.compose.load.errors import LoadError
+from scow.compose.load.loader import LoadOptions, load
+
+LETTERS = "abcdefghi"
+LAUGHS = "x-a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"x-{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n" for before, name in pairwise(LETTERS)
+)
+SERVICE = "services: {a: {image: x}}\n"
+
+
+def refused(folder: Path, text: str) -> str:
+    file = folder / "compose.yaml"
+    file.write_text(text)
+    with pytest.raises(LoadError) as caught:
+        load(LoadOptions(files=(str(file),)))
+    return caught.value.message.removeprefix(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (LAUGHS + SERVICE, "aliases are copied wherever they stand"),
+        ("services: &s {a: {image: x, x-z: *s}}\n", "an alias stands inside what it names"),
+        ("services: {a: {image: x, x-d: " + "[" * 5000 + "]" * 5000 + "}}\n", "nest"),
+        ("services: {a: {image: x, x-d: " + "[" * 100 + "]" * 100 + "}}\n", "nested deeper than 64 levels"),
+        ('services: {a: {image: "' + "${A:-" * 200 + "}" * 200 + '"}}\n', "variables nested deeper than 32 levels"),
+        ("services: {a: {image: x, ports: [" + ", ".join(f'"{n}.0.0.1:1-65000:1-65000"' for n in range(1, 9)) + "]}}\n", "ports"),
+        ("services: {a: {image: x, scale: " + "9" * 5000 + "}}\n", "scale must be an integer"),
+        ("services: {? [a] : {image: x}}\n", "a key is a text"),
+        ("services: {a: {<<: 5}}\n", "map merge requires"),
+        ("\0\1", "control characters are not allowed"),
+    ],
+    ids=["laughs", "cycle", "depth", "levels", "variables", "ports", "digits", "key", "merge", "binary"],
+)
+def test_is_refused(text: str, says: str, tmp_path: Path) -> None:
+    message = refused(tmp_path, text)
+    assert says in message and len(message) < 1000
+
+
+def test_large_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(yaml, "MAX_TEXT", 100)
+    assert "larger than" in refused(tmp_path, SERVICE + "#" * 200)
+
+
+def test_not_utf8(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_bytes(b"services: \xff\xfe")
+    with pytest.raises(LoadError, match="not UTF-8"):
+        load(LoadOptions(files=(str(tmp_path / "compose.yaml"),)))
+
+
+def test_place_and_nearest_key(tmp_path: Path) -> None:
+    text = "services:\n  web:\n    image: x\n    enviroment: {A: b}\n"
+    says = "/compose.yaml:4:5: services.web Additional property enviroment is not allowed (did you mean environment?)"
+    assert refused(tmp_path, text) == says
+
+
+def test_place_in_an_override(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("services:\n  web: {image: x}\n")
+    (tmp_path / "b.yaml").write_text("services:\n  web:\n    networks: [nowhere]\n")
+    with pytest.raises(LoadError, match=r"b\.yaml:3:5: .*undefined network nowhere") as caught:
+        load(LoadOptions(files=(str(tmp_path / "a.yaml"), str(tmp_path / "b.yaml"))))
+    assert caught.value.code == 15
+
+
+def test_stack_dialect(tmp_path: Path) -> None:
+    """Stack files keep their extensions, know no profiles and get no default network."""
+    file = tmp_path / "stack.yaml"
+    file.write_text(
+        'version: "3.8"\nservices: {a: {image: x, deploy: {x-autoscale: {min: 1, max: 5}}}, b: {image: y, profiles: [z]}}\n'
+        "networks: {n: {driver: overlay}}\n"
+    )
+    project = load(LoadOptions(files=(str(file),), project_name="s", dialect="stack"))
+    assert list(project.services) == ["a", "b"] and not project.services["a"].networks and not project.warnings
+    deploy = project.services["a"].deploy
+    assert deploy is not None and deploy.extensions == {"x-autoscale": {"min": 1, "max": 5}}
