@@ -25,6 +25,7 @@ _IDLE_SECONDS = 10.0
 _BATCH = 64  # questions read at once, before the loop looks after others
 _DATAGRAM = 4096
 _TABLE = "scow_dns"
+_OF_ZONES = (2, 6, 43, 48)  # NS, SOA, DS, DNSKEY: asked of top-level domains by those who validate
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,14 +141,14 @@ class _Server:
             and (name := self._records.reverse(self.container_id, address))
         ):
             return message.reply(query, [message.pointer(name)])
-        if query.kind in (message.A, message.AAAA, message.SRV, message.ANY):
+        if query.kind != message.PTR:
             found = self._records.lookup(self.container_id, query.name)
             if found.known:
-                version = ":" if query.kind == message.AAAA else "."
-                hits = [address for address in found.addresses if version in address] if query.kind != message.SRV else []
+                version = {message.A: ".", message.ANY: ".", message.AAAA: ":"}.get(query.kind, "")
+                hits = [address for address in found.addresses if version and version in address]
                 random.shuffle(hits)
                 return message.reply(query, [message.address(address) for address in hits], limit=limit or query.size)
-        if "." not in query.name and query.kind in (message.A, message.AAAA):
+        if query.name and "." not in query.name and query.kind not in _OF_ZONES:
             # a bare name is a container's, and none of the outside's business
             return message.reply(query, code=message.NXDOMAIN)
         if not self._records.outward(self.container_id) or not self.upstream:
