@@ -10,10 +10,12 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import yaml
-from yaml._yaml import CParser
-
+from scow.cli import libraries
 from scow.compose.load.errors import LoadError, Place
+
+libraries.load()
+import yaml  # noqa: E402
+from yaml._yaml import CParser  # noqa: E402
 
 MAX_TEXT = 16 << 20
 MAX_DEPTH = 64
