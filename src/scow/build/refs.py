@@ -228,8 +228,7 @@ class Refs:
         if ref.directory is not None:
             yield ref.directory
             return
-        name = self.snapshot(ref)
-        trees = self.snapshots.trees(name)
+        trees = self.snapshots.trees(self.snapshot(ref))
         if len(trees) == 1:
             yield trees[0]
             return
@@ -238,7 +237,7 @@ class Refs:
             async with self._locks(ref.id):
                 place, users = self._views.get(ref.id, (self.run / f"view-{new_id()}", 0))
                 if not users:
-                    await self.snapshots.mount_layers(name, place)
+                    await self.snapshots.mount_layers(self.snapshot(ref), place)  # it has another name since it became a layer
                 self._views[ref.id] = (place, users + 1)
             try:
                 yield place
@@ -332,6 +331,10 @@ class Refs:
     def _oldest(self, name: str) -> int:
         made = {**self.table.by(rows.SNAPSHOT, name), **self.table.by(rows.LAYER, name)}
         return min((int(row["created"]) for row in made.values() if not row.get("came")), default=0)
+
+    def made_here(self, name: str) -> bool:
+        """Whether a build of this engine made the snapshot; others came with an image."""
+        return any(not row.get("came") for row in self.table.by(rows.SNAPSHOT, name).values())
 
     def remember_layer(self, name: str, layer: str) -> None:
         """A snapshot has the content of a layer that is there already."""

@@ -27,19 +27,27 @@ async def layers(refs: Refs, result: Result, epoch_ns: int | None = None) -> lis
     `epoch_ns`: no time in the layers that the build made is later; they are unpacked beside the cache, which keeps its own times, and the
     caller has a lease on them."""
     found: list[Committed] = []
-    own = {str(row["snapshot"]) for row in refs.table.all().values() if not row.get("came")} if epoch_ns is not None else set()
-    for name in refs.lineage(result) if isinstance(result, TreeRef) else ():
-        parent = found[-1].name if found else ""
-        layer = refs.snapshots.layer(name)
-        if epoch_ns is not None and (layer is None or name in own):
-            layer = await _clamped(refs, name, parent, epoch_ns)
-        elif layer is None:
-            layer = await _made(refs, name, parent)
-        elif layer.parent != parent:  # what lies below it has other times now
-            file = refs.images.content.path(layer.blob)
-            layer = await refs.images.layers.add_file(parent, layer.diff_id, file, layer.blob)
-        found.append(layer)
+    if not isinstance(result, TreeRef):
+        return found
+    for depth in range(len(refs.lineage(result))):
+        # another export may make a layer of this snapshot meanwhile: it has another name then, and lies in the same place
+        async with _locks(str(refs.snapshots.path(refs.lineage(result)[depth]))):
+            name = refs.lineage(result)[depth]
+            found.append(await _layer(refs, name, found[-1].name if found else "", epoch_ns))
     return found
+
+
+async def _layer(refs: Refs, name: str, parent: str, epoch_ns: int | None) -> Committed:
+    """The snapshot `name` as a layer on top of `parent`."""
+    layer = refs.snapshots.layer(name)
+    if epoch_ns is not None and (layer is None or refs.made_here(name)):
+        return await _clamped(refs, name, parent, epoch_ns)
+    if layer is None:
+        return await _made(refs, name, parent)
+    if layer.parent != parent:  # what lies below it has other times now
+        file = refs.images.content.path(layer.blob)
+        return await refs.images.layers.add_file(parent, layer.diff_id, file, layer.blob)
+    return layer
 
 
 async def _packed(refs: Refs, name: str, ingest: Ingest, epoch_ns: int | None) -> dict[str, Any]:
@@ -54,25 +62,24 @@ async def _packed(refs: Refs, name: str, ingest: Ingest, epoch_ns: int | None) -
 
 
 async def _made(refs: Refs, name: str, parent: str) -> Committed:
-    """The snapshot `name` as a layer on top of `parent`."""
-    async with _locks(name):
-        if (known := _known(refs, name, parent)) is not None:
-            return known
-        images = refs.images
-        with images.content.ingest() as ingest:
-            report = await _packed(refs, name, ingest, None)
-            diff_id = str(report["digest"])
-            chain = chain_ids((parent, diff_id))[-1] if parent else diff_id
-            with images.layers.hold(diff_id):
-                known_layer = refs.snapshots.layer(chain)
-                if known_layer is not None:
-                    refs.remember_layer(name, chain)
-                    return known_layer
-                if not images.content.has(diff_id):
-                    images.content.commit(ingest.path / "data", diff_id)
-                layer = Committed(chain, parent, diff_id, await refs.snapshots.usage(name), int(report["size"]), diff_id, "")
-                refs.adopt(name, layer)
-                return layer
+    """A layer made of a snapshot. The caller has its lock."""
+    if (known := _known(refs, name, parent)) is not None:
+        return known
+    images = refs.images
+    with images.content.ingest() as ingest:
+        report = await _packed(refs, name, ingest, None)
+        diff_id = str(report["digest"])
+        chain = chain_ids((parent, diff_id))[-1] if parent else diff_id
+        with images.layers.hold(diff_id):
+            known_layer = refs.snapshots.layer(chain)
+            if known_layer is not None:
+                refs.remember_layer(name, chain)
+                return known_layer
+            if not images.content.has(diff_id):
+                images.content.commit(ingest.path / "data", diff_id)
+            layer = Committed(chain, parent, diff_id, await refs.snapshots.usage(name), int(report["size"]), diff_id, "")
+            refs.adopt(name, layer)
+            return layer
 
 
 async def _clamped(refs: Refs, name: str, parent: str, epoch_ns: int) -> Committed:

@@ -291,6 +291,8 @@ class _Step:
                 place.touch()
             mounts.bind(f"/proc/self/fd/{fd}", place)
             return place
+        except FileNotFoundError:  # another step removed it since it was opened
+            raise NotFound(f'"{selector}": no such file or directory') from None
         finally:
             os.close(fd)
 

@@ -71,12 +71,13 @@ class Diff:
             return [upper]
         above = kit.refs.lineage(upper)
         below = kit.refs.lineage(lower)
+        parts = [kit.refs.snapshots.path(name) for name in above[len(below) :]]  # names change when an export makes layers of them
         draft = kit.refs.draft(None, description="diff")
         try:
             own = await draft.tree()
             if above[: len(below)] == below:
-                for name in above[len(below) :]:
-                    await apply(kit.workers, kit.refs.snapshots.path(name), own, marks=True)
+                for part in parts:
+                    await apply(kit.workers, part, own, marks=True)
             else:
                 async with kit.refs.view(lower) as low, kit.refs.view(upper) as high:
                     await compare(kit.workers, low, high, own)
