@@ -24,6 +24,12 @@ BUILD_FAILED, PULL_FAILED = 17, 18  # exit statuses
 AT_ONCE = 8
 
 
+class PullFailed(ScowError):
+    """An image can't be had."""
+
+    code = PULL_FAILED
+
+
 @dataclass(slots=True)
 class Found:
     """What the engine has: name -> image ID, name -> the paths that the image declares as volumes."""
@@ -144,8 +150,10 @@ def pull_one(session: Session, name: str, service: Service, quiet: bool = False)
                 if not quiet:
                     progress.part(service.name, line)
     except ScowError as exc:
-        progress.event(service.name, "Error", "", True, True)
-        raise ScowError(exc.message if exc.message.startswith("Error response") else f"Error response from daemon: {exc.message}") from None
+        progress.event(service.name, "Error", exc.message, True, True)
+        raise PullFailed(
+            exc.message if exc.message.startswith("Error response") else f"Error response from daemon: {exc.message}"
+        ) from None
     progress.event(service.name, "Pulled", "", True)
 
 

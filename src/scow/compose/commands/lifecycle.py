@@ -31,7 +31,9 @@ def start(session: Session, options: Options, args: list[str]) -> int:
     project, observed, _ = session.acting(args)
     chosen = select(project, args)
     if not any(not one.oneoff and one.service in chosen.services for one in observed.containers):
-        missing = next(iter(args or chosen.services), project.name)
+        if args:
+            return 0  # as the plugin: nothing to start
+        missing = next(iter(chosen.services), project.name)
         raise ScowError(f'service "{missing}" has no container to start')
     session.carry_out(reconcile.starting(chosen, observed), chosen, observed)
     if options.flag("wait") and not session.dry:
@@ -43,7 +45,7 @@ def start(session: Session, options: Options, args: list[str]) -> int:
 
 def stop(session: Session, options: Options, args: list[str]) -> int:
     """Stops containers, dependents first."""
-    project, observed, chosen = session.acting(args)
+    project, observed, chosen = session.acting(args, enabled=True)
     session.carry_out(reconcile.teardown(chosen, (), (), remove=False), project, observed, timeout=_grace(options))
     return 0
 
@@ -87,7 +89,7 @@ def _restarts(project: Project, observed: Observed, chosen: list[ContainerInfo])
 
 def kill(session: Session, options: Options, args: list[str]) -> int:
     """Sends a signal to running containers."""
-    project, observed, chosen = session.acting(args)
+    project, observed, chosen = session.acting(args, enabled=True)
     if options.flag("remove-orphans"):
         chosen = [*chosen, *(one for one in reconcile.orphans(project, observed) if one not in chosen)]
     running = [one for one in chosen if one.running]
@@ -100,21 +102,21 @@ def kill(session: Session, options: Options, args: list[str]) -> int:
 
 def pause(session: Session, options: Options, args: list[str]) -> int:
     """Freezes running containers."""
-    project, observed, chosen = session.acting(args)
+    project, observed, chosen = session.acting(args, enabled=True)
     session.carry_out(simple("pause", [one for one in chosen if one.state == "running"]), project, observed)
     return 0
 
 
 def unpause(session: Session, options: Options, args: list[str]) -> int:
     """Thaws paused containers."""
-    project, observed, chosen = session.acting(args)
+    project, observed, chosen = session.acting(args, enabled=True)
     session.carry_out(simple("unpause", [one for one in chosen if one.state == "paused"]), project, observed)
     return 0
 
 
 def rm(session: Session, options: Options, args: list[str]) -> int:
     """Removes stopped containers; with --stop stops them first."""
-    project, observed, chosen = session.acting(args, everything=True)
+    project, observed, chosen = session.acting(args, everything=True, enabled=True)
     if not options.flag("stop"):
         chosen = [one for one in chosen if not one.running]
     if not chosen:

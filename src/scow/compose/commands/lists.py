@@ -55,7 +55,7 @@ def _show(session: Session, rows: list[dict[str, Any]], form: str, headers: dict
         session.cli.out(fastjson.dumps(rows) + "\n")
     elif form in ("", "table", "pretty"):
         cells = [[str(one[name]) for name in headers] for one in rows]
-        session.cli.out(layout([list(headers.values()), *cells], minimum=0 if not rows else 10))
+        session.cli.out(layout([list(headers.values()), *cells], minimum=20))
     else:
         raise ScowError(f'format value "{form}" could not be parsed: use table or json')
 
@@ -158,13 +158,15 @@ def top(session: Session, options: Options, args: list[str]) -> int:
 
 def stats(session: Session, options: Options, args: list[str]) -> int:
     """Prints what the project's containers use."""
+    from scow.cli.commands.container.stats import COLUMNS, HEADERS
     from scow.cli.commands.container.stats import STATS as LIVE
 
     _, _, chosen = session.acting(args)
     if not options.flag("all"):
         chosen = [one for one in chosen if one.state == "running"]
     if not chosen:
-        raise ScowError("no container runs" if not args else f'service "{args[0]}" is not running')
+        session.cli.out(render([], options.text("format"), HEADERS, COLUMNS))
+        return 0
     given = options_of(LIVE, format=options.text("format"), no_stream=options.flag("no-stream"), no_trunc=options.flag("no-trunc"))
     return LIVE.run(session.cli, given, [one.id for one in chosen]) or 0
 

@@ -83,9 +83,6 @@ def run(session: Session, options: Options, args: list[str]) -> int:
             raise ScowError("the source filter is not supported any more")
         else:
             raise ScowError(f"unknown filter {key}")
-    for one in status:
-        if one not in STATES:
-            raise ScowError(f'unknown status "{one}": use {", ".join(STATES)}')
     project, _, chosen = session.acting(args, everything=options.flag("all"))
     if not options.flag("orphans"):
         chosen = [one for one in chosen if one.service in project.services]

@@ -118,19 +118,26 @@ class Session:
             raise
         return project, project.name
 
-    def acting(self, services: Iterable[str] = (), everything: bool = False) -> tuple[Project, Observed, list[ContainerInfo]]:
+    def acting(
+        self, services: Iterable[str] = (), everything: bool = False, enabled: bool = False
+    ) -> tuple[Project, Observed, list[ContainerInfo]]:
         """(project, all containers of it, those of the named services or of all). Where there are no files, services are those that have
-        containers. One-off containers belong to it where `everything` is asked for. Raises ScowError for unknown services."""
+        containers. One-off containers belong to it where `everything` is asked for; with `enabled` nothing does of services that are
+        unknown or off. Raises ScowError for unknown services."""
         project, name = self.known()
         found, api = observe.containers(self.client, name)
         observed = Observed(containers=found, api=api)
         if project is None:
             project = of_containers(name, found)
         names = list(services)
+        if any(one in project.disabled for one in names):
+            from scow.compose.load import profiles
+
+            project = profiles.with_profiles(project, profiles.profiles_for(project, names))
         for one in names:
             if one not in project.services and one not in project.disabled:
                 raise ScowError(f"no such service: {one}")
-        wanted = set(names)
+        wanted = set(names) or (set(project.services) if enabled else set())
         chosen = [one for one in found if (not wanted or one.service in wanted) and (everything or not one.oneoff)]
         return project, observed, chosen
 

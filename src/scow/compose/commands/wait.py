@@ -16,8 +16,9 @@ from scow.errors import ScowError
 def run(session: Session, options: Options, args: list[str]) -> int:
     """Ends with the status of the first container that stops."""
     project, _, chosen = session.acting(args)
+    chosen = [one for one in chosen if one.running]
     if not chosen:
-        raise ScowError(f"no containers for project {project.name}")
+        raise ScowError(f'no containers for project "{project.name}"')
     ended: queue.SimpleQueue[tuple[ContainerInfo, object]] = queue.SimpleQueue()
 
     def wait(one: ContainerInfo) -> None:
