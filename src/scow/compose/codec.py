@@ -300,7 +300,10 @@ KINDS: dict[str, tuple[Decoder, Encoder]] = {
     "tuple[Ssh, ...]": (_ssh, _keys),
 }
 # printed in JSON though they are empty
-_ALWAYS_JSON = frozenset({("Service", "command"), ("Service", "entrypoint"), ("Hook", "command")})
+_ALWAYS_JSON: dict[tuple[str, str], Any] = {
+    **dict.fromkeys((("Service", "command"), ("Service", "entrypoint"), ("Hook", "command"))),
+    ("Watch", "exec"): {"command": None},
+}
 _ALWAYS = frozenset(
     {
         *(("Watch", "path"), ("Watch", "action"), ("Dependency", "required")),
@@ -406,7 +409,7 @@ def encode(value: Any, json: bool = False, skip: frozenset[str] = frozenset()) -
             continue
         if one is None:
             if json and mark in _ALWAYS_JSON:
-                found[name] = None
+                found[name] = _ALWAYS_JSON[mark]
             continue
         # an empty command is one; an object is printed where it is optional and given, and always in JSON
         if not one or (annotation in _OBJECTS and one == default):
