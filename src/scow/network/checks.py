@@ -13,6 +13,12 @@ _MAC = re.compile(r"[0-9a-fA-F]{2}(?:(:[0-9a-fA-F]{2}){5}|(-[0-9a-fA-F]{2}){5})\
 _INTERFACE = re.compile(r"[^/\s:]{1,15}\Z")
 _SYSCTL = re.compile(r"net\.(ipv4|ipv6|mpls)\.[a-z0-9_]+\.(?:IFNAME|ifname)\.[a-z0-9_]+=[-0-9a-zA-Z. ]*\Z")
 _FIRST_SEARCHED = 1 << 16
+_RESERVED = {  # nothing the kernel routes to: dockerd makes such networks, and their containers reach nobody
+    "loopback": ("127.0.0.0/8", "::1/128"),
+    "multicast": ("224.0.0.0/4", "ff00::/8"),
+    "unspecified": ("0.0.0.0/8", "::/128"),
+    "broadcast": ("255.255.255.255/32",),
+}
 IFNAME = "com.docker.network.endpoint.ifname"
 SYSCTLS = "com.docker.network.endpoint.sysctls"
 
@@ -35,6 +41,10 @@ def _inside(text: str, subnet: IPNetwork, what: str) -> None:
 def pool(config: IPAMPool) -> Pool:
     """Check one IPAM config entry. Raises InvalidArgument."""
     subnet = _cidr(config.subnet, "subnet")
+    for kind, blocks in _RESERVED.items():
+        for block in map(ipaddress.ip_network, blocks):
+            if block.version == subnet.version and block.overlaps(subnet):
+                raise _bad(f"invalid subnet {subnet}: it has {kind} addresses ({block}), which no container can have")
     if config.ip_range:
         ip_range = _cidr(config.ip_range, "ip-range", strict=False)
         if ip_range.version != subnet.version:
@@ -45,9 +55,17 @@ def pool(config: IPAMPool) -> Pool:
             raise _bad(f"invalid ip-range {config.ip_range}: parent subnet {subnet} doesn't contain ip-range")
     if config.gateway:
         _inside(config.gateway, subnet, "gateway")
+        _no_end(config.gateway, subnet)
     for text in config.aux_addresses.values():
         _inside(text, subnet, "auxiliary address")
     return Pool(str(subnet), config.gateway or _first(subnet, config), config.ip_range, dict(config.aux_addresses))
+
+
+def _no_end(gateway: str, subnet: IPNetwork) -> None:
+    """A gateway is neither the network's nor the broadcast address, where a subnet has such (dockerd's text)."""
+    ends = [subnet.network_address, subnet.broadcast_address][: 2 if subnet.version == 4 else 1]
+    if subnet.prefixlen < subnet.max_prefixlen - 1 and ipaddress.ip_address(gateway) in ends:
+        raise InvalidArgument(f"failed to allocate gateway ({gateway}): Address already in use")
 
 
 def _within(inner: IPNetwork, outer: IPNetwork) -> bool:
@@ -130,6 +148,8 @@ def endpoint(network: Network, settings: EndpointSettings) -> None:
         raise Forbidden(f"cannot create an endpoint in configuration-only network {network.name}")
     if settings.mac_address and not _MAC.match(settings.mac_address):
         raise InvalidArgument(f"invalid MAC address: address {settings.mac_address}: invalid MAC address")
+    if settings.mac_address and (int(settings.mac_address[:2], 16) & 1 or not settings.mac_address.strip("0:-")):
+        raise InvalidArgument(f"invalid MAC address {settings.mac_address}: it is a group's or nobody's, take one that starts with 02")
     if network.name == "bridge" and settings.aliases:
         raise InvalidArgument("network-scoped alias is supported only for containers in user defined networks")
     _driver_options(settings)

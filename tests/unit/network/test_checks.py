@@ -17,6 +17,15 @@ from scow.network.network import Network, Pool
         (IPAMPool(subnet="10.64.0.0/24", ip_range="10.65.0.0/25"), "ip-range"),
         (IPAMPool(subnet="10.64.0.0/24", aux_addresses={"router": "10.9.0.3"}), "auxiliary address"),
         (IPAMPool(gateway="10.64.0.1"), "invalid subnet"),
+        (IPAMPool(subnet="127.0.0.0/8"), "loopback addresses (127.0.0.0/8)"),
+        (IPAMPool(subnet="224.0.0.0/24"), "multicast"),
+        (IPAMPool(subnet="0.0.0.0/8"), "unspecified"),
+        (IPAMPool(subnet="255.255.255.0/24"), "broadcast"),
+        (IPAMPool(subnet="ff02::/64"), "multicast"),
+        (IPAMPool(subnet="::/64"), "loopback"),
+        (IPAMPool(subnet="10.64.0.0/24", gateway="10.64.0.0"), "failed to allocate gateway (10.64.0.0): Address already in use"),
+        (IPAMPool(subnet="10.64.0.0/24", gateway="10.64.0.255"), "failed to allocate gateway"),
+        (IPAMPool(subnet="fd00:1::/64", gateway="fd00:1::"), "failed to allocate gateway"),
         (IPAMPool(subnet="10.64.0.1/32", aux_addresses={"a": "10.64.0.1"}), "no available"),
     ],
 )
@@ -24,6 +33,20 @@ def test_bad_address_plans(config: IPAMPool, gist: str) -> None:
     with pytest.raises(InvalidArgument) as caught:
         checks.create(NetworkCreate(name="x", ipam=IPAM(config=[config])))
     assert gist in caught.value.message
+
+
+@pytest.mark.parametrize("subnet", ["10.5.0.0/32", "10.5.0.0/31", "fe80::/64", "169.254.0.0/16", "8.8.8.0/24"])
+def test_odd_subnets_are_taken_as_by_dockerd(subnet: str) -> None:
+    asked = IPAM(config=[IPAMPool(subnet=subnet)])
+    assert checks.create(NetworkCreate(name="x", ipam=asked, enable_ipv6=True))[0].subnet == subnet
+    one = IPAM(config=[IPAMPool(subnet="10.5.0.0/32", gateway="10.5.0.0")])
+    assert checks.create(NetworkCreate(name="x", ipam=one))[0].gateway == "10.5.0.0"
+
+
+@pytest.mark.parametrize("mac", ["01:00:5e:00:00:01", "ff-ff-ff-ff-ff-ff", "00:00:00:00:00:00"])
+def test_a_group_address_is_no_mac_address(mac: str) -> None:
+    with pytest.raises(InvalidArgument, match="invalid MAC address"):
+        checks.endpoint(Network("2" * 64, "bridge", "bridge", 0), EndpointSettings(mac_address=mac))
 
 
 def test_a_good_plan_gets_its_gateway() -> None:
