@@ -73,8 +73,6 @@ def _part(ask: Ask, size: int, tag: str) -> tuple[int, int, int]:
     else:
         first = int(match[1])
         last = min(int(match[2]), size - 1) if match[2] else size - 1
-        if match[2] and int(match[2]) < first:
-            return 0, size, 200
         count = last - first + 1
     if count <= 0:
         unsatisfiable = (("Content-Range", f"bytes */{size}"),)
