@@ -21,6 +21,7 @@ from scow.containers.parts import Parts
 from scow.errors import InvalidArgument, NotFound
 from scow.model import codec
 from scow.model.container import ContainerConfig, CreateRequest, HostConfig
+from scow.network import checks as network_checks
 from scow.runtime import checks
 from scow.volumes import mounts
 
@@ -65,6 +66,7 @@ class Creator:
         self._check_runtime(host)
         config = merge.hostname(config, host, container_id, host_platform.node())
         endpoints = merge.endpoints(host, config, request.networking_config.endpoints_config if request.networking_config else {})
+        network_checks.asked(config.labels, endpoints)
         host, links = self._resolve(host)
 
         directory, bundle = parts.store.paths(container_id)

@@ -2,11 +2,13 @@
 
 import ipaddress
 import re
+from collections.abc import Mapping
 
 from scow.errors import Forbidden, InvalidArgument
 from scow.model.network import EndpointSettings, IPAMPool, NetworkCreate
 from scow.network.driver import no_plugin
 from scow.network.network import PREDEFINED, IPNetwork, Network, Pool
+from scow.network.ports import sources
 
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.-]*\Z")
 _MAC = re.compile(r"[0-9a-fA-F]{2}(?:(:[0-9a-fA-F]{2}){5}|(-[0-9a-fA-F]{2}){5})\Z")
@@ -111,6 +113,7 @@ def create(request: NetworkCreate) -> list[Pool]:
         raise InvalidArgument(f"network scope {request.scope} needs a swarm: this node is not a swarm manager")
     if request.ingress:
         raise InvalidArgument("Ingress network cannot be created in a non-swarm node")
+    sources.read(request.options)
     if request.enable_ipv4 is False and not request.enable_ipv6 and not _inherits(request):
         raise InvalidArgument("IPv4 or IPv6 must be enabled")
     if _inherits(request):
@@ -142,14 +145,26 @@ def _inherits(request: NetworkCreate) -> bool:
     return bool(request.config_from and request.config_from.network)
 
 
+def asked(labels: Mapping[str, str], endpoints: Mapping[str, EndpointSettings]) -> None:
+    """Check what a new container asks of networks that may not be there yet. Raises InvalidArgument."""
+    sources.read(labels, *(one.driver_opts for one in endpoints.values()))
+    for settings in endpoints.values():
+        _mac(settings.mac_address)
+
+
+def _mac(text: str) -> None:
+    if text and not _MAC.match(text):
+        raise InvalidArgument(f"invalid MAC address: address {text}: invalid MAC address")
+    if text and (int(text[:2], 16) & 1 or not text.strip("0:-")):
+        raise InvalidArgument(f"invalid MAC address {text}: it is a group's or nobody's, take one that starts with 02")
+
+
 def endpoint(network: Network, settings: EndpointSettings) -> None:
     """Check what is asked of an endpoint in `network`. Raises InvalidArgument, Forbidden, Unsupported."""
     if network.config_only:
         raise Forbidden(f"cannot create an endpoint in configuration-only network {network.name}")
-    if settings.mac_address and not _MAC.match(settings.mac_address):
-        raise InvalidArgument(f"invalid MAC address: address {settings.mac_address}: invalid MAC address")
-    if settings.mac_address and (int(settings.mac_address[:2], 16) & 1 or not settings.mac_address.strip("0:-")):
-        raise InvalidArgument(f"invalid MAC address {settings.mac_address}: it is a group's or nobody's, take one that starts with 02")
+    _mac(settings.mac_address)
+    sources.read(settings.driver_opts)
     if network.name == "bridge" and settings.aliases:
         raise InvalidArgument("network-scoped alias is supported only for containers in user defined networks")
     _driver_options(settings)

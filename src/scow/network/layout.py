@@ -115,7 +115,7 @@ class Layout:
         named = network.binding_ip or self._options.ip
         single = "" if named == "0.0.0.0" else named
         routed = self.routed(sandbox)
-        limits = sources.read(request.labels, *(one.settings.driver_opts for one in sandbox.endpoints))
+        limits = sources.read(network.options, request.labels, *(one.settings.driver_opts for one in sandbox.endpoints))
         wanted = wishes(
             request.port_bindings, request.exposed, request.publish_all, default_hosts(self._options.publish_policy, bool(address6)), single
         )

@@ -49,6 +49,22 @@ def test_a_group_address_is_no_mac_address(mac: str) -> None:
         checks.endpoint(Network("2" * 64, "bridge", "bridge", 0), EndpointSettings(mac_address=mac))
 
 
+@pytest.mark.parametrize(
+    ("labels", "settings", "gist"),
+    [
+        ({"scow.publish.sources.80": "garbage"}, EndpointSettings(), "invalid scow.publish.sources.80"),
+        ({}, EndpointSettings(driver_opts={"scow.publish.sources": "10.0.0.0/99"}), "invalid scow.publish.sources"),
+        ({}, EndpointSettings(mac_address="01:00:5e:00:00:01"), "invalid MAC address 01:00:5e:00:00:01: it is a group's"),
+    ],
+)
+def test_what_a_new_container_asks_is_checked_before_its_networks_are_there(
+    labels: dict[str, str], settings: EndpointSettings, gist: str
+) -> None:
+    with pytest.raises(InvalidArgument, match=gist):
+        checks.asked(labels, {"later": settings})
+    checks.asked({"scow.publish.sources": "10.0.0.0/8"}, {"later": EndpointSettings(mac_address="02:00:00:00:00:01")})
+
+
 def test_a_good_plan_gets_its_gateway() -> None:
     assert checks.create(NetworkCreate(name="x", ipam=IPAM(config=[IPAMPool(subnet="10.1.0.0/24")]))) == [Pool("10.1.0.0/24", "10.1.0.1")]
     assert checks.create(NetworkCreate(name="x")) == []
@@ -68,6 +84,7 @@ def test_a_good_plan_gets_its_gateway() -> None:
         (NetworkCreate(name="default"), Forbidden, "predefined"),
         (NetworkCreate(name="x", enable_ipv4=False), InvalidArgument, "must be enabled"),
         (NetworkCreate(name="x", ipam=IPAM(driver="../etc")), NotFound, "could not find plugin"),
+        (NetworkCreate(name="x", options={"scow.publish.sources": "garbage"}), InvalidArgument, "invalid scow.publish.sources"),
         (NetworkCreate(name="x", ingress=True), InvalidArgument, "Ingress"),
         (NetworkCreate(name="x", config_only=True, internal=True), InvalidArgument, "network specific"),
         (NetworkCreate(name="x", config_from=ConfigReference("y"), options={"a": "b"}), InvalidArgument, "driver options"),

@@ -233,6 +233,24 @@ async def test_the_policy_user_relays_to_the_host_only(make: Make, tmp_path: Pat
 
 
 @on_loop
+async def test_a_networks_sources_are_for_the_ports_of_all_its_containers(make: Make, tmp_path: Path) -> None:
+    service = make()
+    await service.recover({})
+    await service.create(NetworkCreate(name="net", options={"scow.publish.sources": "10.0.0.0/8"}))
+    port = {"80/tcp": [PortBinding("127.0.0.1", "")]}
+    await service.attach(request(tmp_path, "a", "net", port_bindings=port))
+    await service.attach(request(tmp_path, "b", "net", port_bindings=port, labels={"scow.publish.sources": "192.0.2.1"}))
+    assert sorted(one.sources for name in "ab" for one in service._sandboxes.get(name.ljust(64, "0")).published) == [  # type: ignore[union-attr]
+        ("10.0.0.0/8",),
+        ("192.0.2.1/32",),
+    ]
+    for name in "ab":
+        await service.release(name.ljust(64, "0"))
+    await service.settle()
+    await service.close()
+
+
+@on_loop
 async def test_a_removal_that_was_cut_off_is_finished_at_boot(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     service = make()
     await service.recover({})

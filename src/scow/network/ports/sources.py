@@ -1,5 +1,6 @@
-"""Who may use a published port: the label or driver option `scow.publish.sources` (all ports) or `scow.publish.sources.80/tcp`, a list of
-subnets. Enforced by the firewall and the relays; the host itself is always let through."""
+"""Who may use a published port: the option `scow.publish.sources` (all ports) or `scow.publish.sources.80/tcp`, a list of subnets. A
+network's driver option is for the ports of all its containers; a container's label, then an endpoint's driver option, go before it.
+Enforced by the firewall and the relays; the host itself is always let through."""
 
 import ipaddress
 from collections.abc import Mapping
