@@ -32,7 +32,6 @@ def test_the_way_to_the_first_ping_is_short():
         "aiohttp",
         "cryptography",
         "yaml",
-        "fastjsonschema",
         "scow.daemon.wiring",
         "scow.model.codec",
         "scow.filters",
