@@ -60,15 +60,19 @@ def find(program: str) -> str:
     return shutil.which(program, path=f"{os.environ.get('PATH', '')}:{PATH}") or ""
 
 
-def run(argv: Sequence[str], tell: Tell | None = None, cwd: Path | None = None, binary_to: Path | None = None) -> str:
-    """A program's standard output; with `tell` its lines go there, with `binary_to` into that file. ScowError with its last lines
-    when it fails.
+def run(
+    argv: Sequence[str], tell: Tell | None = None, cwd: Path | None = None, binary_to: Path | None = None, scratch: Path | None = None
+) -> str:
+    """A program's standard output; with `tell` its lines go there, with `binary_to` into that file; its temporary files into `scratch`.
+    ScowError with its last lines when it fails.
     """
     path = find(argv[0])
     if not path:
         raise ScowError(f"{argv[0]} is not installed here")
     last: deque[str] = deque(maxlen=_LAST_LINES)
     env = {**os.environ, "LC_ALL": "C.UTF-8", "DEBIAN_FRONTEND": "noninteractive", "PATH": f"{os.environ.get('PATH', '')}:{PATH}"}
+    if scratch:
+        env["TMPDIR"] = str(scratch)
     try:
         target = binary_to.open("wb") if binary_to else None
         with (

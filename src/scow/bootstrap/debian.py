@@ -74,9 +74,14 @@ def choose(sources: list[apt.Source], host: str, suite: str) -> list[apt.Source]
 def _mmdebstrap(sources: list[apt.Source], suite: str, tar: Path, folder: Path, tell: apt.Tell) -> None:
     listed = folder / "sources.list"
     listed.write_text("".join(source.line() + "\n" for source in sources))
+    listed.chmod(0o600)  # an address in it may hold a password
+    scratch = folder / "tmp"  # in our folder, which goes also when mmdebstrap was ended before it could clean up
+    scratch.mkdir()
+    for path in (folder, scratch):
+        path.chmod(0o711)  # apt's own user has to come through
     options = [f"--aptopt={line}" for line in apt.settings()]
     argv = ["mmdebstrap", "--variant=minbase", "--format=tar", *options, suite, str(tar), str(listed)]
-    apt.run(argv, lambda line: tell(line.removeprefix("I: ")) if line.startswith("I: ") and "temp" not in line else None)
+    apt.run(argv, lambda line: tell(line.removeprefix("I: ")) if line.startswith("I: ") and "temp" not in line else None, scratch=scratch)
 
 
 def _debootstrap(sources: list[apt.Source], suite: str, tar: Path, folder: Path, tell: apt.Tell) -> None:
