@@ -25,7 +25,6 @@ _IDLE_SECONDS = 10.0
 _BATCH = 64  # questions read at once, before the loop looks after others
 _DATAGRAM = 4096
 _TABLE = "scow_dns"
-_OF_ZONES = (2, 6, 43, 48)  # NS, SOA, DS, DNSKEY: asked of top-level domains by those who validate
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +147,7 @@ class _Server:
                 hits = [address for address in found.addresses if version and version in address]
                 random.shuffle(hits)
                 return message.reply(query, [message.address(address) for address in hits], limit=limit or query.size)
-        if query.name and "." not in query.name and query.kind not in _OF_ZONES:
+        if query.name and "." not in query.name:
             # a bare name is a container's, and none of the outside's business
             return message.reply(query, code=message.NXDOMAIN)
         if not self._records.outward(self.container_id) or not self.upstream:
