@@ -62,4 +62,6 @@ class DataLoss(ScowError):
 
 
 class Internal(ScowError):
-    """A fault of the engine or of the host."""
+    """A fault of the engine or of the host; `told` where its sentence says all that a log needs (somebody else's no)."""
+
+    told = False

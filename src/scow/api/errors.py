@@ -66,18 +66,27 @@ def _is_full(error: BaseException | None) -> bool:
     return False
 
 
+def _is_told(error: Exception) -> bool:
+    """Whether others failed and the error's own sentence says how: a traceback would add nothing."""
+    if not isinstance(error, errors.Internal):
+        return False
+    cause = error.__cause__
+    return error.told or isinstance(cause, OSError) or (cause is None and error.__suppress_context__)
+
+
 def message(status: int, text: str) -> Response:
     """An error reply."""
     return Response(status, dumps({"message": text}), content_type="application/json")
 
 
 def reply(error: Exception, what: str) -> Response:
-    """The reply to a request that failed with `error`. What nobody foresaw is logged with its traceback, once, here."""
+    """The reply to a request that failed with `error`. A fault is logged, once, here: with its traceback where nobody foresaw it, in one
+    line where others are to blame (a plugin's no, the kernel's: a sentence of ours tells it)."""
     status = status_of(error)
     if status == 304:
         return Response(304)
     if (status >= 500 and _is_fault(error)) or not isinstance(error, errors.ScowError | BadRequest | BodyBroken | BodyTooLarge):
-        logger.error("request failed: %s: %s", what, message_of(error), exc_info=None if _is_full(error) else error)
+        logger.error("request failed: %s: %s", what, message_of(error), exc_info=None if _is_full(error) or _is_told(error) else error)
     return message(status, message_of(error))
 
 
@@ -89,5 +98,6 @@ def is_client_gone(error: BaseException) -> bool:
 def in_stream(error: Exception, what: str) -> str:
     """The sentence for an error behind a head already sent; logged where it is a fault of ours."""
     if status_of(error) >= 500 and _is_fault(error):
-        logger.error("request failed: %s", what, exc_info=error)
+        told = _is_told(error)
+        logger.error("request failed: %s%s", what, f": {message_of(error)}" if told else "", exc_info=None if told else error)
     return message_of(error)

@@ -30,6 +30,8 @@ _TEXT_MAX = 2000
 class PluginFailed(Internal):
     """The plugin said no."""
 
+    told = True
+
 
 class PluginAway(Unavailable):
     """The plugin cannot be reached, or does not answer in time."""

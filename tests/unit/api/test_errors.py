@@ -7,6 +7,7 @@ from scow.api import errors
 from scow.http.body import BodyBroken, BodyTooLarge
 from scow.http.head import BadRequest
 from scow.http.messages import ClientGone
+from scow.plugins.remote import PluginFailed
 
 
 class Special(kinds.NotFound):
@@ -50,6 +51,19 @@ def test_only_what_nobody_foresaw_is_logged(caplog):
     errors.reply(RuntimeError("surprise"), "GET /x")
     assert "Traceback" not in str(errors.reply(RuntimeError("surprise"), "GET /x").body)
     assert "request failed: GET /x" in caplog.text
+
+
+def test_what_others_refuse_is_one_line_in_the_log(caplog):
+    plain, told = kinds.Internal("a fault"), kinds.Internal("failed to create bridge x: Invalid argument")
+    told.__cause__ = OSError(errno.EINVAL, "Invalid argument")
+    plugin = PluginFailed("no such disk")
+    for error in (plain, told, plugin):
+        errors.reply(error, "POST /x")
+        errors.in_stream(error, "POST /x")
+    assert [bool(record.exc_info) for record in caplog.records] == [True, True, False, False, False, False]
+    assert [record.getMessage() for record in caplog.records[2:4]] == [
+        "request failed: POST /x: failed to create bridge x: Invalid argument"
+    ] * 2
 
 
 def test_in_a_stream(caplog):
