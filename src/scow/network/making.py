@@ -116,7 +116,7 @@ class Making:
         if any(leaving.link == network.link or leaving.options.get("parent") for leaving in self._networks.leaving.values()):
             await self.gone()
         if network.driver == "bridge" and network.options.get(LINK_NAME) and await aio.in_pool(osl.is_there, network.link):
-            network = dataclasses.replace(network, borrowed=True)
+            network = dataclasses.replace(network, borrowed=True, had=await aio.in_pool(osl.addresses_of, network.link))
         self._networks.put(network)
         steps: list[Awaitable[None]] = [aio.in_pool(driver.ensure, network)]
         if (rule := driver.rule(network)) is not None:

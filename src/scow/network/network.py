@@ -59,6 +59,7 @@ class Network:
     ingress: bool = False
     own_end: str = ""  # this host's own address on an overlay network, with its length
     borrowed: bool = False  # its bridge was there before the network, and stays when that goes
+    had: tuple[str, ...] = ()  # the addresses, with lengths, that a borrowed bridge had; it gets them back
     data_path: str = ""  # of an overlay network: the UDP port and, if known, the address that its tunnels start from
 
     @property
@@ -153,7 +154,7 @@ class Network:
     def from_doc(cls, doc: dict[str, Any]) -> "Network":
         """The network of a stored row."""
         fields = {key: value for key, value in doc.items() if key != "leaving"}
-        return cls(**{**fields, "pools": tuple(Pool(**pool) for pool in doc["pools"])})
+        return cls(**{**fields, "pools": tuple(Pool(**pool) for pool in doc["pools"]), "had": tuple(doc.get("had", ()))})
 
 
 def truth(text: str) -> bool:

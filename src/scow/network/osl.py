@@ -142,6 +142,30 @@ def set_addresses(netlink: Netlink, index: int, wanted: dict[int, tuple[str, int
             netlink.add_address(index, *chosen)
 
 
+def addresses_of(name: str) -> tuple[str, ...]:
+    """The addresses of a link as `address/length`, link-local ones left out."""
+    with Netlink() as netlink:
+        link = netlink.link(name)
+        found = [one for family in (socket.AF_INET, socket.AF_INET6) for one in netlink.addresses(link.index, family)] if link else []
+    return tuple(f"{address}/{prefix}" for _, address, prefix in found if not ipaddress.ip_address(address).is_link_local)
+
+
+def give_back(network: Network) -> None:
+    """Take the gateways away from a bridge that was there before its network, and give it the addresses it had; absent is fine."""
+    gateways = {f"{pool.gateway}/{pool.network.prefixlen}" for pool in network.pools}
+    with Netlink() as netlink:
+        link = netlink.link(network.link)
+        if link is None:
+            return
+        for family in (socket.AF_INET, socket.AF_INET6):
+            for _, address, prefix in netlink.addresses(link.index, family):
+                if f"{address}/{prefix}" in gateways.difference(network.had):
+                    netlink.delete_address(link.index, address, prefix)
+        for text in network.had:
+            address, _, length = text.partition("/")
+            netlink.add_address(link.index, address, int(length))
+
+
 def ensure_parent(name: str, own: bool, kind: str) -> None:
     """See to the parent of stacked links: `own` ones are made, others must be there, or be `link.NUMBER` for a VLAN on a link that is.
 

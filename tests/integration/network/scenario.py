@@ -248,6 +248,27 @@ async def six(service: NetworkService) -> None:
     await service.remove("six")
 
 
+async def borrowed(service: NetworkService) -> None:
+    """Two networks on bridges that were there before, one with an address: each is given back as it was."""
+    had = {"own0": ("10.77.0.9/24",), "own1": ("10.78.0.1/24",), "own2": ()}
+    for number, (name, addresses) in enumerate(had.items()):
+        with Netlink() as host:
+            host.add_bridge(name, f"02:42:00:00:00:0{number}", 0)
+            link = host.link(name)
+            assert link is not None
+            for text in addresses:
+                host.add_address(link.index, text.partition("/")[0], int(text.partition("/")[2]))
+        plan = IPAM(config=[IPAMPool(subnet=f"10.{77 + number}.0.0/24")])
+        await service.create(NetworkCreate(name=name, ipam=plan, options={"com.docker.network.bridge.name": name}))
+    used = [osl.addresses_of(name) for name in had]
+    for name in had:
+        await service.remove(name)
+    await service._making.gone()
+    SEEN["borrowed"] = {"used": used, "given back": {name: osl.addresses_of(name) for name in had} == had}
+    for name in had:
+        osl.remove_link(name)
+
+
 FORGED = b"forged"
 
 
@@ -379,6 +400,7 @@ async def main() -> None:
     await second(service, web)
     await repaired(service, web)
     await six(service)
+    await borrowed(service)
 
     # reboot: kernel state and run directory gone
     await service._watch.close()

@@ -101,3 +101,7 @@ def test_a_reboot_rebuilds(seen: dict[str, Any]) -> None:
 
 def test_nothing_is_left(seen: dict[str, Any]) -> None:
     assert seen["left"] == {"links": ["lo"], "pins": [], "table": ""}
+
+
+def test_a_bridge_of_others_is_given_back_as_it_was(seen: dict[str, Any]) -> None:
+    assert seen["borrowed"] == {"used": [["10.77.0.1/24"], ["10.78.0.1/24"], ["10.79.0.1/24"]], "given back": True}

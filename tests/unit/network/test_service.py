@@ -26,6 +26,7 @@ Make = Callable[..., NetworkService]
 def make(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Make:
     for name in ("ensure_bridge", "remove_link", "forward", "build", "plug", "unplug", "silence", "destroy"):
         monkeypatch.setattr(osl, name, lambda *_: None)
+    monkeypatch.setattr(osl, "addresses_of", lambda _: ())
     monkeypatch.setattr(osl, "host_subnets", list)
     monkeypatch.setattr(osl, "address_of", lambda _: "")
     monkeypatch.setattr(osl, "ports_of_bridges", lambda _: [])

@@ -48,8 +48,10 @@ class BridgeDriver:
         osl.ensure_bridge(network)
 
     def remove(self, network: Network) -> None:
-        """No bridge, unless it is another's."""
-        if not network.borrowed:
+        """No bridge; another's has the addresses it had before."""
+        if network.borrowed:
+            osl.give_back(network)
+        else:
             osl.remove_link(network.link)
 
     def rule(self, network: Network) -> BridgeRule | None:

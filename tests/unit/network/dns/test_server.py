@@ -65,7 +65,14 @@ async def test_answers_over_udp(tmp_path: Path) -> None:
         empty = await ask(query("web.net", message.AAAA))
         assert message.code(empty) == message.NOERROR and empty[7] == 0
         assert message.code(await ask(query("bare"))) == message.NXDOMAIN
-        for kind in (16, 65, 2, 6, 43, 48):  # TXT, HTTPS, NS, SOA, DS, DNSKEY: a name of ours has none, and a bare one is not told to the outside
+        for kind in (
+            16,
+            65,
+            2,
+            6,
+            43,
+            48,
+        ):  # TXT, HTTPS, NS, SOA, DS, DNSKEY: a name of ours has none, and a bare one is not told to the outside
             assert message.code(await ask(query("web", kind))) == message.NOERROR
             assert message.code(await ask(query("bare", kind))) == message.NXDOMAIN
         assert message.code(await ask(query("outside.example"))) == message.SERVFAIL
