@@ -1,5 +1,5 @@
 """Who asks, and what they may do. A password is checked against the users of the catalog, then against the htpasswd file; its bcrypt is
-paid once in five minutes. Where there are no accounts at all, everybody may pull, and push if the server was started so.
+paid once in five minutes. Where there never were accounts, everybody may pull, and push if the server was started so.
 """
 
 import base64
@@ -63,8 +63,8 @@ class Access:
 
     @property
     def open(self) -> bool:
-        """Whether there are no accounts at all."""
-        return not self._htpasswd.given and not self._users.any()
+        """Whether there are no accounts at all; who says what is public has said that the rest is not."""
+        return not self._htpasswd.given and not self._options.public and not self._users.any()
 
     @property
     def by_token(self) -> bool:

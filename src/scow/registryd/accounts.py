@@ -90,8 +90,9 @@ class Accounts:
         self._key = b""
 
     def any(self) -> bool:
-        """Whether there is a user."""
-        return self._db.row("SELECT 1 FROM users LIMIT 1") is not None
+        """Whether there is a user, or was one: what was closed to others does not open when the last user goes."""
+        sql = "SELECT 1 FROM users UNION ALL SELECT 1 FROM settings WHERE key = 'had users' LIMIT 1"
+        return self._db.row(sql) is not None
 
     def password(self, user: str) -> str:
         """The hash of a user's password, "" where there is no such user."""
@@ -145,6 +146,7 @@ class Accounts:
             self._require(tx, user)
             for table, column in (("users", "name"), ("grants", "user"), ("tokens", "user")):
                 tx.execute(f"DELETE FROM {table} WHERE {column} = ?", (user,))
+            tx.execute("INSERT OR IGNORE INTO settings VALUES ('had users', x'01')")
 
     @staticmethod
     def _require(tx: Any, user: str) -> None:

@@ -1,6 +1,6 @@
 """The process of `scow registry serve`: opens the directory and the sockets, serves until SIGTERM or SIGINT, ends in order.
 
-SIGUSR1 starts a round of upkeep (retention, garbage collection) at once.
+SIGUSR1 starts a round of upkeep (retention, garbage collection) at once; SIGHUP reads the TLS files again.
 """
 
 import asyncio
@@ -96,6 +96,7 @@ async def _run(options: Options, inherited: int) -> int:
         service.tasks.start(service.upkeep.run(), "upkeep")
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(signal.SIGHUP, _renew, tls, options)
         loop.add_signal_handler(signal.SIGUSR1, lambda: service.tasks.start(service.upkeep.once(), "upkeep asked for"))
         await stop.wait()
         logger.info("stopping")
@@ -160,11 +161,29 @@ def _shown(sock: socket.socket) -> str:
     return f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
 
 
+def _renew(tls: ssl.SSLContext | None, options: Options) -> None:
+    """New connections get the certificate that is in the files now; where those are no good, the old one stays."""
+    if tls is None:
+        return
+    try:
+        _load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), options)  # half a pair must not get into the one in use
+        _load(tls, options)
+    except InvalidArgument as error:
+        logger.error("the old certificate stays in use: %s", error.message)
+    else:
+        logger.info("the TLS files are read again")
+
+
 def _tls(options: Options) -> ssl.SSLContext | None:
     if not options.tls_certificate:
         return None
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.minimum_version = ssl.TLSVersion.TLSv1_2
+    _load(tls, options)
+    return tls
+
+
+def _load(tls: ssl.SSLContext, options: Options) -> None:
     try:
         tls.load_cert_chain(options.tls_certificate, options.tls_key)
         if options.tls_client_ca:
@@ -172,4 +191,3 @@ def _tls(options: Options) -> ssl.SSLContext | None:
             tls.load_verify_locations(options.tls_client_ca)
     except (OSError, ssl.SSLError) as error:
         raise InvalidArgument(f"could not load the TLS files ({options.tls_certificate}, {options.tls_key}): {error}") from None
-    return tls

@@ -200,3 +200,16 @@ def test_forged_tokens(tokens):
         good[:-2],
     ):
         assert tokens.call("GET", "/v2/", headers={"Authorization": f"Bearer {token}"}).status == 401, token
+
+
+def test_what_was_closed_stays_closed(tmp_path):
+    """Neither the end of the last user nor a list of what is public opens the rest."""
+    with serving(tmp_path / "a", anonymous_push=False) as registry:
+        assert registry.call("GET", "/v2/").status == 200
+        registry.store.accounts.add("ann", "password", [])
+        registry.store.accounts.remove("ann")
+        assert registry.call("GET", "/v2/").status == 401
+        assert registry.call("GET", "/v2/a/tags/list").status == 401
+    with serving(tmp_path / "b", public=("open/**",)) as registry:
+        assert registry.call("GET", "/v2/closed/tags/list").status == 401
+        assert registry.call("GET", "/v2/open/a/tags/list").status == 404

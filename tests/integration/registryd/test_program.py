@@ -3,8 +3,10 @@
 import http.client
 import io
 import os
+import shutil
 import signal
 import socket
+import ssl
 import time
 
 import pytest
@@ -14,6 +16,7 @@ from scow.registryd.store import open_store
 from tests.support.engine import until
 from tests.support.registryprogram import Program, run
 from tests.support.registryserver import image, sha256
+from tests.support.tls import authority
 
 
 def call(program: Program, method: str, path: str, body=None, headers=None) -> tuple[int, bytes, dict[str, str]]:
@@ -61,8 +64,8 @@ def test_users_tokens_and_rules_beside_the_server(tmp_path, monkeypatch, capsys)
         number = do("retention", "add", "team/**", "--tags", "n*", "--except", "n1", "--keep", "3", "--older-than", "2w")[0]
         assert "team/**" in do("retention", "ls")[0]
         do("retention", "rm", number.strip())
-        do("user", "rm", "ann")
-        assert call(program, "GET", "/v2/")[0] == 200, "without users everybody may pull"
+        assert "the last user" in do("user", "rm", "ann")[1]
+        assert call(program, "GET", "/v2/")[0] == 401, "what was closed stays closed"
         assert secret not in program.log and "secret" not in program.log
 
 
@@ -155,3 +158,24 @@ def test_metrics_are_on_an_address_of_their_own(tmp_path):
         connection.close()
         assert "scow_registry_manifests_pushed_total 1\n" in text and "scow_registry_tags 1\n" in text
         assert call(program, "GET", "/metrics")[0] == 404
+
+
+def test_a_renewed_certificate_is_taken_without_a_restart(tmp_path):
+    files, renewed = authority(tmp_path / "tls"), authority(tmp_path / "renewed")
+    flags = ("--tls-cert", str(files / "cert.pem"), "--tls-key", str(files / "key.pem"))
+
+    def serial(program: Program) -> str:
+        return ssl.get_server_certificate(("127.0.0.1", program.port), timeout=60)
+
+    with Program(tmp_path / "r", *flags) as program:
+        assert program.process is not None
+        old = serial(program)
+        shutil.copy(renewed / "cert.pem", files)  # without its key: no pair
+        program.process.send_signal(signal.SIGHUP)
+        until(lambda: "the old certificate stays" in program.log, what="the refusal")
+        assert serial(program) == old
+        shutil.copy(renewed / "key.pem", files)
+        program.process.send_signal(signal.SIGHUP)
+        until(lambda: "read again" in program.log, what="the new certificate")
+        assert serial(program) == (renewed / "cert.pem").read_text() != old
+        assert "Traceback" not in program.log

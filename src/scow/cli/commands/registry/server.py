@@ -174,6 +174,8 @@ def user(cli: Cli, options: Options, args: list[str]) -> int:
         elif verb == "rm":
             _exactly(verb, rest, 1, "NAME")
             accounts.remove(rest[0])
+            if not accounts.users():
+                cli.err("That was the last user: what needed a name still does. `registry serve --public '**'` lets everybody pull.\n")
         elif verb == "ls":
             _exactly(verb, rest, 0, "")
             rows = [["USER", "TOKENS", "GRANTS"]]
