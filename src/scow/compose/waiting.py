@@ -11,6 +11,7 @@ from scow.compose import labels
 from scow.errors import ScowError
 
 ACTIONS = ("start", "die", "health_status", "destroy", "stop", "kill", "pause", "unpause", "oom", "restart", "create", "rename")
+SETTLE = 0.5  # seconds that a container without a check must have run to be ready: what can't start ends within them
 AGAIN = 10.0  # seconds until a state is looked at again although no event came: the stream may have broken
 
 
@@ -51,8 +52,15 @@ class Watch:
         except (ScowError, OSError, ValueError):
             pass
 
-    def until(self, look: Callable[[], Any], timeout: float | None = None, stopped: Callable[[], bool] = lambda: False) -> Any:
-        """What `look` gives once it is not None. Raises ScowError after `timeout` seconds. None when `stopped`."""
+    def until(
+        self,
+        look: Callable[[], Any],
+        timeout: float | None = None,
+        stopped: Callable[[], bool] = lambda: False,
+        again: float = AGAIN,
+    ) -> Any:
+        """What `look` gives once it is not None; asked after each event, and every `again` seconds. Raises ScowError after `timeout`
+        seconds. None when `stopped`."""
         import time
 
         end = None if timeout is None else time.monotonic() + timeout
@@ -61,7 +69,7 @@ class Watch:
             found = look()
             if found is not None:
                 return found
-            left = AGAIN if end is None else min(AGAIN, end - time.monotonic())
+            left = again if end is None else min(again, end - time.monotonic())
             if left <= 0:
                 raise ScowError("timeout waiting for containers")
             with self._changed:

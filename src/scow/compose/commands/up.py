@@ -158,31 +158,40 @@ def wait_for(session: Session, made: Prepared, seconds: int) -> None:
 
 
 def wait_services(session: Session, project: str, wanted: set[str], seconds: int = 0) -> None:
-    """Until the containers of the services run, and are healthy where they have a check; 0 seconds wait for ever. Raises ScowError."""
+    """Until the containers of the services run, and are healthy where they have a check; 0 seconds wait for ever. One without a check must
+    have run for SETTLE, and none may have ended while others were waited for. Raises ScowError."""
     import time
+    from functools import partial
 
     from scow.client.api import container_path
     from scow.compose.execute import healthy
-    from scow.compose.waiting import Watch
+    from scow.compose.waiting import AGAIN, SETTLE, Watch
 
     watch = Watch(session.dial(), project)
-    end = time.monotonic() + seconds if seconds else None
+    begun = time.monotonic()
+    end = begun + seconds if seconds else None
+    chosen = [one for one in observe.containers(session.client, project)[0] if not one.oneoff and one.service in wanted]
+
+    def look(one: observe.ContainerInfo) -> bool | None:
+        facts = session.client.get(container_path(one.id, "json"))
+        if not (ready := healthy(facts, one.name, False)):
+            return None
+        checked = (facts.get("State") or {}).get("Health")
+        return ready if checked or time.monotonic() - begun >= SETTLE else None
+
     try:
-        for one in observe.containers(session.client, project)[0]:
-            if one.oneoff or one.service not in wanted:
-                continue
+        for one in chosen:
             label = f"Container {one.name}"
             session.progress.event(label, "Waiting")
-
-            def look(ident: str = one.id, name: str = one.name) -> bool | None:
-                return healthy(session.client.get(container_path(ident, "json")), name, False)
-
             try:
-                watch.until(look, None if end is None else max(0.0, end - time.monotonic()))
+                left = None if end is None else max(0.0, end - time.monotonic())
+                watch.until(partial(look, one), left, again=AGAIN if one.health else SETTLE)
             except ScowError as exc:
                 session.progress.event(label, "Error", "", True, True)
                 raise ScowError("application not healthy after " + _seconds(seconds) if "timeout" in exc.message else exc.message) from None
             session.progress.event(label, "Healthy", "", True)
+        for one in chosen[:-1]:
+            healthy(session.client.get(container_path(one.id, "json")), one.name, False)
     finally:
         watch.close()
         session.end()
