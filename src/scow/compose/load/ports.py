@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Any
 
 from scow.errors import InvalidArgument
@@ -21,6 +20,8 @@ def parse_ports(text: str) -> list[dict[str, Any]]:
     if protocol.lower() not in PROTOCOLS:
         raise ValueError(f"invalid proto: {protocol}")
     if address:
+        import ipaddress
+
         try:
             ipaddress.ip_address(address.partition("%")[0])
         except ValueError:
