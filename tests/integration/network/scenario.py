@@ -191,6 +191,7 @@ async def first(service: NetworkService) -> None:
     evil = await service.attach(request("evil", "net"))
     mine = evil.endpoints["net"]
     SEEN["forged"] = await forged(evil.key, named.key, named.endpoints["net"].mac_address, mine.ip_address, mine.mac_address)
+    SEEN["renamed"] = await renamed(evil.key, named.key, named.endpoints["net"].mac_address, mine.ip_address, mine.mac_address)
     await service.release(cid("evil"))
     friend = await service.attach(request("friend", "net", trusted=True))
     mine = friend.endpoints["net"]
@@ -269,6 +270,35 @@ async def borrowed(service: NetworkService) -> None:
         osl.remove_link(name)
 
 
+async def nft(*words: str) -> str:
+    """Run nft(8); what it prints."""
+    done = await asyncio.create_subprocess_exec("nft", *words, stdout=asyncio.subprocess.PIPE)
+    printed = (await done.communicate())[0].decode()
+    assert done.returncode == 0, words
+    return printed
+
+
+async def beside_others(service: NetworkService) -> None:
+    """Tables of others, one with our name: a repair, networks and containers leave them as they are; so does `main`'s end."""
+    for family, name in (("inet", "others"), ("ip", "scow"), ("bridge", "others")):
+        await nft("add", "table", family, name)
+        await nft("add", "chain", family, name, "c", "{ type filter hook forward priority 5; policy accept; }")
+        await nft("add", "rule", family, name, "c", "counter", "accept")
+    before = await others()
+    await service.repair()
+    await service.create(NetworkCreate(name="beside"))
+    await service.attach(request("beside", "beside", port=18087))
+    await service.release(cid("beside"))
+    await service.settle()
+    await service.remove("beside")
+    SEEN["others"] = [before, await others()]
+
+
+async def others() -> list[str]:
+    """The tables of `beside_others` as nft prints them, without counts."""
+    return [await nft("-s", "list", "table", *words) for words in (("inet", "others"), ("ip", "scow"), ("bridge", "others"))]
+
+
 FORGED = b"forged"
 
 
@@ -299,7 +329,7 @@ async def forged(attacker: str, victim: str, victims_mac: str, own: str, mac: st
         return sock
 
     sender, sniffer = osl.visit(attacker, raw), osl.visit(victim, raw)
-    other = b"\x02\x42\x0a\x63\x00\x63"
+    other = b"\x02\x42\x0a\x63\x00\x62"
     frames = (
         ip("10.99.0.99", b"address"),
         ip("8.8.8.8", b"foreign"),
@@ -322,6 +352,21 @@ async def forged(attacker: str, victim: str, victims_mac: str, own: str, mac: st
     sender.close()
     sniffer.close()
     return sorted(found)
+
+
+async def renamed(attacker: str, victim: str, victims_mac: str, own: str, mac: str) -> list[str]:
+    """As `forged`, by a container that may administrate its network and has given itself another MAC address."""
+
+    def change() -> None:
+        with Netlink() as inner:
+            link = inner.link("eth0")
+            assert link is not None
+            inner.set_link(link.index, mac="02:42:0a:63:00:62")
+            changed = inner.link("eth0")
+            assert changed is not None and changed.mac == "02:42:0a:63:00:62"
+
+    osl.visit(attacker, change)
+    return await forged(attacker, victim, victims_mac, own, mac)
 
 
 async def routed(service: NetworkService, outside: str) -> None:
@@ -401,6 +446,7 @@ async def main() -> None:
     await repaired(service, web)
     await six(service)
     await borrowed(service)
+    await beside_others(service)
 
     # reboot: kernel state and run directory gone
     await service._watch.close()
@@ -426,8 +472,10 @@ async def main() -> None:
     async with asyncio.timeout(60):
         while any(link.startswith("veth") for link in links()):
             await asyncio.sleep(0.05)
-    nft = await asyncio.create_subprocess_exec("nft", "list", "ruleset", stdout=asyncio.subprocess.PIPE)
-    SEEN["left"] = {"links": links(), "pins": pins(), "table": (await nft.communicate())[0].decode().strip()}
+    SEEN["others"].append(await others())
+    for family, name in (("inet", "others"), ("ip", "scow"), ("bridge", "others")):
+        await nft("delete", "table", family, name)
+    SEEN["left"] = {"links": links(), "pins": pins(), "table": (await nft("list", "ruleset")).strip()}
     print(json.dumps(SEEN))
 
 

@@ -64,7 +64,7 @@ def test_bridges_are_isolated(seen: dict[str, Any]) -> None:
 
 
 def test_nobody_sends_under_others_addresses(seen: dict[str, Any]) -> None:
-    assert seen["forged"] == ["end"]
+    assert seen["forged"] == seen["renamed"] == ["end"]
     assert seen["trusted"] == ["address", "arp", "arp-mac", "end", "foreign", "mac"]
 
 
@@ -105,3 +105,8 @@ def test_nothing_is_left(seen: dict[str, Any]) -> None:
 
 def test_a_bridge_of_others_is_given_back_as_it_was(seen: dict[str, Any]) -> None:
     assert seen["borrowed"] == {"used": [["10.77.0.1/24"], ["10.78.0.1/24"], ["10.79.0.1/24"]], "given back": True}
+
+
+def test_firewall_tables_of_others_are_left_alone(seen: dict[str, Any]) -> None:
+    before, during, after = seen["others"]
+    assert all("counter" in table for table in before) and before == during == after
