@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import unquote
 
+from scow.errors import InvalidArgument
 from scow.registryd import errors
 
 _PART = r"[a-z0-9]+(?:(?:\.|__|_|-+)[a-z0-9]+)*"
 _NAME = re.compile(rf"{_PART}(?:/{_PART})*\Z")
 _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}\Z")
 _DIGEST = re.compile(r"(?:sha256:[0-9a-f]{64}|sha384:[0-9a-f]{96}|sha512:[0-9a-f]{128})\Z")
+_NAME_GLOB = re.compile(r"[a-z0-9*?][a-z0-9._/*?-]*\Z")
+_TAG_GLOB = re.compile(r"[a-zA-Z0-9_*?][a-zA-Z0-9._*?-]*\Z")
 _UPLOAD = re.compile(r"[0-9a-f]{32}\Z")
 _NAME_MAX = 255
 _PATH_MAX = 1024
@@ -116,13 +119,13 @@ def matches(pattern: str, name: str) -> bool:
     return bool(places >> len(name) & 1)
 
 
-def check_pattern(pattern: str) -> str:
-    """A glob as users may give it: bounded, because it is matched often. Raises Refused."""
-    if (
-        not pattern
-        or len(pattern) > _NAME_MAX
-        or pattern.count("*") > 8
-        or any(char.isspace() or not char.isprintable() for char in pattern)
-    ):
-        raise errors.Refused(400, "NAME_INVALID", f"invalid pattern {pattern[:100]!r}: at most 255 characters without blanks and 8 stars")
+def check_pattern(pattern: str, tags: bool = False) -> str:
+    """A glob for repositories (or tags) as users may give it: bounded, because it is matched often. Raises InvalidArgument."""
+    what, allowed = ("tags", _TAG_GLOB) if tags else ("repositories", _NAME_GLOB)
+    if len(pattern) > _NAME_MAX or pattern.count("*") > 8:
+        raise InvalidArgument(f"invalid pattern {pattern[:100]!r}: at most 255 characters and 8 stars")
+    if not allowed.match(pattern) or (not tags and (".." in pattern or "//" in pattern)):
+        # it would be stored and never fit anything
+        letters = "letters" if tags else "lower-case letters"
+        raise InvalidArgument(f"invalid pattern {pattern!r} for {what}: {letters}, digits and . _ -{'' if tags else ' /'} with *, ** and ?")
     return pattern

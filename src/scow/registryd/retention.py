@@ -64,8 +64,9 @@ class Removal:
 
 def check(rule: Rule) -> Rule:
     """The rule. Raises InvalidArgument."""
-    for pattern in (rule.repositories, rule.tags, rule.spare or "*"):
-        names.check_pattern(pattern)
+    names.check_pattern(rule.repositories)
+    for pattern in (rule.tags, rule.spare or "*"):
+        names.check_pattern(pattern, tags=True)
     if not (rule.keep or rule.older or rule.unused or rule.untagged):
         raise InvalidArgument("a rule needs at least one of --keep, --older-than, --unused and --untagged")
     if min(rule.keep, rule.older, rule.unused, rule.untagged) < 0:

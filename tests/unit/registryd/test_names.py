@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from scow.registryd.errors import Refused
+from scow.errors import InvalidArgument
 from scow.registryd.names import Route, check_pattern, matches, route, valid_name, valid_tag
 
 D = "sha256:" + "a" * 64
@@ -58,9 +58,15 @@ def test_patterns():
     )
     assert not (matches("a/*", "a/b/c") or matches("a/**", "ab") or matches("a", "ab") or matches("a.c", "abc") or matches("*", "a/b"))
     assert matches("a*c", "abc") and matches("*/b", "a/b") and matches("a**z", "a/x/z") and matches("a*", "a") and not matches("?", "/")
-    for pattern in ("", "a b", "*" * 9, "a" * 256, "a\n"):
-        with pytest.raises(Refused):
+    for pattern in ("**", "docker.io/**", "a-?/b*c", "*-x"):
+        assert check_pattern(pattern) == pattern
+    for pattern in ("", "a b", "*" * 9, "a" * 256, "a\n", "A/**", "a/../b", "%2f", "{a,b}", "[ab]", "/a", "a//b"):
+        with pytest.raises(InvalidArgument):
             check_pattern(pattern)
+    assert check_pattern("V*..x", tags=True)
+    for pattern in ("a/b", "", "{a,b}", ".x"):
+        with pytest.raises(InvalidArgument):
+            check_pattern(pattern, tags=True)
 
 
 def test_a_hostile_pattern_is_quick():
