@@ -1,8 +1,10 @@
 """Registries that lie, stall or never end, and layers made to do harm, pulled: a sentence, nothing half there, no byte lost."""
 
 import asyncio
+import base64
 import gzip
 import json
+import logging
 import os
 import ssl
 import stat
@@ -297,3 +299,31 @@ def test_devices_in_a_layer_are_only_nodes(tmp_path: Path) -> None:
             assert stat.S_ISFIFO((root / "fifo").lstat().st_mode)
 
     _run(tmp_path, use)
+
+
+@pytest.mark.parametrize("tokens", [False, True])
+def test_no_password_in_what_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture, tokens: bool) -> None:
+    """Neither in the log down to its smallest lines, nor in the lines and errors of a pull and a push."""
+    caplog.set_level(logging.DEBUG)
+    good = {"username": "ann", "password": "S3cret-good"}
+    every = [good, {**good, "password": "S3cret-bad"}, {"identitytoken": "S3cret-identity"}, {"registrytoken": "S3cret-token"}]
+    said: list[str] = []
+
+    async def use(registry: FakeRegistry, images: ImageService) -> None:
+        registry.put_image("a", "1", config(LOW), [GOOD])
+        reference = Reference.parse(f"{registry.address}/a:1")
+        for document in every:
+            header = base64.urlsafe_b64encode(json.dumps(document).encode()).decode()
+            for travel in (images.travel().pull(reference, "", header), images.travel().push(reference, header)):
+                try:
+                    said.extend([json.dumps(line) async for line in travel])
+                except ScowError as error:
+                    said.append(error.message)
+        assert any("Digest: sha256" in line for line in said)
+        assert any("unauthorized" in line for line in said)
+
+    _run(tmp_path, use, users={"ann": "S3cret-good"}, tokens=tokens)
+    text = "\n".join([*said, caplog.text])
+    basic = base64.b64encode(b"ann:S3cre").decode()
+    assert "S3cret" not in text
+    assert basic not in text
