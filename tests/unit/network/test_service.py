@@ -234,6 +234,17 @@ async def test_the_policy_user_relays_to_the_host_only(make: Make, tmp_path: Pat
 
 
 @on_loop
+async def test_an_mtu_too_small_for_ipv6_is_refused(make: Make) -> None:
+    service = make()
+    await service.recover({})
+    small = {"com.docker.network.driver.mtu": "1000"}
+    assert "needs 1280" in (await refused(service.create(NetworkCreate(name="six", enable_ipv6=True, options=small)))).message
+    await service.create(NetworkCreate(name="four", options=small))
+    await service.settle()
+    await service.close()
+
+
+@on_loop
 async def test_a_networks_sources_are_for_the_ports_of_all_its_containers(make: Make, tmp_path: Path) -> None:
     service = make()
     await service.recover({})

@@ -33,6 +33,8 @@ class BridgeDriver:
     def check(self, request: NetworkCreate, pools: list[Pool]) -> None:
         """Option values; one subnet of each kind; an isolated gateway is for internal networks."""
         options.check(request.options, _CHECKS)
+        if request.enable_ipv6 and 0 < int(request.options.get(options.MTU) or 0) < 1280:
+            raise InvalidArgument(f"{options.MTU} {request.options[options.MTU]} is too small for IPv6, which needs 1280")
         for version in (4, 6):
             if sum(pool.version == version for pool in pools) > 1:
                 raise InvalidArgument("bridge driver doesn't support multiple subnets")
