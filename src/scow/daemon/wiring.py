@@ -317,7 +317,8 @@ async def build(options: Options, app: App, reloader: Reloader, lifecycle: Lifec
     background = Supervisor("system")
     await lifecycle.start(Step("system", stop=background.close))
     attach = AttachService(parts)
-    classic = ClassicBuilder(paths.data / "build", db, images, StepContainers(service, attach))
+    steps = StepContainers(service, attach, db)
+    classic = ClassicBuilder(paths.data / "build", db, images, steps)
     await lifecycle.start(Step("classic builder", stop=classic.close))
     builds = BuildService(
         paths.data,
@@ -348,6 +349,7 @@ async def build(options: Options, app: App, reloader: Reloader, lifecycle: Lifec
     await classic.recover()
     await builds.recover()
     await service.recover()
+    await steps.recover()
     await executor.recover()
     await swarm.start()
     cgroups.tune()

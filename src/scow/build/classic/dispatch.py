@@ -320,7 +320,9 @@ class Dispatch:
             keep = False
             raise
         finally:
-            if not keep:
+            if keep:
+                self._runner.keep(container_id)
+            else:
                 await self._runner.remove(container_id)
         return layer, container_id
 

@@ -17,3 +17,6 @@ class StepRunner(Protocol):
 
     async def remove(self, container_id: str) -> None:
         """Kill and remove it, also when the caller is cancelled; absent is fine."""
+
+    def keep(self, container_id: str) -> None:
+        """It stays when the build is over, and survives the next boot."""
