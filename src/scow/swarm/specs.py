@@ -43,7 +43,6 @@ def service(spec: Mapping[str, Any]) -> Json:
     if not _SERVICE_NAME.match(name):
         raise invalid("name must be valid as a DNS name component")
     found["Labels"] = dict(found.get("Labels") or {})
-    autoscale.policy_of(found["Labels"])
     if cron.LABEL in found["Labels"]:
         cron.parse(found["Labels"][cron.LABEL])
     template = dict(found.get("TaskTemplate") or {})
@@ -58,7 +57,20 @@ def service(spec: Mapping[str, Any]) -> Json:
             if found.get(key):
                 found[key] = _update_config(dict(found[key]), key)
     found["EndpointSpec"] = _endpoint(dict(found.get("EndpointSpec") or {}))
+    _scaling(found)
     return found
+
+
+def _scaling(found: Mapping[str, Any]) -> None:
+    """Raises InvalidArgument for a wish to be scaled by load that could never be met."""
+    policy = autoscale.policy_of(found["Labels"])
+    if policy is None:
+        return
+    if "Replicated" not in found["Mode"]:
+        raise InvalidArgument(f"labels {autoscale.PREFIX}* are for replicated services: the number of tasks of others is not chosen")
+    limits = (found["TaskTemplate"].get("Resources") or {}).get("Limits") or {}
+    if "memory" in policy.targets and not limits.get("MemoryBytes"):
+        raise InvalidArgument(f"label {autoscale.PREFIX}memory is a percentage of the memory limit: set one (--limit-memory)")
 
 
 def _mode(mode: Mapping[str, Any]) -> Json:

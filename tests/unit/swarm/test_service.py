@@ -219,6 +219,8 @@ async def test_the_last_manager_stays_a_manager(tmp_path: Path) -> None:
         {**web(), "Mode": {"Replicated": {"Replicas": 1}, "Global": {}}},
         {**web(), "EndpointSpec": {"Mode": "dnsrr", "Ports": [{"TargetPort": 80, "PublishedPort": 80}]}},
         {**web(), "Labels": {"scow.autoscale.cpu": "fast"}},
+        {**web(), "Labels": {"scow.autoscale.cpu": "50"}, "Mode": {"Global": {}}},
+        {**web(), "Labels": {"scow.autoscale.memory": "50"}},
         {**web(), "UpdateConfig": {"Order": "sideways"}},
     ],
 )

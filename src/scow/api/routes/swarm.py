@@ -5,6 +5,7 @@ from typing import Any
 from scow.api import streams
 from scow.api.app import Call
 from scow.api.router import Router
+from scow.containers import names
 from scow.errors import InvalidArgument
 from scow.http.messages import Response
 from scow.swarm.manager.control import NODE_FILTERS, PAYLOAD_FILTERS, SERVICE_FILTERS, TASK_FILTERS
@@ -95,7 +96,10 @@ class Services:
     async def create(self, call: Call) -> Response:
         """POST /services/create."""
         control = self._swarm.control
-        id = await control.create_service(await _document(call), _auth(call))
+        document = await _document(call)
+        if not document.get("Name"):
+            document = {**document, "Name": names.generate(lambda name: False, "service")}
+        id = await control.create_service(document, _auth(call))
         return call.json({"ID": id}, 201)
 
     async def update(self, call: Call) -> Response:

@@ -9,7 +9,7 @@ from scow.cli.commands.service import flags, requests
 from scow.cli.commands.service.spec import resolve
 from scow.client.api import filters_param, quote
 from scow.client.transport import ApiError
-from scow.compose.stack.convert import IMAGE, NAMESPACE, Stack, check_name
+from scow.compose.stack.convert import AUTOSCALE, IMAGE, NAMESPACE, Stack, check_name
 from scow.compose.stack.files import project, warnings
 from scow.errors import ScowError
 
@@ -152,6 +152,16 @@ def resolved(cli: Cli, spec: dict[str, Any]) -> None:
         container.setdefault("Configs", []).append({"Runtime": {}, **made})
 
 
+def keep_scaled(spec: dict[str, Any], before: dict[str, Any]) -> None:
+    """Leaves a service that its load scales at the number it has: the file's is where it began. 0 was set by hand, the file ends it."""
+    if not any(key.startswith(AUTOSCALE) for key in spec.get("Labels") or {}):
+        return
+    wanted = (spec.get("Mode") or {}).get("Replicated")
+    number = ((before.get("Mode") or {}).get("Replicated") or {}).get("Replicas")
+    if wanted is not None and number:
+        wanted["Replicas"] = number
+
+
 def _services(cli: Cli, stack: Stack, options: Options) -> list[str]:
     """Makes and changes the services; their ids."""
     with_auth, how = options.flag("with-registry-auth"), options.text("resolve-image")
@@ -171,6 +181,7 @@ def _services(cli: Cli, stack: Stack, options: Options) -> list[str]:
             cli.out(f"Updating service {name} (id: {old['ID']})\n")
             cli.flush()
             before = old["Spec"]
+            keep_scaled(spec, before)
             changed = image != (before.get("Labels") or {}).get(IMAGE)
             ask = how == "always" or (how == "changed" and changed)
             if not ask and not changed:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from scow import fastjson
 from scow.cli.commands.swarm.tasks import image_name
 from scow.compose.stack.convert import IMAGE
-from scow.compose.stack.deploy import name_of, of_stack
+from scow.compose.stack.deploy import keep_scaled, name_of, of_stack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,6 +40,7 @@ def text(cli: Cli, stack: Stack, prune: bool) -> str:
         if name not in services:
             lines.append(f"+ service {name}  image {spec['TaskTemplate']['ContainerSpec']['Image']}")
             continue
+        keep_scaled(spec, services[name]["Spec"])
         changes = list(_changes("", _plain(services[name]["Spec"], names), _plain(spec, names)))
         if changes:
             lines += [f"~ service {name}", *changes]

@@ -3,7 +3,7 @@
 import pytest
 
 from scow.cli.command import Cli, ExitCode
-from scow.compose.stack import diff, files
+from scow.compose.stack import deploy, diff, files
 from scow.compose.stack.convert import Stack, check_name
 from scow.errors import ScowError
 
@@ -146,6 +146,15 @@ def test_differences(stack, tmp_path):
     cli = Cli(lambda: Engine(stack, edit), lambda name: "", str(tmp_path))
     lines = diff.text(cli, stack, True).splitlines()
     assert "+ network st_inner" in lines and "+ service st_g  image j" in lines and "- service st_gone" in lines
-    at = lines.index("~ service st_web")
-    assert lines[at + 1] == "    Mode.Replicated.Replicas: 3 -> 2"
+    assert "~ service st_web" in lines
+    assert not any("Replicas" in line for line in lines)  # its load scales it
     assert any("Env.A" in line and '"0" -> "1"' in line for line in lines) and not any("ForceUpdate" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("labels", "before", "after"), [({"scow.autoscale.cpu": "70"}, 4, 4), ({}, 4, 1), ({"scow.autoscale.cpu": "70"}, 0, 1)]
+)
+def test_a_service_scaled_by_its_load_keeps_its_number_when_deployed_again(labels: dict[str, str], before: int, after: int) -> None:
+    spec = {"Labels": labels, "Mode": {"Replicated": {"Replicas": 1}}}
+    deploy.keep_scaled(spec, {"Mode": {"Replicated": {"Replicas": before}}})
+    assert spec["Mode"] == {"Replicated": {"Replicas": after}}

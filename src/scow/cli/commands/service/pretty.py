@@ -25,6 +25,10 @@ def text(cli: Cli, service: dict[str, Any]) -> str:
     labels = spec.get("Labels") or {}
     lines += ["Labels:", *(f" {key}={labels[key]}" for key in sorted(labels))] if labels else []
     lines += _mode(spec.get("Mode") or {})
+    scaled = service.get("Autoscale") or {}
+    if scaled:
+        lines += ["Autoscale:", f" Last:\t\t{scaled.get('From')} -> {scaled.get('To')}, {ago(scaled.get('At') or '').lower()}"]
+        lines.append(f" Reason:\t{scaled.get('Reason') or ''}")
     lines += _update_status(service.get("UpdateStatus") or {})
     lines += _placement(task.get("Placement") or {})
     for key, name, order in (

@@ -68,9 +68,11 @@ def pin(cli: Cli, spec: dict[str, Any], auth: dict[str, str]) -> str:
 def create(cli: Cli, spec: dict[str, Any], resolve: bool, with_auth: bool) -> str:
     """Makes a service; its id. Warnings go to standard error."""
     container = spec["TaskTemplate"]["ContainerSpec"]
-    auth = authority(cli, container["Image"]) if with_auth else {}
-    warning = pin(cli, spec, auth) if resolve else ""
-    container["Image"] = tagged(container["Image"])
+    image = container.get("Image") or ""  # without one, the engine says what is missing
+    auth = authority(cli, image) if with_auth and image else {}
+    warning = pin(cli, spec, auth) if resolve and image else ""
+    if image:
+        container["Image"] = tagged(container["Image"])
     answer: Any = cli.client.call("POST", "/services/create", None, spec, auth).json()
     warn(cli, [*(answer.get("Warnings") or []), warning])
     return str(answer["ID"])
