@@ -157,9 +157,9 @@ def container(project: Project, service: Service, want: Want) -> Json:
     marks = labels.of_container(project, service, want.number, hashing.digest(hashed), want.image_id, want.oneoff, want.slug)
     if want.replaces:
         marks[labels.REPLACE] = want.replaces
-    content = content_digest(project, service)
-    if content:
-        marks[labels.CONTENT] = content
+    for label, reaction in ((labels.CONTENT, "recreate"), (labels.TOLD, "signal")):
+        if content := content_digest(project, service, reaction):
+            marks[label] = content
     networks, mode = _networks(project, service, want)
     body: Json = {
         "Image": service.image or (image_name(project, service) if not want.image_id else image),
@@ -453,6 +453,22 @@ class Placed:
     uid: int
     gid: int
     mode: int
+    reaction: str
+
+
+def on_change(one: FileObject) -> tuple[str, str]:
+    """(what a change of its content does: recreate, signal or ignore; the signal), of `x-on-change: signal` (HUP) or `{signal: USR1}`.
+    Raises ScowError."""
+    asked = one.extensions.get("x-on-change", "recreate")
+    word, signal = ("signal", asked.get("signal")) if isinstance(asked, dict) else (asked, "HUP")
+    if word not in ("recreate", "signal", "ignore") or not isinstance(signal, str) or not signal:
+        raise ScowError(f"{one.name}: x-on-change {asked!r} is not known: use recreate, signal, {{signal: USR1}} or ignore")
+    return word, signal
+
+
+def signals(project: Project, service: Service) -> list[str]:
+    """The signals that tell a service of changed configs and secrets. Raises ScowError."""
+    return sorted({signal for word, signal in (on_change(one) for _, one, _ in _used(project, service)) if word == "signal"})
 
 
 def _used(project: Project, service: Service) -> list[tuple[FileUse, FileObject, str]]:
@@ -481,7 +497,15 @@ def _placed(project: Project, service: Service) -> list[Placed]:
         uid, gid = (int(text) if text.isdigit() else 0 for text in (use.uid, use.gid))
         content = one.content or (project.environment.get(one.environment, "") if one.environment else "")
         found.append(
-            Placed(target, one.file, content.encode("utf-8", "surrogateescape"), uid, gid, 0o444 if use.mode is None else use.mode)
+            Placed(
+                target,
+                one.file,
+                content.encode("utf-8", "surrogateescape"),
+                uid,
+                gid,
+                0o444 if use.mode is None else use.mode,
+                on_change(one)[0],
+            )
         )
     return found
 
@@ -491,9 +515,10 @@ def files(project: Project, service: Service) -> list[Placed]:
     return [one for one in _placed(project, service) if one.source]
 
 
-def archive(project: Project, service: Service) -> bytes:
-    """A tar of the configs and secrets that have their content elsewhere, to be unpacked at the container's root; b"" for none."""
-    placed = [one for one in _placed(project, service) if not one.source]
+def archive(project: Project, service: Service, reaction: str = "") -> bytes:
+    """A tar of the configs and secrets that have their content elsewhere (only those of a reaction), to be unpacked at the container's
+    root; b"" for none."""
+    placed = [one for one in _placed(project, service) if not one.source and reaction in ("", one.reaction)]
     if not placed:
         return b""
     buffer = io.BytesIO()
@@ -505,12 +530,14 @@ def archive(project: Project, service: Service) -> bytes:
     return buffer.getvalue()
 
 
-def content_digest(project: Project, service: Service) -> str:
-    """A digest of all that the service's configs and secrets hold; "" where it has none or one can't be read (the engine will say why)."""
-    if not service.configs and not service.secrets:
+def content_digest(project: Project, service: Service, reaction: str) -> str:
+    """A digest of what the service's configs and secrets hold whose changes have that reaction; "" where it has none or one can't be read
+    (the engine will say why)."""
+    placed = [one for one in _placed(project, service) if one.reaction == reaction] if service.configs or service.secrets else []
+    if not placed:
         return ""
     sum_ = hashlib.sha256()
-    for one in _placed(project, service):
+    for one in placed:
         data = one.content
         if one.source:
             try:

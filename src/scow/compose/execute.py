@@ -3,6 +3,7 @@ runs end, starts nothing more, and is raised. Called by `commands/`."""
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 from collections.abc import Callable
@@ -216,15 +217,16 @@ class Executor:
         try:
             for key, value in late.items():
                 client.post(f"/networks/{quote(key)}/connect", None, {"Container": ident, "EndpointConfig": value})
-            archive = create.archive(self.project, service)
-            if archive:
-                client.call(
-                    "PUT", container_path(ident, "archive"), {"path": "/", "noOverwriteDirNonDir": "true", "copyUIDGID": "true"}, archive
-                ).read()
+            self._put(ident, create.archive(self.project, service))
         except ScowError:
             self.forget(ident)
             raise
         return ident
+
+    def _put(self, ident: str, archive: bytes) -> None:
+        if archive:
+            params = {"path": "/", "noOverwriteDirNonDir": "true", "copyUIDGID": "true"}
+            self.client().call("PUT", container_path(ident, "archive"), params, archive).read()
 
     def forget(self, ident: str) -> None:
         """Removes a container that is of no use."""
@@ -348,6 +350,17 @@ class Executor:
         except ApiError as exc:
             if exc.status != 404 and "already in progress" not in exc.message:
                 raise
+
+    def _signal(self, one: Operation) -> None:
+        from scow.compose import changes
+
+        assert one.old is not None and one.service is not None
+        self._put(one.old.id, create.archive(self.project, one.service, "signal"))
+        for signal in one.key.split(","):
+            self._verb(one, "kill", {"signal": signal})
+        digest = create.content_digest(self.project, one.service, "signal")
+        with self._lock:
+            changes.remember(self.project.name, one.old.id, digest, os.environ)
 
     def _kill(self, one: Operation) -> None:
         self._verb(one, "kill", {"signal": one.key or None})

@@ -27,6 +27,7 @@ class ContainerInfo:
     hash: str = ""
     image: str = ""  # the ID it was made from, as its label says
     content: str = ""
+    told: str = ""  # the digest of the configs and secrets that it knows, where a signal tells of changes
     depends: dict[str, tuple[str, bool]] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     mounts: tuple[Json, ...] = ()
@@ -75,6 +76,7 @@ def container_info(summary: Json) -> ContainerInfo:
         hash=marks.get(labels.HASH, ""),
         image=marks.get(labels.IMAGE, ""),
         content=marks.get(labels.CONTENT, ""),
+        told=marks.get(labels.TOLD, ""),
         depends=labels.depends_of(marks.get(labels.DEPENDS, "")),
         labels=marks,
         mounts=tuple(summary.get("Mounts") or ()),

@@ -13,6 +13,8 @@ from scow.compose.plan import Operation, Plan
 from scow.compose.project import Project, Service
 from scow.errors import ScowError
 
+CHANGED = "the content of its configs or secrets changed"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
@@ -149,17 +151,17 @@ class _Up:
         image = self.options.images.get(create.image_name(self.project, service, self.options.separator), "")
         if image and one.image and image != one.image:
             return "its image changed"
-        content = create.content_digest(self.project, service)
-        if one.content and content and content != one.content and "ignore" not in self._reactions(service):
-            return "the content of its configs or secrets changed"
-        return ""
+        content = create.content_digest(self.project, service, "recreate")
+        if one.content and content and content != one.content:
+            return CHANGED
+        return CHANGED if not one.running and self._signals(service, one) else ""
 
-    def _reactions(self, service: Service) -> set[str]:
-        uses = [
-            *(self.project.configs.get(use.source) for use in service.configs),
-            *(self.project.secrets.get(use.source) for use in service.secrets),
-        ]
-        return {str(one.extensions.get("x-on-change", "recreate")) for one in uses if one is not None}
+    def _signals(self, service: Service, one: ContainerInfo) -> str:
+        """The signals, with commas between, that tell a container of configs and secrets that changed; "" for none."""
+        if self.options.recreate == "never" or not one.told:
+            return ""
+        content = create.content_digest(self.project, service, "signal")
+        return ",".join(create.signals(self.project, service)) if content and content != one.told else ""
 
     def _containers(self, service: Service, base: list[int]) -> None:
         wanted = service.replicas
@@ -250,6 +252,9 @@ class _Up:
                     own.append(
                         self.maker.add("restart", name, "what it depends on is made anew", after, service=service, number=number, old=one)
                     )
+                elif not ids and one.state == "running" and (signals := self._signals(service, one)):
+                    more = {"service": service, "number": number, "old": one, "key": signals}
+                    self.maker.add("signal", name, CHANGED, after, **more)
                 elif not ids:
                     self.maker.add("keep", name, "it runs as wanted", service=service, number=number, old=one)
                 continue

@@ -19,8 +19,9 @@ def engine() -> Iterator[Engine]:
 
 
 @pytest.fixture
-def project(engine: Engine, tmp_path: Path) -> Iterator[Project]:
+def project(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
     """A project, taken down at the end."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / ".state"))
     made = Project(engine, tmp_path)
     yield made
     engine.clean()

@@ -140,6 +140,37 @@ configs:
     assert {name for name in after if after[name] != before[name]} == {f"{project.name}-web-1"}
 
 
+def test_changed_content_is_told_by_a_signal(project: Project) -> None:
+    text = """
+services:
+  web:
+    image: busybox
+    command: [sh, -c, "trap 'echo told $$(cat /one /two)' USR1; echo ready; while :; do sleep 0.1; done"]
+    stop_signal: KILL
+    configs: [one, two]
+configs:
+  one: {file: ./one, x-on-change: {signal: USR1}}
+  two: {content: "1", x-on-change: {signal: USR1}}
+"""
+    project.file(text)
+    (project.folder / "one").write_text("1")
+    project("up", "-d")
+    follow = project.begin("logs", "-f", "--no-log-prefix")
+    assert follow.stdout is not None
+    while b"ready" not in follow.stdout.readline():
+        pass
+    (project.folder / "one").write_text("2")
+    project.file(text.replace('"1"', '"3"'))
+    assert "signal" in project("up", "--dry-run").out
+    project("up", "-d")
+    while (line := follow.stdout.readline()) and b"told 2" not in line:
+        pass
+    assert b"told 2" in line
+    assert "keep" in project("up", "--dry-run").out
+    follow.terminate()
+    follow.wait(60)
+
+
 def test_control_c_stops_and_twice_kills(project: Project) -> None:
     project.file("""
 services:

@@ -6,7 +6,7 @@ import pytest
 
 from scow.compose import create, labels
 from scow.compose.observe import ContainerInfo, Observed
-from scow.compose.project import Dependency, Endpoint, Network, Port, Project, Service, Volume
+from scow.compose.project import Dependency, Endpoint, FileObject, FileUse, Network, Port, Project, Service, Volume
 from scow.compose.reconcile import Options, order, reconcile, starting, teardown
 from scow.errors import ScowError
 
@@ -158,3 +158,25 @@ def test_start_and_down() -> None:
 def test_circles_are_refused() -> None:
     with pytest.raises(ScowError, match="cycle"):
         order({"a": service("a", "b"), "b": service("b", "a")})
+
+
+@pytest.mark.parametrize(
+    ("asked", "state", "told", "found"),
+    [
+        ("signal", "running", "old", "signal p-db-1"),
+        ({"signal": "USR1"}, "running", "old", "signal p-db-1"),
+        ("signal", "exited", "old", "recreate p-db-1"),
+        ("ignore", "running", "", "keep p-db-1"),
+    ],
+)
+def test_what_a_change_of_content_does(asked: object, state: str, told: str, found: str) -> None:
+    one = service("db", configs=(FileUse(source="c"),))
+    whole = replace(project(one), configs={"c": FileObject(name="c", content="new", extensions={"x-on-change": asked})})
+    plan = reconcile(whole, observed(running(one, state=state, told=told)), Options())
+    assert kinds(plan.text())[0] == found
+    signals = [row.key for row in plan.operations if row.kind == "signal"]
+    assert signals == ([] if not found.startswith("signal") else ["HUP" if asked == "signal" else "USR1"])
+    with pytest.raises(ScowError, match="x-on-change"):
+        reconcile(
+            replace(whole, configs={"c": replace(whole.configs["c"], extensions={"x-on-change": "x"})}), observed(running(one)), Options()
+        )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +11,7 @@ from scow.cli.command import ExitCode
 from scow.cli.flags import Options
 from scow.client.api import quote
 from scow.client.transport import ApiError
-from scow.compose import images, observe, reconcile
+from scow.compose import changes, images, observe, reconcile
 from scow.compose.commands.session import Session, Verb
 from scow.compose.observe import Observed
 from scow.compose.plan import Plan
@@ -87,7 +88,7 @@ def prepare(session: Session, options: Options, services: list[str], start: bool
     found = images.ensure(
         session, project, options.flag("build"), options.flag("no-build"), options.text("pull"), options.flag("quiet-pull")
     )
-    observed = observe.observe(session.client, project.name)
+    observed = changes.recalled(observe.observe(session.client, project.name), project.name, os.environ)
     remove = options.flag("remove-orphans") or session.truth("COMPOSE_REMOVE_ORPHANS")
     left = reconcile.orphans(project, observed)
     if left and not remove and not session.truth("COMPOSE_IGNORE_ORPHANS"):
