@@ -267,8 +267,10 @@ class Allocator:
                 protocol = str(row["Protocol"])
                 if not row.get("PublishedPort"):
                     key = (row.get("Name"), row.get("TargetPort"), protocol)
-                    old = next((one for one in before if (one.get("Name"), one.get("TargetPort"), one.get("Protocol")) == key), None)
-                    if old is not None and not self._ports.owner(protocol, int(old.get("PublishedPort") or 0)):
+                    same = [one for one in before if (one.get("Name"), one.get("TargetPort"), one.get("Protocol")) == key]
+                    # of two rows for one target each keeps its own: another number each time would be a change without end
+                    old = next((one for one in same if not self._ports.owner(protocol, int(one.get("PublishedPort") or 0))), None)
+                    if old is not None:
                         row["PublishedPort"] = old["PublishedPort"]
                         self._ports.take(protocol, int(row["PublishedPort"]), service.id)
                     else:
