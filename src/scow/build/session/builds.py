@@ -1,6 +1,7 @@
 """The builds that clients of `/grpc` run: found by their id from the calls of several connections. In memory only.
 
-A build is opened by `Control.Solve`; `Status` and the calls of its gateway name it, and may arrive a moment earlier.
+A build is opened by `Control.Solve`; `Status` and the calls of its gateway name it, and may arrive a moment earlier. `Status` may also come
+when the build is over already: what it told stays findable for a moment, as in BuildKit.
 """
 
 import asyncio
@@ -16,6 +17,8 @@ from scow.build.solver.types import Result
 from scow.errors import InvalidArgument, NotFound
 
 ARRIVAL_SECONDS = 15.0
+FINISHED_SECONDS = 10.0
+_MAX_FINISHED = 100
 _MAX_REFERENCES = 20_000
 _MAX_ID = 256
 
@@ -87,6 +90,7 @@ class Builds:
 
     def __init__(self) -> None:
         self._builds: dict[str, Build] = {}
+        self._finished: dict[str, Build] = {}
         self._arrivals: dict[str, list[asyncio.Future[None]]] = {}
         self.on_change: Callable[[], None] = lambda: None
 
@@ -96,6 +100,7 @@ class Builds:
         if not build.id or len(build.id) > _MAX_ID or build.id in self._builds:
             raise InvalidArgument(f"a build needs an id of its own: {build.id[:_MAX_ID]!r}")
         self._builds[build.id] = build
+        self._finished.pop(build.id, None)
         for future in self._arrivals.get(build.id, []):
             if not future.done():
                 future.set_result(None)
@@ -103,10 +108,28 @@ class Builds:
             yield build
         finally:
             del self._builds[build.id]
+            self._remember(build)
             build.finish(None, rpc.RpcError(rpc.CANCELLED, "context canceled"))
 
+    def _remember(self, build: Build) -> None:
+        self._finished[build.id] = build
+        if len(self._finished) > _MAX_FINISHED:
+            del self._finished[next(iter(self._finished))]
+        asyncio.get_running_loop().call_later(FINISHED_SECONDS, self._forget, build)
+
+    def _forget(self, build: Build) -> None:
+        if self._finished.get(build.id) is build:
+            del self._finished[build.id]
+
+    async def told(self, id: str) -> Build:
+        """The build `id` for whoever wants to hear of it: under way, over since a moment, or opened a little later. Raises NotFound."""
+        return self._finished.get(id) or await self._arrival(id, ARRIVAL_SECONDS, over=True)
+
     async def get(self, id: str, wait: float = ARRIVAL_SECONDS) -> Build:
-        """The build `id`, which may be opened up to `wait` seconds later."""
+        """The build `id` that is under way, or is opened up to `wait` seconds later. Raises NotFound."""
+        return await self._arrival(id, wait, over=False)
+
+    async def _arrival(self, id: str, wait: float, over: bool) -> Build:
         if (found := self._builds.get(id)) is not None:
             return found
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -119,6 +142,10 @@ class Builds:
             raise NotFound(f"no such job {id[:_MAX_ID]}") from None
         finally:
             waiting.remove(future)
-            if not waiting:
-                self._arrivals.pop(id, None)
-        return self._builds[id] if id in self._builds else await self.get(id, 0.1)
+            if not waiting and self._arrivals.get(id) is waiting:
+                del self._arrivals[id]
+        # a build that failed at once may be over before its waiters run
+        arrived = self._builds.get(id) or (self._finished.get(id) if over else None)
+        if arrived is None:
+            raise NotFound(f"no such job {id[:_MAX_ID]}")
+        return arrived

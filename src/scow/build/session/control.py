@@ -74,7 +74,7 @@ class Control:
         """The progress of a build, from its begin to its end; of one that is over, as far as the history has it."""
         over = self._history.progress(request.Ref)
         if over is None:
-            build = await self.builds.get(request.Ref)
+            build = await self.builds.told(request.Ref)
             responses = progress.responses(build.job.progress.subscribe(), build.explain)
         else:
             responses = progress.responses(over.subscribe(), False)

@@ -204,6 +204,12 @@ class Job:
         await asyncio.wait({self._closing})
 
     async def _close(self) -> None:
+        try:
+            await self._tidy()
+        finally:
+            self.progress.close()  # whoever follows the build ends, whatever went wrong
+
+    async def _tidy(self) -> None:
         self._solver.jobs.pop(self.id, None)
         last: list[State] = []
         for state in self._states.values():
@@ -220,4 +226,3 @@ class Job:
             except Exception:
                 logger.exception("tidying up after the build %s failed", self.id)
         self._states.clear()
-        self.progress.close()

@@ -200,6 +200,35 @@ def test_a_build_as_buildx_does_it(tmp_path: Path) -> None:
     run(main())
 
 
+@pytest.mark.parametrize("internal", [False, True])
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_status_ends_whenever_it_comes(tmp_path: Path, internal: bool, fails: bool) -> None:
+    async def main() -> None:
+        async with Client(tmp_path) as client:
+            client.engine.fails = fails
+            early = asyncio.get_running_loop().create_task(follow(client))
+            await asyncio.sleep(0)
+            with contextlib.suppress(rpc.RpcError):
+                await client.control("Solve", "SolveResponse", Ref="b1", Frontend="dockerfile.v0", Internal=internal)
+            late = await follow(client)
+            for responses in (await early, late):
+                assert [entry.msg for one in responses for entry in one.logs] == [b"output\n"]
+
+    run(main())
+
+
+def test_the_status_of_a_build_that_is_refused_at_once_or_never_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scow.build.session.builds.ARRIVAL_SECONDS", 0.2)
+
+    async def main() -> None:
+        async with Client(tmp_path) as client:
+            with pytest.raises(rpc.RpcError, match="no such job") as failed:
+                await follow(client)
+            assert failed.value.code == rpc.NOT_FOUND
+
+    run(main())
+
+
 def test_a_failed_step_carries_its_place(tmp_path: Path) -> None:
     async def main() -> None:
         async with Client(tmp_path) as client:
