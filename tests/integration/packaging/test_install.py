@@ -47,6 +47,7 @@ def test_install_and_uninstall(tmp_path: Path) -> None:
     found = {name for name in files(prefix) if not name.startswith("lib/scow/")}
     assert {
         "bin/scow",
+        "bin/scow-compose",
         "bin/scowd",
         "lib/systemd/system/scow.service",
         "lib/systemd/system/scow.socket",
@@ -72,9 +73,13 @@ def test_the_debian_package(tmp_path: Path) -> None:
         subprocess.run(["dpkg-deb", "--fsys-tarfile", deb], stdout=out, check=True, timeout=120)
     with tarfile.open(tmp_path / "files.tar") as tar:
         members = {member.name.removeprefix("./"): member for member in tar}
-        assert {"usr/bin/scow", "usr/bin/scowd", "usr/lib/systemd/system/scow.service", "usr/share/zsh/vendor-completions/_scow"} <= set(
-            members
-        )
+        assert {
+            "usr/bin/scow",
+            "usr/bin/scow-compose",
+            "usr/bin/scowd",
+            "usr/lib/systemd/system/scow.service",
+            "usr/share/zsh/vendor-completions/_scow",
+        } <= set(members)
         assert {member.uid for member in members.values()} == {0}
         script = tar.extractfile("./usr/bin/scowd")
         assert script is not None
