@@ -115,6 +115,7 @@ def test_an_archive_stays_inside_its_volume(engine: Engine, tmp_path: Path) -> N
         member("link", type=tarfile.SYMTYPE, linkname=str(outside)),
         member("link/through", b"x"),
     )
+    engine.api("POST", "/volumes/create", {"Name": "trap"})
     engine.api("POST", "/scow/volumes/trap/import", bad, {"Content-Type": "application/x-tar"})
     place = Path(engine.api("GET", "/volumes/trap").json["Mountpoint"])
     assert os.listdir(outside) == []

@@ -79,7 +79,7 @@ def render(
     try:
         lines = [template.render(row, "error", kind=kind) for row in rows]
     except TemplateError as exc:
-        raise TemplateError(f"failed to execute template: {exc.message}") from None
+        raise TemplateError(f"template parsing error: {exc.message}") from None
     if not table:
         return "".join(line + "\n" for line in lines)
     titles: dict[str, Any] = dict(headers)
