@@ -98,7 +98,8 @@ def test_containers_that_end_meanwhile_have_their_code_and_time(engine: Engine) 
     assert output(engine, terminal, tty=True) == b"last words\n"
     until(lambda: engine.api("GET", f"/containers/{removed}/json").status == 404, 60, "the removal of --rm")
     until(lambda: b"ready" in output(engine, again), 60, "a restart by policy")
-    assert state(engine, again)["Pid"] not in (0, pids[again])
+    # its words may be there before the daemon has written its pid down
+    until(lambda: state(engine, again)["Pid"] not in (0, pids[again]), 60, "the pid of the restarted container")
     until(lambda: (now := engine.inspect(failing))["RestartCount"] == 1 and now["State"]["Status"] == "exited", 60, "the last retry")
     assert state(engine, failing)["ExitCode"] == 9
 

@@ -289,3 +289,19 @@ async def test_a_new_leader_goes_on_where_the_old_one_was() -> None:
     assert cluster.status(id) == "completed"
     assert [task.spec["ContainerSpec"]["Image"] for task in cluster.running(id)] == ["new"] * 4
     await cluster.stop()
+
+
+@on_loop
+async def test_two_ports_without_a_number_for_one_target_keep_theirs() -> None:
+    cluster = await Cluster0().start()
+    ports = [{"Protocol": "tcp", "TargetPort": 80, "PublishMode": "ingress"}] * 2
+    id = await cluster.service("web", 1, EndpointSpec={"Mode": "vip", "Ports": ports})
+    before = cluster.store.get(Service, id)
+    assert before is not None
+    given = [one["PublishedPort"] for one in before.endpoint["Ports"]]
+    assert len(set(given)) == 2
+    await cluster.change(id, Labels={"a": "b"})
+    after = cluster.store.get(Service, id)
+    assert after is not None
+    assert [one["PublishedPort"] for one in after.endpoint["Ports"]] == given
+    await cluster.stop()
