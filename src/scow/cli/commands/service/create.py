@@ -100,7 +100,12 @@ def scale(cli: Cli, options: Options, args: list[str]) -> int:
             cli.out(f"{name} scaled to {number}\n")
             cli.flush()
             scaled.append(name)
-    for name in scaled:
+    return _wait_each(cli, options, scaled, errors)
+
+
+def _wait_each(cli: Cli, options: Options, names: list[str], errors: list[str]) -> int:
+    """The end of a change of several services. Raises ExitCode(1) with `errors`, the sentences so far, and those of the waiting."""
+    for name in names:
         try:
             _wait(cli, options, name)
         except ScowError as exc:
@@ -161,14 +166,7 @@ def rebalance(cli: Cli, options: Options, args: list[str]) -> int:
             cli.out(f"{name} is being rebalanced: {why or 'forced'}\n")
             cli.flush()
             moved.append(name)
-    for name in moved:
-        try:
-            _wait(cli, options, name)
-        except ScowError as exc:
-            errors.append(f"{name}: {exc.message}")
-    if errors:
-        raise ExitCode(1, "\n".join(errors))
-    return 0
+    return _wait_each(cli, options, moved, errors)
 
 
 CREATE = Command(" [OPTIONS] IMAGE [COMMAND] [ARG...]", "Create a new service", flags.CREATE, create, 1, -1, False)
