@@ -442,9 +442,15 @@ def do_compress(job: Job, fds: list[int]) -> Job:
 
 
 def do_remove(job: Job, fds: list[int]) -> Job:
-    """Remove trees."""
+    """Remove trees; what one of them refuses is told when the others are gone."""
+    failed: OSError | None = None
     for path in job["paths"]:
-        remove_tree(os.fsencode(path))
+        try:
+            remove_tree(os.fsencode(path))
+        except OSError as error:
+            failed = failed or error
+    if failed is not None:
+        raise failed
     return {}
 
 

@@ -56,6 +56,8 @@ class Overlay:
         self._db = db
         self._workers = workers
         self._tasks = aio.Supervisor("snapshots")
+        self._doomed: list[Path] = []
+        self._clearing: asyncio.Task[None] | None = None
         self._options = options()
         self._locks = aio.KeyedLock()
         self._places: dict[str, set[Path]] = {}  # where each active snapshot is mounted, as far as this daemon did it
@@ -154,7 +156,7 @@ class Overlay:
         with self._db.update():
             self._table.delete(key)
             self._table.put(name, {"n": doc["n"], "kind": "built", "parent": doc["parent"]})
-        self._tasks.start(self._clear([self._root / str(doc["n"]) / "work"]), "seal")
+        self._clear_soon(self._root / str(doc["n"]) / "work")
 
     def adopt(self, name: str, layer: Committed) -> None:
         """The tree `name` of the build cache becomes the committed layer `layer.name`; what stands on it follows."""
@@ -203,7 +205,21 @@ class Overlay:
             await self._clear([tree])  # the disk is full: this may be what fills it
             self._table.delete(key)
             return
-        self._tasks.start(self._clear([tree]), "remove")
+        self._clear_soon(tree)
+
+    def _clear_soon(self, tree: Path) -> None:
+        """Behind the caller, trees that come meanwhile together: a helper's start for each would cost more than the trees do."""
+        self._doomed.append(tree)
+        if self._clearing is None or self._clearing.done():
+            self._clearing = self._tasks.start(self._clear_doomed(), "remove")
+
+    async def _clear_doomed(self) -> None:
+        while self._doomed:
+            trees, self._doomed = self._doomed, []
+            try:
+                await self._clear(trees)
+            except ScowError as error:
+                logger.error("directories of removed snapshots are left, the next start removes them: %s", error.message)
 
     async def _clear(self, trees: list[Path], mounted: bool = False) -> None:
         for tree in trees if mounted else ():
