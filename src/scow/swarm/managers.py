@@ -366,12 +366,12 @@ class Managers:
                 if node.id != own and (node.manager is not None or node.role == "manager"):
                     tx.update(node.changed(spec={**node.spec, "Role": "worker"}, manager=None, member_id="", status_state="unknown"))
 
-        deadline = self._clock.now_ns() + int(_FOUND_SECONDS * 1e9)
+        deadline = self._clock.elapsed_ns() + int(_FOUND_SECONDS * 1e9)
         while True:
             try:
                 await store.update(write)
                 return store
             except ScowError:
-                if self._clock.now_ns() > deadline:
+                if self._clock.elapsed_ns() > deadline:
                     raise
             await asyncio.sleep(_AGAIN_SECONDS)

@@ -104,11 +104,11 @@ class Autoscaler:
         self._store = store
         self._clock = clock
         self._samples: dict[str, deque[tuple[int, Mapping[str, float]]]] = {}  # task → when, what
-        self._changed: dict[str, int] = {}  # service → when its number was last changed
+        self._changed: dict[str, int] = {}  # service → when its number was last changed (elapsed time)
 
     def note(self, usage: Mapping[str, Mapping[str, float]]) -> None:
         """Measurements of one node: task id → metric → value (cores, bytes, connections)."""
-        now = self._clock.now_ns()
+        now = self._clock.elapsed_ns()
         for id, row in usage.items():
             self._samples.setdefault(id, deque(maxlen=_MAX_SAMPLES)).append((now, dict(row)))
 
@@ -132,7 +132,7 @@ class Autoscaler:
         policy = policy_of(service.labels)
         if policy is None or service.mode != "replicated":
             return
-        now = self._clock.now_ns()
+        now = self._clock.elapsed_ns()
         replicas = service.replicas
         if replicas == 0:
             return  # switched off by hand
@@ -140,7 +140,7 @@ class Autoscaler:
             bounded = min(max(replicas, policy.least), policy.most)
             await self._scale(service, Decision(bounded, f"{replicas} replicas are outside of {policy.least} to {policy.most}"))
             return
-        if now - self._changed.get(service.id, 0) < policy.cooldown_ns:
+        if now - self._changed.get(service.id, -policy.cooldown_ns) < policy.cooldown_ns:
             return
         used = self.used(service, policy)
         decision = decide(policy, replicas, used) if used else None
@@ -149,7 +149,7 @@ class Autoscaler:
 
     def used(self, service: Service, policy: Policy) -> dict[str, float]:
         """Mean use per running task over the window, in the targets' units; {} when there is not enough to say."""
-        since = self._clock.now_ns() - policy.window_ns
+        since = self._clock.elapsed_ns() - policy.window_ns
         totals: dict[str, list[float]] = {}
         running = [
             task
@@ -189,5 +189,5 @@ class Autoscaler:
             return True
 
         if await self._store.update(write):
-            self._changed[service.id] = now
+            self._changed[service.id] = self._clock.elapsed_ns()
             logger.info("service %s goes from %d to %d replicas: %s", service.name, service.replicas, decision.replicas, decision.reason)

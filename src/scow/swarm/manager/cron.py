@@ -1,6 +1,7 @@
 """Jobs that run by the clock: a job service with the label `scow.cron` (five fields, or @hourly, @daily …) begins a new iteration at each
 time. The time of the last one is in the service, so that each fires once, also when another manager comes to lead in between; times that
-passed while nobody led are made up for once."""
+passed while nobody led are made up for once. A clock set back by up to three hours repeats nothing; one that was wrong by more counts
+anew from where it is set."""
 
 import datetime
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct",
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _MAX_LOOK = 366 * 5
 _MINUTE_NS = 60 * 10**9
+_SET_BACK_NS = 3 * 60 * _MINUTE_NS
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,16 +123,18 @@ class Cron:
         except InvalidArgument:
             return  # refused when it was made; a label added later says nothing
         now = self._clock.now_ns()
-        due = schedule.after(max(service.job_executed_ns, service.created_ns))
-        if due is None or due > now:
+        last = service.job_executed_ns or service.created_ns
+        wrong = last > now + _SET_BACK_NS  # that was no time of this world: without a new beginning the job would never run
+        due = schedule.after(last)
+        if not wrong and (due is None or due > now):
             return
 
         def write(tx: Tx) -> bool:
             fresh = tx.get(Service, service.id)
             if fresh is None or fresh.job_executed_ns != service.job_executed_ns:
                 return False
-            tx.update(fresh.changed(job_iteration=fresh.job_iteration + 1, job_executed_ns=now))
-            return True
+            tx.update(fresh.changed(job_iteration=fresh.job_iteration + (not wrong), job_executed_ns=now))
+            return not wrong
 
         if await self._store.update(write):
             logger.info("job %s begins by its schedule", service.name)

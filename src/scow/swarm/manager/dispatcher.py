@@ -54,7 +54,7 @@ class Dispatcher:
         self._clock = clock
         self._sessions: dict[str, _Session] = {}
         self._members: dict[str, Counter[str]] = {}  # network → node → tasks
-        self._seen: dict[str, int] = {}  # node → when it last beat
+        self._seen: dict[str, int] = {}  # node → when it last beat, or came to be known (elapsed time)
 
     # --- the loop
 
@@ -99,6 +99,8 @@ class Dispatcher:
                 endpoint |= {str(row["NetworkID"]) for row in old.endpoint.get("VirtualIPs") or ()}
             self._mark_networks(endpoint, everybody=bool(one.endpoint.get("Ports")))
         else:
+            if isinstance(one, Node) and old is None:
+                self._seen.setdefault(one.id, self._clock.elapsed_ns())
             for session in self._sessions.values():
                 self._wake(session)
 
@@ -154,7 +156,7 @@ class Dispatcher:
         if before is not None:
             before.closed = True
             before.wake.set()
-        self._seen[node_id] = self._clock.now_ns()
+        self._seen[node_id] = self._clock.elapsed_ns()
         session = _Session(node_id)
         session.tasks = {task.id for task in self._store.by(Task, "node", node_id)}
         self._sessions[node_id] = session
@@ -199,7 +201,7 @@ class Dispatcher:
             raise NotFound(f"node {node_id} is not part of this swarm")
         if node_id not in self._sessions or node.status_state != "ready":
             raise Unavailable("the node has to register again")
-        self._seen[node_id] = self._clock.now_ns()
+        self._seen[node_id] = self._clock.elapsed_ns()
         return self.period()
 
     async def report(self, node_id: str, statuses: Sequence[tuple[str, TaskStatus]]) -> None:
@@ -241,7 +243,7 @@ class Dispatcher:
 
     async def watch_nodes(self) -> None:
         """Three missed heartbeats and a node is down; a day later its tasks count as lost for good. Runs while this manager leads."""
-        begun = self._clock.now_ns()  # a new leader gives everybody time to speak
+        begun = self._clock.elapsed_ns()  # a new leader gives everybody time to speak
         while True:
             await self._clock.sleep(min(1.0, self.period()))
             if any(self._verdict(node, begun) for node in self._store.all(Node)):
@@ -249,11 +251,11 @@ class Dispatcher:
 
     def _verdict(self, node: Node, begun: int) -> str:
         """What has become of a silent node: down, lost, or "" when nothing changes."""
-        silent = self._clock.now_ns() - max(self._seen.get(node.id, 0), begun)
+        silent = self._clock.elapsed_ns() - max(self._seen.get(node.id, 0), begun)
         limit = int(self.period() * 1e9) * _GRACE_BEATS
         if node.status_state in ("ready", "disconnected") and silent > limit:
             return "down"
-        if node.status_state == "unknown" and silent > 2 * limit and self._clock.now_ns() - node.created_ns > 2 * limit:
+        if node.status_state == "unknown" and silent > 2 * limit:
             return "down"
         lost = node.status_state == "down" and silent > _ORPHAN_NS
         return "lost" if lost and any(task.status.state <= TaskState.RUNNING for task in self._store.by(Task, "node", node.id)) else ""

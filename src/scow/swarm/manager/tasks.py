@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from scow.swarm.identity import new_id
-from scow.swarm.objects import Cluster, Service, Task, TaskState, TaskStatus
+from scow.swarm.objects import Cluster, Node, Service, Task, TaskState, TaskStatus
 from scow.swarm.store.store import Reader
 
 
@@ -32,6 +32,14 @@ def is_dirty(service: Service, task: Task) -> bool:
     return dict(task.spec) != dict(service.task_spec) or dict((task.endpoint or {}).get("Spec") or {}) != dict(
         service.spec.get("EndpointSpec") or {}
     )
+
+
+def held(reader: Reader, task: Task) -> bool:
+    """Whether a task has not ended yet, as far as its node can tell: one that is down tells nothing, and is not waited for."""
+    if task.status.state > TaskState.RUNNING or not task.node_id:
+        return False
+    node = reader.get(Node, task.node_id)
+    return node is not None and node.status_state != "down"
 
 
 def slots(tasks: Iterable[Task]) -> dict[int, list[Task]]:

@@ -63,3 +63,34 @@ async def test_a_job_runs_once_a_minute_across_a_change_of_leader() -> None:
     await cluster.pass_time(61, step=5)
     assert iteration() == 3
     await cluster.stop()
+
+
+@on_loop
+async def test_a_clock_that_is_set_neither_repeats_a_job_nor_silences_it() -> None:
+    cluster = await Cluster0().start()
+    cluster.behave = lambda task: TaskState.COMPLETE if task.status.state is TaskState.RUNNING else TaskState.RUNNING
+    id = await cluster.service("job", None, Mode={"ReplicatedJob": {}}, Labels={"scow.cron": "* * * * *"})
+
+    def iteration() -> int:
+        service = cluster.store.get(Service, id)
+        assert service is not None
+        return service.job_iteration
+
+    await cluster.pass_time(61, step=5)
+    assert iteration() == 1
+    cluster.clock.step(3600)  # what was jumped over is made up for once
+    await cluster.pass_time(5)
+    assert iteration() == 2
+    cluster.clock.step(-3600)  # and the hour that comes again repeats nothing
+    await cluster.pass_time(120, step=5)
+    assert iteration() == 2
+    cluster.clock.step(3600)  # two minutes passed meanwhile, made up for once
+    await cluster.pass_time(5)
+    assert iteration() == 3
+    cluster.clock.step(400 * 86400)
+    await cluster.pass_time(5)
+    assert iteration() == 4
+    cluster.clock.step(-400 * 86400)  # the clock was wrong by a year: the job goes on by what it says now
+    await cluster.pass_time(70, step=5)
+    assert iteration() == 5
+    await cluster.stop()

@@ -226,7 +226,7 @@ async def test_a_failing_update_rolls_back_when_asked_to() -> None:
     config = {"Monitor": 10**9, "FailureAction": "rollback"}
     id = await cluster.service("web", 2, UpdateConfig=config, RollbackConfig={"Monitor": 10**9})
     cluster.behave = lambda task: TaskState.FAILED if task.spec["ContainerSpec"]["Image"] == "bad" else TaskState.RUNNING
-    await cluster.change(id, TaskTemplate=template("bad"))
+    await cluster.change(id, TaskTemplate=template("bad", RestartPolicy={"Delay": 10**9}))
     await cluster.pass_time(8)
     assert cluster.status(id) == "rollback_completed"
     assert [task.spec["ContainerSpec"]["Image"] for task in cluster.running(id)] == ["x", "x"]
@@ -304,4 +304,50 @@ async def test_two_ports_without_a_number_for_one_target_keep_theirs() -> None:
     after = cluster.store.get(Service, id)
     assert after is not None
     assert [one["PublishedPort"] for one in after.endpoint["Ports"]] == given
+    await cluster.stop()
+
+
+@on_loop
+async def test_an_update_does_not_wait_for_what_ran_on_a_node_that_dies_meanwhile() -> None:
+    cluster = await Cluster0(nodes=2).start()
+    id = await cluster.service("web", 2, UpdateConfig={"Parallelism": 1, "Monitor": 10**6})
+    cluster.dead = {"n1"}
+    await cluster.change(id, TaskTemplate=template("y"))
+    await cluster.pass_time(20)  # noticed after 15, and a minute is what a living node gets to end a task
+    assert [(task.node_id, task.spec["ContainerSpec"]["Image"]) for task in cluster.running(id)] == [("n2", "y"), ("n2", "y")]
+    await cluster.stop()
+
+
+@on_loop
+async def test_a_clock_that_is_set_makes_no_node_silent_and_no_restart_late() -> None:
+    cluster = await Cluster0(nodes=2).start()
+    id = await cluster.service("web", 2, TaskTemplate={"RestartPolicy": {"Delay": 2_000_000_000}})
+    before = cluster.running(id)
+    for seconds in (3600, -7200, 3600):
+        cluster.clock.step(seconds)
+        await cluster.pass_time(4)
+    assert cluster.running(id) == before
+    cluster.behave = lambda task: TaskState.FAILED if task.id == before[0].id else TaskState.RUNNING
+    await cluster.settle()
+    cluster.clock.step(-3600)
+    await cluster.manager.resign()
+    cluster.manager.lead()
+    cluster.behave = lambda task: TaskState.RUNNING
+    await cluster.pass_time(3)
+    assert len(cluster.running(id)) == 2
+    await cluster.stop()
+
+
+@on_loop
+async def test_an_update_is_watched_as_long_wherever_the_clock_is_set() -> None:
+    cluster = await Cluster0(nodes=2).start()
+    id = await cluster.service("web", 1, UpdateConfig={"Monitor": 5_000_000_000, "FailureAction": "pause"})
+    cluster.clock.step(-3600)
+    cluster.behave = lambda task: TaskState.FAILED if task.spec["ContainerSpec"]["Image"] == "bad" else TaskState.RUNNING
+    await cluster.change(id, TaskTemplate=template("bad", RestartPolicy={"Delay": 10**9}))
+    cluster.clock.step(7200)
+    await cluster.pass_time(2)
+    found = cluster.store.get(Service, id)
+    assert found is not None
+    assert (found.update_status or {})["State"] == "paused"
     await cluster.stop()

@@ -69,6 +69,8 @@ class Replicated:
             if self._is_mine(one) and self._lost(one):
                 self._ended.add(one.id)
         elif isinstance(one, Node) and (change.new is None or not usable(one)):
+            if change.new is None or one.status_state == "down":
+                self._restarter.down(one.id)
             self._ended |= {task.id for task in self._store.by(Task, "node", one.id) if self._is_mine(task) and self._lost(task)}
         elif (
             isinstance(one, Node)

@@ -6,8 +6,8 @@ still runs, when that has ended. The history that limits attempts travels in the
 
 from scow.swarm.clock import Clock
 from scow.swarm.manager.loop import Later
-from scow.swarm.manager.tasks import new_task, restart_policy
-from scow.swarm.objects import Node, Service, Task, TaskState
+from scow.swarm.manager.tasks import held, new_task, restart_policy
+from scow.swarm.objects import Service, Task, TaskState
 from scow.swarm.store.store import Store, Tx
 
 DEFAULT_DELAY_NS = 5_000_000_000
@@ -40,8 +40,8 @@ class Restarter:
         window = int(restart_policy(task.spec).get("Window") or 0)
         if not window:
             return task.restarts_ns
-        since = self._clock.now_ns() - window
-        return tuple(at for at in task.restarts_ns if at >= since)
+        now = self._clock.now_ns()  # in the store, so by the wall clock: what is not yet comes from before it was set back
+        return tuple(at for at in task.restarts_ns if now - window <= at <= now)
 
     def restart(self, tx: Tx, service: Service, task: Task) -> Task | None:
         """End `task` and replace it where the policy allows; the replacement. The task must be wanted still."""
@@ -52,8 +52,7 @@ class Restarter:
         if not self.allowed(task, service):
             return None
         now = self._clock.now_ns()
-        delay = restart_policy(service.task_spec).get("Delay")
-        wait = DEFAULT_DELAY_NS if delay is None else int(delay)
+        wait = _delay(service)
         if task.status.state <= TaskState.RUNNING:  # replaced, not failed: nothing to wait for but its end
             wait = 0
         made = new_task(service, task.slot, task.node_id if not task.slot else "", now)
@@ -65,9 +64,7 @@ class Restarter:
             job_iteration=task.job_iteration,
         )
         tx.create(made)
-        node = tx.get(Node, task.node_id) if task.node_id else None
-        must_stop = task.status.state <= TaskState.RUNNING and node is not None and node.status_state != "down"
-        self.release(made, task.id if must_stop else "")
+        self.release(made, task.id if held(tx, task) else "")
         return made
 
     def release(self, task: Task, old_id: str = "") -> None:
@@ -76,7 +73,8 @@ class Restarter:
             self._waiting[old_id] = task.id
             self._later(_OLD_TASK_NS / 1e9, lambda: self._stopped(old_id), f"old task {old_id}")
             return
-        wait = max(0, task.not_before_ns - self._clock.now_ns()) / 1e9
+        # never longer than the policy says, wherever the clock was set meanwhile
+        wait = max(0, min(task.not_before_ns - self._clock.now_ns(), _delay(task))) / 1e9
         self._later(wait, lambda: self._start(task.id), f"start {task.id}")
 
     def changed(self, task: Task) -> None:
@@ -88,6 +86,11 @@ class Restarter:
         """A task is gone."""
         if task.id in self._waiting:
             self._later(0, lambda: self._stopped(task.id), f"after {task.id}")
+
+    def down(self, node_id: str) -> None:
+        """A node is down: nobody waits for what ran there."""
+        for task in self._store.by(Task, "node", node_id):
+            self.removed(task)
 
     async def _stopped(self, old_id: str) -> None:
         new_id = self._waiting.pop(old_id, "")
@@ -111,12 +114,15 @@ class Restarter:
             olders = [
                 other.id
                 for other in self._store.by(Task, "slot", f"{task.service_id}/{task.slot or task.node_id}")
-                if other.id != task.id
-                and other.desired_state > TaskState.RUNNING
-                and other.status.state <= TaskState.RUNNING
-                and other.node_id
+                if other.id != task.id and other.desired_state > TaskState.RUNNING and held(self._store, other)
             ]
             self.release(task, olders[0] if olders else "")
+
+
+def _delay(of: Task | Service) -> int:
+    """What the policy says must pass before a restart, in nanoseconds."""
+    found = restart_policy(of.spec if isinstance(of, Task) else of.task_spec).get("Delay")
+    return DEFAULT_DELAY_NS if found is None else int(found)
 
 
 def is_updated(task: Task, service: Service) -> bool:

@@ -16,7 +16,7 @@ from scow.errors import ScowError
 from scow.swarm.clock import Clock
 from scow.swarm.manager import tasks as making
 from scow.swarm.manager.orchestrator.restart import Restarter
-from scow.swarm.objects import Service, Task, TaskState
+from scow.swarm.objects import Node, Service, Task, TaskState
 from scow.swarm.store.store import Resync, Store, Tx
 
 logger = log.get(__name__)
@@ -25,6 +25,7 @@ DEFAULT_MONITOR_NS = 5_000_000_000
 _RUNNING = ("updating", "rollback_started")
 _PAUSED = ("paused", "rollback_paused")
 _OLD_TASK_SECONDS = 60.0
+_RETRY_SECONDS = 1.0
 
 
 def status_of(service: Service) -> str:
@@ -94,7 +95,8 @@ class Rollout:
         self._restarter = restarter
         self._id = service_id
         self._spec_version = spec_version
-        self._made: dict[str, int] = {}  # task made by this update → when
+        self._made: dict[str, int] = {}  # task made by this update → when (elapsed time)
+        self._over: dict[str, int] = {}  # of those, which have ended → when that was seen
         self._failed: set[str] = set()
         self._changed = asyncio.Condition()
 
@@ -103,11 +105,13 @@ class Rollout:
         return service if service is not None and service.spec_version == self._spec_version else None
 
     async def run(self) -> None:
-        """Go through with it; ends early when the spec changes, the service goes, or too much fails."""
-        service = self._service()
-        if service is None:
-            return
-        watch = self._store.watch(Task)
+        """Go through with it; ends early when the spec changes, the service goes, or too much fails. Begins again while the store
+        cannot commit."""
+        while (service := self._service()) is not None and not await self._try(service):
+            await self._clock.sleep(_RETRY_SECONDS)
+
+    async def _try(self, service: Service) -> bool:
+        watch = self._store.watch(Task, Node)
         try:
             async with asyncio.TaskGroup() as group:
                 observer = group.create_task(self._observe(watch))
@@ -115,10 +119,12 @@ class Rollout:
                     await self._go(service)
                 finally:
                     observer.cancel()
+            return True
         except* ScowError as errors:
             logger.info("update of service %s waits: %s", service.name, errors.exceptions[0])
         finally:
             watch.close()
+        return False
 
     async def _observe(self, watch: Any) -> None:
         """Wake those who wait for a task; count what this update made and what failed of it."""
@@ -175,7 +181,7 @@ class Rollout:
             if task is None or id in self._failed:
                 continue
             ended = task.status.state > TaskState.RUNNING and task.status.state is not TaskState.SHUTDOWN
-            if ended and task.status.at_ns - at <= monitor + 10**9:
+            if ended and self._over.setdefault(id, self._clock.elapsed_ns()) - at <= monitor + 10**9:
                 self._failed.add(id)
         return sorted(self._failed)
 
@@ -218,7 +224,7 @@ class Rollout:
         """Watch the last ones for as long as the monitor period says."""
         if not self._made or str(config.get("FailureAction") or "pause") == "continue":
             return
-        left = max(self._made.values()) + self._monitor(config) - self._clock.now_ns()
+        left = max(self._made.values()) + self._monitor(config) - self._clock.elapsed_ns()
         if left > 0:
             await self._clock.sleep(left / 1e9)
 
@@ -254,16 +260,16 @@ class Rollout:
         if made is None:
             return
         new, old = made
-        self._made[new.id] = self._clock.now_ns()
+        self._made[new.id] = self._clock.elapsed_ns()
         if start_first:
             if await self._runs(new.id):
                 await self._store.update(lambda tx: self._end(tx, old))
             return
         await self._ended(old)
         await self._store.update(lambda tx: self._release(tx, new.id))
-        self._made[new.id] = self._clock.now_ns()
+        self._made[new.id] = self._clock.elapsed_ns()
         await self._runs(new.id)
-        self._made[new.id] = self._clock.now_ns()
+        self._made[new.id] = self._clock.elapsed_ns()
 
     def _replace(self, tx: Tx, key: str, start_first: bool) -> tuple[Task, list[str]] | None:
         """Put a new task into a slot; it and the ids of those it replaces."""
@@ -311,12 +317,11 @@ class Rollout:
                 await self._changed.wait()
 
     async def _ended(self, ids: list[str]) -> None:
-        """Wait until tasks have ended, at most a minute: a node that is gone tells nothing."""
+        """Wait until tasks have ended, at most a minute; those of a node that is down count as ended."""
 
         def left() -> bool:
-            return any(
-                (task := self._store.get(Task, id)) is not None and task.node_id and task.status.state <= TaskState.RUNNING for id in ids
-            )
+            tasks = [task for id in ids if (task := self._store.get(Task, id)) is not None]
+            return any(making.held(self._store, task) for task in tasks)
 
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_OLD_TASK_SECONDS), self._changed:

@@ -73,15 +73,15 @@ class Room:
                 if isinstance(left, int):
                     self.generic[str(counted["Kind"])] = left - sign * int(counted["Value"])
 
-    def failed(self, task: Task, now_ns: int) -> None:
+    def failed(self, task: Task, at_ns: int) -> None:
         """A task of this node has failed: nodes where a service fails often come last."""
         times = self.failures.setdefault(task.service_id, [])
-        times.append(now_ns)
+        times.append(at_ns)
         del times[:-FAILURES_MANY]
 
-    def flaky(self, service_id: str, now_ns: int) -> int:
+    def flaky(self, service_id: str, at_ns: int) -> int:
         """How often the service has failed here lately, 0 when not often."""
-        recent = [at for at in self.failures.get(service_id, ()) if at > now_ns - FAILURES_NS]
+        recent = [at for at in self.failures.get(service_id, ()) if at > at_ns - FAILURES_NS]
         return len(recent) if len(recent) >= FAILURES_MANY else 0
 
 

@@ -70,7 +70,7 @@ class Scheduler:
                 room.drop(task.id)
                 self._changed = True
                 if change.new is not None and task.status.state in (TaskState.FAILED, TaskState.REJECTED):
-                    room.failed(task, self._clock.now_ns())
+                    room.failed(task, self._clock.elapsed_ns())
         if change.new is None:
             self._waiting.pop(task.id, None)
             self._retry.pop(task.id, None)
@@ -131,7 +131,7 @@ class Scheduler:
             str((row.get("Spread") or {}).get("SpreadDescriptor") or "")
             for row in (first.spec.get("Placement") or {}).get("Preferences") or ()
         ]
-        tree = _Branch(pipeline, fitting, [one for one in preferences if one], first.service_id, self._clock.now_ns())
+        tree = _Branch(pipeline, fitting, [one for one in preferences if one], first.service_id, self._clock.elapsed_ns())
         placed: list[tuple[Task, str]] = []
         left: list[Task] = []
         for task in group:
@@ -174,12 +174,12 @@ class Scheduler:
 class _Branch:
     """Nodes to fill evenly: a heap of them, or a heap of branches by the value of a label."""
 
-    def __init__(self, pipeline: Pipeline, rooms: Sequence[Room], preferences: Sequence[str], service_id: str, now_ns: int) -> None:
+    def __init__(self, pipeline: Pipeline, rooms: Sequence[Room], preferences: Sequence[str], service_id: str, at_ns: int) -> None:
         self._pipeline = pipeline
         self._service = service_id
         self._branches: list[tuple[int, int, _Branch]] = []
         self._heap: list[tuple[int, int, int, str, Room]] = []
-        self._now = now_ns
+        self._at = at_ns
         if preferences:
             groups: dict[str, list[Room]] = {}
             for room in rooms:
@@ -187,14 +187,14 @@ class _Branch:
             for number, value in enumerate(sorted(groups)):
                 inside = groups[value]
                 count = sum(room.per_service.get(service_id, 0) for room in inside)
-                self._branches.append((count, number, _Branch(pipeline, inside, preferences[1:], service_id, now_ns)))
+                self._branches.append((count, number, _Branch(pipeline, inside, preferences[1:], service_id, at_ns)))
             heapq.heapify(self._branches)
         else:
             self._heap = [self._entry(room) for room in rooms]
             heapq.heapify(self._heap)
 
     def _entry(self, room: Room) -> tuple[int, int, int, str, Room]:
-        return (room.flaky(self._service, self._now), room.per_service.get(self._service, 0), len(room.tasks), room.node.id, room)
+        return (room.flaky(self._service, self._at), room.per_service.get(self._service, 0), len(room.tasks), room.node.id, room)
 
     def take(self) -> Room | None:
         """The best node that still fits; it counts as used."""
