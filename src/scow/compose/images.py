@@ -1,26 +1,23 @@
-"""Images of services: which are there, which must be fetched or built before containers can be made. Called by `commands/`."""
+"""Images of services: which are there, which must be fetched or built before containers are made; pull, push. Called by `commands/`."""
 
 from __future__ import annotations
 
-import os
-import tempfile
 import threading
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from scow.cli.command import ExitCode
 from scow.client.api import image_path, json_values
 from scow.client.transport import ApiError
-from scow.compose import create, labels
-from scow.compose.project import Build, Project, Service
+from scow.compose import create
+from scow.compose.project import Project, Service
 from scow.errors import ScowError
 from scow.reference import Reference
 
 if TYPE_CHECKING:
     from scow.compose.commands.session import Session
 
-BUILD_FAILED, PULL_FAILED = 17, 18  # exit statuses
+PULL_FAILED = 18  # exit status
 AT_ONCE = 8
 
 
@@ -91,7 +88,9 @@ def ensure(
             raise ScowError(
                 f"No such image: {create.image_name(project, unbuilt[0], session.separator)}, and --no-build forbids building it"
             )
-        build_all(session, project, make, quiet=session.environ.get("COMPOSE_PROGRESS") == "quiet")
+        from scow.compose import building
+
+        building.build_all(session, project, make, quiet=session.environ.get("COMPOSE_PROGRESS") == "quiet")
     changed = [name for name, _ in fetch] + [create.image_name(project, service, session.separator) for service in make]
     if changed:
         look(session, changed, found)
@@ -177,139 +176,3 @@ def push_one(session: Session, name: str, service: Service) -> None:
                 raise ScowError(str(error))
             progress.part(service.name, line)
     progress.event(service.name, "Pushed", "", True)
-
-
-# ---------------------------------------------------------------- build
-
-
-def in_order(project: Project, services: Iterable[Service]) -> list[Service]:
-    """Services so that whose image is a context of another's build comes first. Raises ScowError for a circle."""
-    wanted = {service.name: service for service in services}
-    done: dict[str, Service] = {}
-
-    def visit(service: Service, chain: tuple[str, ...]) -> None:
-        if service.name in done:
-            return
-        if service.name in chain:
-            raise ScowError(f"build contexts in a circle: {' -> '.join([*chain, service.name])}")
-        for value in (service.build or Build()).additional_contexts.values():
-            other = project.services.get(value.removeprefix("service:")) if value.startswith("service:") else None
-            if other is not None and other.build:
-                visit(other, (*chain, service.name))
-        done[service.name] = service
-
-    for service in wanted.values():
-        visit(service, ())
-    return list(done.values())
-
-
-def build_all(session: Session, project: Project, services: Iterable[Service], quiet: bool = False, **more: Any) -> None:
-    """Builds the images of services. Raises ExitCode for a build that failed."""
-    from scow.cli import libraries
-
-    libraries.load()
-    for service in in_order(project, services):
-        if service.build:
-            session.end()
-            build_one(session, project, service, quiet, **more)
-
-
-def build_one(
-    session: Session,
-    project: Project,
-    service: Service,
-    quiet: bool = False,
-    flags: dict[str, Any] | None = None,
-) -> None:
-    """Builds with `scow build`'s own client. `flags` are its flags, over those of the file."""
-    from scow.cli.commands.builder import build as builder
-    from scow.cli.flags import Options
-
-    made = service.build
-    assert made is not None
-    given = {**_flags(session, project, service, made), **(flags or {})}
-    mode = session.setting("progress", "COMPOSE_PROGRESS", "auto")
-    given["progress"] = "quiet" if quiet or mode == "quiet" else {"json": "rawjson"}.get(mode, mode)
-    if given["progress"] == "auto" and session.ansi == "never":
-        given["progress"] = "plain"
-    values = {flag[0]: list(flag[3]) if isinstance(flag[3], tuple) else flag[3] for flag in builder.BUILD.flags}
-    with tempfile.TemporaryDirectory(prefix="scow-compose") as folder:
-        if made.dockerfile_inline:
-            path = os.path.join(folder, "Dockerfile")
-            with open(path, "w", encoding="utf-8", errors="surrogateescape") as file:
-                file.write(made.dockerfile_inline)
-            given["file"] = path
-        try:
-            code = builder.BUILD.run(session.cli, Options({**values, **given}, set(given)), [made.context])
-        except ExitCode as exc:
-            raise ExitCode(BUILD_FAILED, f"{exc.message}\nservice {service.name}: its image can't be built") from None
-        except ScowError as exc:
-            raise ExitCode(BUILD_FAILED, f"service {service.name}: {exc.message}") from None
-    if code:
-        raise ExitCode(BUILD_FAILED, f"service {service.name}: its image can't be built")
-
-
-def _flags(session: Session, project: Project, service: Service, made: Build) -> dict[str, Any]:
-    name = create.image_name(project, service, session.separator)
-    marks = {**made.labels, labels.VERSION: labels.SPOKEN, labels.PROJECT: project.name, labels.SERVICE: service.name}
-    given: dict[str, Any] = {
-        "tag": [name, *made.tags],
-        "label": [f"{key}={value}" for key, value in marks.items()],
-        "build-arg": _arguments(project, made),
-    }
-    remote = "://" in made.context or made.context.startswith("git@")
-    if made.dockerfile and not made.dockerfile_inline:
-        given["file"] = made.dockerfile if remote or os.path.isabs(made.dockerfile) else os.path.join(made.context, made.dockerfile)
-    texts = {"target": made.target, "network": made.network, "isolation": made.isolation, "provenance": made.provenance, "sbom": made.sbom}
-    lists: dict[str, list[str]] = {
-        "cache-from": [_cache(word) for word in made.cache_from],
-        "cache-to": list(made.cache_to),
-        "no-cache-filter": list(made.no_cache_filter),
-        "add-host": [f"{host}:{address}" for host, addresses in made.extra_hosts.items() for address in addresses],
-        "secret": [_secret(project, use.source, use.target) for use in made.secrets],
-        "ssh": [f"{one.id}={one.path}" if one.path else one.id for one in made.ssh],
-        "ulimit": [f"{key}={limit.single or limit.soft}:{limit.single or limit.hard}" for key, limit in made.ulimits.items()],
-        "build-context": [f"{key}={_context(session, project, value)}" for key, value in made.additional_contexts.items()],
-        "allow": [*made.entitlements, *(["security.insecure"] if made.privileged else [])],
-    }
-    given |= {key: value for key, value in texts.items() if value}
-    given |= {key: value for key, value in lists.items() if value}
-    if made.shm_size:
-        given["shm-size"] = made.shm_size
-    platforms = [service.platform] if service.platform and not made.platforms else list(made.platforms)
-    platform = session.environ.get("DOCKER_DEFAULT_PLATFORM", "")
-    if platforms or platform:
-        given["platform"] = ",".join(platforms) or platform
-    given |= {key: True for key, value in (("no-cache", made.no_cache), ("pull", made.pull)) if value}
-    return given
-
-
-def _arguments(project: Project, made: Build) -> list[str]:
-    found = []
-    for name, value in made.args.items():
-        if value is None:
-            value = project.environment.get(name)
-        if value is not None:
-            found.append(f"{name}={value}")
-    return found
-
-
-def _cache(word: str) -> str:
-    return word
-
-
-def _secret(project: Project, source: str, target: str) -> str:
-    one = project.secrets.get(source)
-    if one is None or one.external:
-        raise ScowError(f"build.secrets only supports environment or file-based secrets: {source}")
-    name = target or source
-    return f"id={name},env={one.environment}" if one.environment else f"id={name},src={one.file}"
-
-
-def _context(session: Session, project: Project, value: str) -> str:
-    if not value.startswith("service:"):
-        return value
-    other = project.services.get(value.removeprefix("service:"))
-    if other is None:
-        raise ScowError(f"additional_contexts: no such service: {value.removeprefix('service:')}")
-    return f"docker-image://{create.image_name(project, other, session.separator)}"

@@ -88,7 +88,9 @@ def build(session: Session, options: Options, args: list[str]) -> int:
         wanted = [replace(one, build=replace(one.build, args={**one.build.args, **arguments})) for one in wanted if one.build]
     progress = options.text("progress")
     quiet = options.flag("quiet") or progress == "quiet"
-    images.build_all(session, replace(project, services={**everything.services, **project.services}), wanted, quiet, flags=flags)
+    from scow.compose import building
+
+    building.build_all(session, replace(project, services={**everything.services, **project.services}), wanted, quiet, flags=flags)
     return 0
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from scow.cli.command import ExitCode
 from scow.cli.flags import Options
 from scow.client.api import container_path
-from scow.compose import images, observe, reconcile, watching
+from scow.compose import building, images, observe, reconcile, watching
 from scow.compose.commands.session import Session, Verb
 from scow.compose.commands.up import Prepared, carry_out
 from scow.compose.project import Project
@@ -85,7 +85,7 @@ def _act(session: Session, project: Project, rule: watching.Rule, changed: list[
 def _rebuild(session: Session, project: Project, name: str, quiet: bool) -> None:
     """A new image, and new containers of the one service."""
     session.cli.err(f'Rebuilding service "{name}" after changes were detected...\n')
-    images.build_all(session, project, [project.services[name]], quiet)
+    building.build_all(session, project, [project.services[name]], quiet)
     only = project.with_services({name: replace(project.services[name], depends_on={})})
     found = images.Found()
     images.look(session, [only.services[name].image or f"{project.name}{session.separator}{name}"], found)

@@ -96,13 +96,14 @@ def _failed(error: BaseException) -> rpc.RpcError:
 class Build:
     """One build, from its session to its result."""
 
-    def __init__(self, cli: Cli, options: Options, plan: Plan) -> None:
+    def __init__(self, cli: Cli, options: Options, plan: Plan, shown: display.Display | None = None) -> None:
+        """`shown`: a display of the caller's, where several builds share one."""
         self.cli, self.options, self.plan = cli, options, plan
         self.ref = secrets.token_hex(16)
         self.session = secrets.token_hex(16)
         self.quiet = options.flag("quiet")
         mode = options.text("progress") or cli.env("BUILDKIT_PROGRESS") or "auto"
-        self.display = display.make(mode, self.quiet or bool(plan.question))
+        self.display = shown or display.make(mode, self.quiet or bool(plan.question))
 
     async def run(self) -> int:
         """The whole of it."""
