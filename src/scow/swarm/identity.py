@@ -5,16 +5,17 @@ import secrets
 
 LENGTH = 25
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+_PAIRS = [high + low for high in _DIGITS for low in _DIGITS]
 _ID = re.compile(r"[0-9a-z]{25}\Z")
 
 
 def base36(number: int, width: int) -> str:
     """A number in base 36, padded with zeros to `width`."""
     out = []
-    while number:
-        number, digit = divmod(number, 36)
-        out.append(_DIGITS[digit])
-    return "".join(reversed(out)).rjust(width, "0")
+    while number:  # two digits a step: long numbers divide slowly
+        number, pair = divmod(number, 1296)
+        out.append(_PAIRS[pair])
+    return "".join(reversed(out)).lstrip("0").rjust(width, "0")
 
 
 def new_id() -> str:

@@ -285,6 +285,7 @@ class Allocator:
     def _allocate_tasks(self, tx: Tx, ids: list[str]) -> list[str]:
         """Tasks from NEW to PENDING; the ids of those that are settled."""
         done: list[str] = []
+        ingress = self._ingress(tx)
         for id in ids:
             task = tx.get(Task, id)
             if task is None or task.status.state is not TaskState.NEW:
@@ -294,7 +295,7 @@ class Allocator:
             if service is not None and not service.endpoint.get("Spec") and service.id in self._services:
                 continue
             try:
-                rows = self._attachments(tx, task, service)
+                rows = self._attachments(tx, task, service, ingress)
             except ScowError as error:
                 if task.status.error != error.message:
                     tx.update(task.changed(status=TaskStatus(TaskState.NEW, self._clock.now_ns(), "waiting for an address", error.message)))
@@ -310,12 +311,11 @@ class Allocator:
             done.append(id)
         return done
 
-    def _attachments(self, tx: Tx, task: Task, service: Service | None) -> list[dict[str, Any]] | None:
+    def _attachments(self, tx: Tx, task: Task, service: Service | None, ingress: Network | None) -> list[dict[str, Any]] | None:
         """A task's networks with its addresses, None when one of them is not ready. Raises Conflict when a network is full."""
         asked = [
             (str(row["Target"]), row) for row in task.spec.get("Networks") or (service.spec.get("Networks") if service else None) or ()
         ]
-        ingress = self._ingress(tx)
         if ingress is not None and _ingress_ports((task.endpoint or {}).get("Spec") or {}):
             asked.insert(0, (ingress.id, {}))
         rows: list[dict[str, Any]] = []

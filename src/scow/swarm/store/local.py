@@ -39,7 +39,7 @@ class LocalStore(MemoryStore):
             kind, _, _ = name.partition("/")
             self.tables[kind].put(sealer.decode(kind, row))
 
-    def apply(self, written: Mapping[tuple[str, str], Object | None], version: int) -> None:
+    def show(self, written: Mapping[tuple[str, str], Object | None], version: int) -> None:
         """Write the commit to disk, then make it visible."""
         with self._db.update():
             self._table.put(_VERSION, {"index": version})
@@ -47,8 +47,8 @@ class LocalStore(MemoryStore):
                 if obj is None:
                     self._table.delete(f"{kind}/{id}")
                 else:
-                    self._table.put(f"{kind}/{id}", self._sealer.encode(obj.changed(version=version)))
-        super().apply(written, version)
+                    self._table.put(f"{kind}/{id}", self._sealer.encode(obj))
+        super().show(written, version)
 
     # --- moving to etcd
 

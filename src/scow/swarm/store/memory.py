@@ -8,6 +8,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from operator import attrgetter
 from typing import Any, TypeVar, cast
 
 from scow.errors import Conflict, InvalidArgument
@@ -33,6 +34,12 @@ INDEXES: dict[str, dict[str, Callable[[Any], Iterable[str]]]] = {
     Config.kind: {"name": lambda config: (config.name,)},
     Cluster.kind: {},
 }
+# an update that leaves these as they are leaves an object's keys as they are
+_KEYED: dict[str, Callable[[Any], tuple[Any, ...]]] = {
+    Task.kind: attrgetter("service_id", "service_name", "node_id", "slot"),
+    Node.kind: attrgetter("description", "id"),
+    **{kind: attrgetter("spec", "id") for kind in (Service.kind, Network.kind, Secret.kind, Config.kind, Cluster.kind)},
+}
 _UNIQUE = {Service.kind: "name", Network.kind: "name", Secret.kind: "name", Config.kind: "name"}
 _WORDS = {Service.kind: "service", Network.kind: "network", Secret.kind: "secret", Config.kind: "config"}
 
@@ -48,12 +55,16 @@ class Table:
 
     def __init__(self, kind: str) -> None:
         self._indexers = INDEXES[kind]
+        self._keyed = _KEYED[kind]
         self.objects: dict[str, Object] = {}
         self._indexes: dict[str, dict[str, dict[str, None]]] = {name: {} for name in self._indexers}
 
     def put(self, obj: Object) -> None:
         """Add or replace."""
         old = self.objects.get(obj.id)
+        if old is not None and self._keyed(old) == self._keyed(obj):
+            self.objects[obj.id] = obj
+            return
         for name, keys_of in self._indexers.items():
             index = self._indexes[name]
             before = tuple(keys_of(old)) if old is not None else ()
@@ -98,7 +109,7 @@ class Tables:
 
     def get(self, cls: type[O], id: str) -> O | None:
         """See Reader."""
-        return cast("O | None", self.tables[cls.kind].objects.get(id))
+        return self.tables[cls.kind].objects.get(id)  # type: ignore[return-value]
 
     def all(self, cls: type[O]) -> list[O]:
         """See Reader."""
@@ -140,34 +151,43 @@ class Transaction:
         self._tables = tables
         self._now = now_ns
         self.written: dict[tuple[str, str], Object | None] = {}
+        self._of_kind: dict[str, dict[str, Object | None]] = {}
+
+    def _write(self, kind: str, id: str, obj: Object | None) -> None:
+        self.written[kind, id] = obj
+        self._of_kind.setdefault(kind, {})[id] = obj
 
     def get(self, cls: type[O], id: str) -> O | None:
         """See Reader."""
-        key = (cls.kind, id)
-        if key in self.written:
-            return cast("O | None", self.written[key])
+        mine = self._of_kind.get(cls.kind)
+        if mine is not None and id in mine:
+            return mine[id]  # type: ignore[return-value]
         return self._tables.get(cls, id)
 
     def all(self, cls: type[O]) -> list[O]:
         """See Reader."""
+        mine = self._of_kind.get(cls.kind)
+        if mine is None:
+            return self._tables.all(cls)
         found = {one.id: one for one in self._tables.all(cls)}
-        for (kind, id), obj in self.written.items():
-            if kind == cls.kind:
-                if obj is None:
-                    found.pop(id, None)
-                else:
-                    found[id] = cast("O", obj)
+        for id, obj in mine.items():
+            if obj is None:
+                found.pop(id, None)
+            else:
+                found[id] = cast("O", obj)
         return list(found.values())
 
     def by(self, cls: type[O], index: str, key: str) -> list[O]:
         """See Reader."""
+        mine = self._of_kind.get(cls.kind)
+        if mine is None:
+            return self._tables.by(cls, index, key)
         table = self._tables.tables[cls.kind]
         found = {one.id: one for one in self._tables.by(cls, index, key)}
-        for (kind, id), obj in self.written.items():
-            if kind == cls.kind:
-                found.pop(id, None)
-                if obj is not None and key in table.keys(index, obj):
-                    found[id] = cast("O", obj)
+        for id, obj in mine.items():
+            found.pop(id, None)
+            if obj is not None and key in table.keys(index, obj):
+                found[id] = cast("O", obj)
         return list(found.values())
 
     def find(self, cls: type[O], ref: str) -> O:
@@ -194,7 +214,7 @@ class Transaction:
         if self.get(type(obj), obj.id) is not None:
             raise Conflict(f"{obj.kind} {obj.id} exists already")
         self._check_name(obj)
-        self.written[obj.kind, obj.id] = obj.changed(version=0, created_ns=obj.created_ns or self._now, updated_ns=self._now)
+        self._write(obj.kind, obj.id, obj.changed(version=0, created_ns=obj.created_ns or self._now))
 
     def update(self, obj: Object) -> None:
         """See Tx."""
@@ -204,13 +224,17 @@ class Transaction:
         if current.version != obj.version:
             raise OutOfSequence
         self._check_name(obj)
-        self.written[obj.kind, obj.id] = obj.changed(updated_ns=self._now)
+        self._write(obj.kind, obj.id, obj)
 
     def delete(self, cls: type[Object], id: str) -> None:
         """See Tx."""
         if self.get(cls, id) is None:
             raise NoObject(f"{cls.kind} {id} not found")
-        self.written[cls.kind, id] = None
+        self._write(cls.kind, id, None)
+
+    def commit(self, version: int) -> dict[tuple[str, str], Object | None]:
+        """What was written, as it is at the commit `version`."""
+        return {key: None if obj is None else obj.changed(version=version, updated_ns=self._now) for key, obj in self.written.items()}
 
 
 class MemorySubscription:
@@ -224,9 +248,11 @@ class MemorySubscription:
         self._closed = False
         self._lost = False
 
-    def offer(self, changes: tuple[Change, ...]) -> None:
-        """A commit happened."""
-        wanted = tuple(change for change in changes if change.kind in self._kinds) if self._kinds else changes
+    def offer(self, changes: tuple[Change, ...], kinds: frozenset[str]) -> None:
+        """A commit happened; `kinds`: of what is in it."""
+        wanted = changes
+        if self._kinds and not kinds <= self._kinds:
+            wanted = tuple(change for change in changes if change.kind in self._kinds) if kinds & self._kinds else ()
         if not wanted:
             return
         if len(self._queue) >= _MAX_BEHIND:
@@ -273,7 +299,7 @@ class MemoryStore(Tables):
         return self._version
 
     def begin(self) -> Transaction:
-        """A transaction on what is stored now; `apply` commits what it wrote."""
+        """A transaction on what is stored now; `show` makes visible what its `commit` gives."""
         return Transaction(self, self._now())
 
     async def update(self, fn: Callable[[Tx], T]) -> T:
@@ -281,15 +307,12 @@ class MemoryStore(Tables):
         tx = self.begin()
         result = fn(tx)
         if tx.written:
-            self.apply(tx.written, self._version + 1)
+            version = self._version + 1
+            self.show(tx.commit(version), version)
         return result
 
-    def apply(self, written: Mapping[tuple[str, str], Object | None], version: int) -> None:
-        """Make writes visible as the commit `version`, and tell the watchers."""
-        self.show({key: None if obj is None else obj.changed(version=version) for key, obj in written.items()}, version)
-
     def show(self, written: Mapping[tuple[str, str], Object | None], version: int) -> None:
-        """Make objects, which have their versions, visible as they are at the commit `version`."""
+        """Make objects, which have their versions, visible as they are at the commit `version`, and tell the watchers."""
         self._version = version
         changes: list[Change] = []
         for (kind, id), obj in written.items():
@@ -303,8 +326,9 @@ class MemoryStore(Tables):
                 table.put(obj)
                 changes.append(Change(old, obj))
         told = tuple(changes)
+        kinds = frozenset(change.kind for change in told)
         for subscription in list(self._subscriptions):
-            subscription.offer(told)
+            subscription.offer(told, kinds)
 
     def watch(self, *kinds: type[Object]) -> MemorySubscription:
         """See Store."""

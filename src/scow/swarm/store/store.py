@@ -55,7 +55,7 @@ class Change:
     @property
     def object(self) -> Object:
         """The object as it is, or was last."""
-        found = self.new if self.new is not None else self.old
+        found = self.new or self.old
         assert found is not None
         return found
 

@@ -153,11 +153,12 @@ class EtcdStore(MemoryStore):
                 if not tx.written:
                     return result
                 seen, version = self._seen, self._version + 1
+                written = tx.commit(version)
                 try:
                     if time.monotonic() - self._confirmed > _FRESH_SECONDS:
                         # a write that finds no quorum stays in the member's log and would happen when the others are back: ask first
                         await self._client.confirm(_COMMIT)
-                    revision = await self._client.commit(_COMMIT, seen, self.encoded(tx.written, version))
+                    revision = await self._client.commit(_COMMIT, seen, self.encoded(written, version))
                 except NoAnswer as error:
                     # written or not: only what is read back tells, and that may have to wait for a quorum
                     logger.warning("a change could not be committed: %s", error.message)
@@ -166,7 +167,7 @@ class EtcdStore(MemoryStore):
                 if revision:
                     if self._revision < revision:
                         self._seen = self._revision = revision
-                        self.apply(tx.written, version)
+                        self.show(written, version)
                     return result
                 await self._behind(seen)
         raise NoLeader
