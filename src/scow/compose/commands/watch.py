@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import threading
-import time
-from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from scow.cli.command import ExitCode
 from scow.cli.flags import Options
-from scow.client.api import container_path
-from scow.compose import building, images, observe, reconcile, watching
+from scow.client.api import container_path, filters_param
+from scow.compose import building, hooks, images, labels, observe, reconcile, watching
 from scow.compose.commands.session import Session, Verb
 from scow.compose.commands.up import Prepared, carry_out
 from scow.compose.project import Project
 from scow.errors import ScowError
+
+if TYPE_CHECKING:
+    import threading
+
+LOOK_UP = 0.5  # seconds after which a follower sees that it shall end
 
 
 def run(session: Session, options: Options, args: list[str]) -> int:
@@ -33,41 +36,63 @@ def run(session: Session, options: Options, args: list[str]) -> int:
         chosen = reconcile.Options(images=found.ids, separator=session.separator, services=tuple(args))
         made = Prepared(project, observed, reconcile.reconcile(project, observed, chosen), found, chosen, args)
         carry_out(session, made, made.plan, observed)
-    return follow(session, project, args, options.flag("quiet"))
+    return follow(session, project, args, options.flag("quiet"), prune=options.flag("prune"))
 
 
-def follow(session: Session, project: Project, names: list[str], quiet: bool = False, stopped: threading.Event | None = None) -> int:
-    """Looks and acts, for ever."""
+def follow(
+    session: Session, project: Project, names: list[str], quiet: bool = False, stopped: threading.Event | None = None, prune: bool = True
+) -> int:
+    """Waits and acts, for ever."""
     found = watching.rules(project, names)
+    news = watching.News(found)
+    if news.why:
+        session.warn(f"watch: {news.why}: files are looked at again and again instead")
     session.cli.err("Watch enabled\n")
-    while stopped is None or not stopped.wait(0):
-        rebuild: dict[str, None] = {}
-        for rule in found:
-            changed, gone = rule.changes()
-            if not changed and not gone:
-                continue
-            try:
-                if rule.watch.action == "rebuild":
-                    rebuild[rule.service.name] = None
-                else:
-                    _act(session, project, rule, changed, gone)
-            except (ScowError, OSError) as exc:
-                session.warn(f"watch: service {rule.service.name}: {getattr(exc, 'message', exc)}")
-        for name in rebuild:
-            try:
-                _rebuild(session, project, name, quiet)
-            except ExitCode as exc:
-                session.warn(exc.message)
-            except (ScowError, OSError) as exc:
-                session.warn(f"watch: service {name}: {getattr(exc, 'message', exc)}")
-        time.sleep(watching.EVERY)
+    first = [rule for rule in found if not rule.seen and rule.watch.initial_sync]
+    _round(session, project, first, quiet, prune, beginning=True)
+    _round(session, project, found, quiet, prune)  # what changed before the kernel was asked
+    try:
+        while stopped is None or not stopped.is_set():
+            why = news.why
+            touched = news.wait(None if stopped is None else LOOK_UP)
+            if news.why != why:
+                session.warn(f"watch: {news.why}: files are looked at again and again instead")
+            _round(session, project, touched, quiet, prune)
+    finally:
+        news.close()
     return 0
 
 
-def _act(session: Session, project: Project, rule: watching.Rule, changed: list[str], gone: list[str]) -> None:
-    name, action = rule.service.name, rule.watch.action
+def _round(session: Session, project: Project, rules: list[watching.Rule], quiet: bool, prune: bool, beginning: bool = False) -> None:
+    """Looks, and does what the rules say; a service is built once, whatever changed."""
+    rebuild: dict[str, None] = {}
+    for rule in rules:
+        changed, gone = rule.changes()
+        if not changed and not gone:
+            continue
+        try:
+            if rule.watch.action == "rebuild":
+                rebuild[rule.service.name] = None
+            else:
+                _act(session, project, rule, changed, gone, beginning)
+        except (ScowError, OSError) as exc:
+            session.warn(f"watch: service {rule.service.name}: {getattr(exc, 'message', exc)}")
+    for name in rebuild:
+        try:
+            _rebuild(session, project, name, quiet, prune)
+        except ExitCode as exc:
+            session.warn(f"watch: {exc.message}")
+        except (ScowError, OSError) as exc:
+            session.warn(f"watch: service {name}: {getattr(exc, 'message', exc)}")
+
+
+def _act(session: Session, project: Project, rule: watching.Rule, changed: list[str], gone: list[str], beginning: bool) -> None:
+    """One change in all running containers of the service. The first sync only brings files."""
+    name, action = rule.service.name, "sync" if beginning else rule.watch.action
     client = session.dial()
     count = len(changed) + len(gone)
+    verb = {"restart": "Restarting", "sync+restart": "Syncing and restarting"}.get(action, "Syncing")
+    session.cli.err(f'{verb} service "{name}" after {count} changes were detected\n')
     running = [
         one for one in observe.containers(client, project.name)[0] if one.service == name and not one.oneoff and one.state == "running"
     ]
@@ -77,13 +102,13 @@ def _act(session: Session, project: Project, rule: watching.Rule, changed: list[
         if action.endswith("restart"):
             client.call("POST", container_path(one.id, "restart")).read()
         if action == "sync+exec" and rule.watch.exec:
-            watching.execute(client, one.id, list(rule.watch.exec.command or ()), rule.watch.exec.user)
-    verb = {"restart": "Restarting", "sync+restart": "Syncing and restarting"}.get(action, "Syncing")
-    session.cli.err(f'{verb} service "{name}" after {count} changes were detected\n')
+            hooks.run(client, one.id, rule.watch.exec, name)
 
 
-def _rebuild(session: Session, project: Project, name: str, quiet: bool) -> None:
+def _rebuild(session: Session, project: Project, name: str, quiet: bool, prune: bool) -> None:
     """A new image, and new containers of the one service."""
+    from dataclasses import replace
+
     session.cli.err(f'Rebuilding service "{name}" after changes were detected...\n')
     building.build_all(session, project, [project.services[name]], quiet)
     only = project.with_services({name: replace(project.services[name], depends_on={})})
@@ -94,13 +119,16 @@ def _rebuild(session: Session, project: Project, name: str, quiet: bool) -> None
     plan = reconcile.reconcile(only, observed, chosen)
     carry_out(session, Prepared(only, observed, plan, found, chosen, [name]), plan, observed)
     session.cli.err(f'service "{name}" successfully built\n')
+    if prune:
+        wanted = {"dangling": {"true": True}, "label": {labels.of_project(project.name): True}}
+        session.dial().call("POST", "/images/prune", {"filters": filters_param(wanted)}).read()
 
 
 WATCH = Verb(
     " [SERVICE...]",
     (
         ("no-up", "", "bool", False, "Don't build and start the services first"),
-        ("prune", "", "bool", True, ""),
+        ("prune", "", "bool", True, "Remove the images that builds leave without a name"),
         ("quiet", "", "bool", False, "Don't show how builds go"),
     ),
     run,
