@@ -5,11 +5,14 @@ in `$XDG_STATE_HOME/scow/compose/PROJECT.json`, the digest that a container was 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import replace
 
 from scow import fastjson
 from scow.compose.observe import Observed
+from scow.compose.records import replace
+
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 MOST = 1000  # containers that are remembered of a project
 MAX_FILE = 1 << 20

@@ -6,22 +6,26 @@ declared and other keys sorted as the plugin's YAML library does; in JSON's, key
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-from dataclasses import MISSING, fields
-from typing import Any
+from _functools import cmp_to_key, partial  # type: ignore[import-not-found]  # functools itself imports collections and types
 
 from scow.compose import project as model
 from scow.compose.load.errors import BadValue
 from scow.compose.load.numbers import text_of
 from scow.compose.load.shellwords import split
 from scow.compose.load.tries import dotted
+from scow.compose.records import columns
 from scow.errors import InvalidArgument
 from scow.units import format_duration, parse_duration, parse_size
 
-Path = tuple[str, ...]
-Decoder = Callable[[Any, Path], Any]
-Encoder = Callable[[Any, bool], Any]
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    Path = tuple[str, ...]
+    Decoder = Callable[[Any, Path], Any]
+    Encoder = Callable[[Any, bool], Any]
+
 _TRUE, _FALSE = ("true", "y", "yes", "on", "1", "t"), ("false", "n", "no", "off", "0", "f", "")
 
 
@@ -269,7 +273,7 @@ def _run(text: str, at: int) -> str:
     return text[at:end]
 
 
-_natural = functools.cmp_to_key(_compare)
+_natural = cmp_to_key(_compare)
 
 
 def ordered(keys: Any, json: bool) -> list[str]:
@@ -330,7 +334,7 @@ def _kind(annotation: str) -> tuple[Decoder, Encoder]:
         found = _table(*_kind(inner), optional=inner.endswith("| None"))
     else:
         cls: type = getattr(model, annotation)
-        found = (functools.partial(_decode, cls), _env_file if cls is model.EnvFile else _object)
+        found = (partial(_decode, cls), _env_file if cls is model.EnvFile else _object)
     KINDS[annotation] = found
     return found
 
@@ -367,14 +371,12 @@ def _table(decoder: Decoder, encoder: Encoder, optional: bool) -> tuple[Decoder,
 def _plan(cls: type) -> Any:
     plan = _plans.get(cls)
     if plan is None:
-        rows = {}
-        for one in fields(cls):
-            if one.name == "extensions":
-                continue
-            annotation = str(one.type)
-            default = one.default if one.default is not MISSING else one.default_factory() if one.default_factory is not MISSING else ""
-            rows[one.name] = (*_kind(annotation), default, (cls.__name__, one.name), annotation)
-        plan = _plans[cls] = (rows, any(one.name == "extensions" for one in fields(cls)))
+        rows = {
+            name: (*_kind(annotation), default, (cls.__name__, name), annotation)
+            for name, annotation, default in columns(cls)
+            if name != "extensions"
+        }
+        plan = _plans[cls] = (rows, len(rows) < len(columns(cls)))
     return plan
 
 

@@ -7,20 +7,23 @@ import hashlib
 import io
 import os
 import tarfile
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import Any
 
 from scow.compose import hash as hashing
 from scow.compose import labels
 from scow.compose.project import FileObject, FileUse, Mount, Network, Project, Service, Volume
+from scow.compose.records import record, replace
 from scow.compose.resources import resources
 from scow.errors import ScowError
 
-Json = dict[str, Any]
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    Json = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Want:
     """What is asked for beyond the service: `containers` are the IDs of other services' first containers, `names` the names of all their
     containers, `inherit` the mounts of the container that is replaced (as in /containers/json), `image_volumes` the image's own."""
@@ -443,7 +446,7 @@ def _mount(project: Project, mount: Mount) -> Json:
     return made
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Placed:
     """A config or secret of a container: a file of the client's at `source`, or `content` put in place."""
 

@@ -6,11 +6,14 @@ None.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from scow.compose.codec import Single
 from scow.compose.load.numbers import general, json_number
 from scow.compose.load.yaml import scalar
+
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    from typing import Any
 
 _OLD_BOOLS = frozenset("y Y yes Yes YES on On ON n N no No NO off Off OFF".split())  # noqa: SIM905
 _LEADING = frozenset("#,[]{}&*!|>'\"%@`")

@@ -6,8 +6,6 @@ from __future__ import annotations
 import os
 import queue
 import threading
-from collections.abc import Callable
-from typing import Any
 
 from scow.client.api import Client, container_path, image_path, quote
 from scow.client.transport import ApiError
@@ -18,6 +16,11 @@ from scow.compose.plan import WORDS, Operation, Plan
 from scow.compose.project import Project
 from scow.compose.waiting import Watch
 from scow.errors import NotFound, ScowError
+
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 THREADS = 16
 OTHER = 30.0  # seconds that another `up` of the project gets for a container

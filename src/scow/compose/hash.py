@@ -4,11 +4,11 @@ that both tools can manage one project in turns. Called by `reconcile.py`, `crea
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 
 from scow.compose import emit
 from scow.compose.codec import encode
 from scow.compose.project import Service
+from scow.compose.records import replace
 
 # what may change without making a new container
 _SKIP = frozenset({"name"})

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from scow.client.api import image_path, json_values
 from scow.client.transport import ApiError
 from scow.compose import create
 from scow.compose.project import Project, Service
+from scow.compose.records import field, record
 from scow.errors import ScowError
 from scow.reference import Reference
 
@@ -27,7 +27,7 @@ class PullFailed(ScowError):
     code = PULL_FAILED
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class Found:
     """What the engine has: name -> image ID, name -> the paths that the image declares as volumes."""
 

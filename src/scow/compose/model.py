@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Any
-
 from scow.compose import emit
 from scow.compose.codec import encode, ordered
 from scow.compose.project import FileObject, Project
+from scow.compose.records import replace
+
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    from typing import Any
 
 _NAME = frozenset({"name"})
 KINDS = ("networks", "volumes", "secrets", "configs", "models")

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any
-
 from scow.client.api import Client, filters_param
 from scow.compose import labels
+from scow.compose.records import field, record
 
-Json = dict[str, Any]
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    Json = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class ContainerInfo:
     """A container as /containers/json tells of it. `state` is created, running, paused, restarting, removing, exited or dead; `health` ""
     where there is no check."""
@@ -44,7 +46,7 @@ class ContainerInfo:
         return f"{self.service}-{self.number}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Observed:
     """All of a project that exists. `networks` and `volumes`: name -> the engine's description."""
 

@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from scow.compose.observe import ContainerInfo
 from scow.compose.project import Service
+from scow.compose.records import field, record
 
 # kinds of operations, and the words of the display while they run and when they are done
 WORDS = {
@@ -33,7 +32,7 @@ WORDS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Operation:
     """One step. `target` is the name of what it acts on; `after` the ids of the operations that must be done before."""
 
@@ -57,7 +56,7 @@ class Operation:
         return f"{kind} {self.target}"
 
 
-@dataclass(slots=True)
+@record(slots=True)
 class Plan:
     """Operations in an order in which they could be carried out one by one."""
 

@@ -8,10 +8,13 @@ Made by `load/loader.py`, read by everyone else in `compose/`.
 
 from __future__ import annotations
 
-from dataclasses import field, replace
-from typing import Any
+from scow.compose.records import field, record, replace
 
-from scow.compose.records import record
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    from typing import Any
+
+    Extensions = dict[str, Any]
 
 Bytes = int
 Duration = int
@@ -25,7 +28,6 @@ Test = tuple[str, ...]  # words of a health check; one text is run by a shell
 Mapping = dict[str, str]
 Environment = dict[str, str | None]  # None: to be taken from the client's environment, and unset there
 Hosts = dict[str, tuple[str, ...]]  # name -> addresses
-Extensions = dict[str, Any]
 External = bool
 
 

@@ -3,20 +3,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
-from typing import Any
-
 from scow.compose import create, labels
 from scow.compose.observe import ContainerInfo, Observed
 from scow.compose.plan import Operation, Plan
 from scow.compose.project import Project, Service
+from scow.compose.records import field, record, replace
 from scow.errors import ScowError
+
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
 
 CHANGED = "the content of its configs or secrets changed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class Options:
     """How to reconcile. `recreate` is diverged, force or never, `recreate_others` the same for services that were not named; `services` are
     the named ones (none: all); `images` the IDs that images have now."""

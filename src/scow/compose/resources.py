@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from scow.compose.project import Device, DeviceRequest, Service, Ulimit
 
-Json = dict[str, Any]
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    from typing import Any
+
+    Json = dict[str, Any]
 
 
 def resources(service: Service) -> Json:

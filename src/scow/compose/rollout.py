@@ -8,18 +8,21 @@ asked anything; published ports can't move there. Called by `execute.py`.
 from __future__ import annotations
 
 import time
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
 
 from scow.client.api import container_path, quote
 from scow.client.transport import ApiError
 from scow.compose.plan import Operation
 from scow.compose.project import Service
+from scow.compose.records import replace
 from scow.errors import ScowError, Unsupported
 from scow.units import parse_duration
 
+TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
+    from typing import Any
+
     from scow.compose.execute import Executor
+
 
 DRAIN = 1.0  # seconds that the old container gets for requests it has begun
 SETTLE = 1.0  # seconds that a container without a health check must run

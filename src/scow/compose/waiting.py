@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from typing import Any
 
 from scow.client.api import Client, filters_param
 from scow.compose import labels
 from scow.errors import ScowError
+
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 ACTIONS = ("start", "die", "health_status", "destroy", "stop", "kill", "pause", "unpause", "oom", "restart", "create", "rename")
 SETTLE = 0.5  # seconds that a container without a check must have run to be ready: what can't start ends within them

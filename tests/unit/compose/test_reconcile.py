@@ -1,13 +1,12 @@
 """Plans as text: what is wanted against what runs."""
 
-from dataclasses import replace
-
 import pytest
 
 from scow.compose import create, labels
 from scow.compose.observe import ContainerInfo, Observed
 from scow.compose.project import Dependency, Endpoint, FileObject, FileUse, Network, Port, Project, Service, Volume
 from scow.compose.reconcile import Options, order, reconcile, starting, teardown
+from scow.compose.records import replace
 from scow.errors import ScowError
 
 

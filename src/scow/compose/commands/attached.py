@@ -8,8 +8,6 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
 
 from scow.cli.command import ExitCode
 from scow.cli.flags import Options
@@ -22,6 +20,11 @@ from scow.compose.execute import Executor
 from scow.compose.observe import ContainerInfo
 from scow.compose.waiting import Watch
 from scow.errors import ScowError
+
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import Any
 
 JOIN = 5.0  # seconds that the last output gets to arrive
 

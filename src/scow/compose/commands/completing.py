@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from scow.cli import completing
 from scow.cli.command import Cli
 from scow.compose.commands.main import load
 from scow.compose.commands.table import ALIASES, DRY_RUN, GLOBALS, VERBS
 from scow.errors import ScowError
 
-Words = list[tuple[str, str]]
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    from typing import Any
+
+    Words = list[tuple[str, str]]
+
 _FILES = frozenset({"file", "env-file", "project-directory", "workdir", "output", "env-from-file", "volume"})
 _VALUES = {
     "progress": ("auto", "json", "plain", "quiet", "tty"),

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
-from typing import Any
-
 from scow import fastjson
 from scow.cli import terminal
 from scow.cli.flags import Options
@@ -15,7 +11,13 @@ from scow.compose import model
 from scow.compose.commands.session import Session, Verb
 from scow.compose.create import image_name
 from scow.compose.project import Project, Service
+from scow.compose.records import replace
 from scow.errors import ScowError
+
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
 
 WIDTH = 20  # of a column of `--variables`
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from scow import fastjson
 from scow.cli.flags import Options
@@ -11,6 +10,10 @@ from scow.cli.times import api_timestamp
 from scow.client.api import filters_param
 from scow.compose import labels
 from scow.compose.commands.session import Session, Verb
+
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    from typing import Any
 
 _SKIPPED = ("top", "exec_create", "exec_start", "exec_die")
 

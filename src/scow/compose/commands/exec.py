@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from scow.cli import terminal
 from scow.cli.flags import Options
 from scow.compose.commands.session import Session, Verb
+
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def options_of(command: Any, **given: Any) -> Options:

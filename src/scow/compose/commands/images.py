@@ -63,7 +63,7 @@ def push(session: Session, options: Options, args: list[str]) -> int:
 
 def build(session: Session, options: Options, args: list[str]) -> int:
     """Builds images."""
-    from dataclasses import replace
+    from scow.compose.records import replace
 
     project = session.project(args, options.flag("with-dependencies"))
     everything = session.load() if args and not options.flag("with-dependencies") else project

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from scow import fastjson
 from scow.cli.flags import Options
 from scow.cli.format.table import layout, parse_filters, render, short_id
@@ -16,6 +14,10 @@ from scow.compose.observe import ContainerInfo
 from scow.errors import ScowError
 from scow.reference import Reference
 from scow.units import human_size
+
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def ls(session: Session, options: Options, args: list[str]) -> int:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import heapq
 import threading
 import time
-from collections.abc import Iterator
-from typing import Any
 
 from scow.cli.flags import Options
 from scow.cli.times import api_timestamp
@@ -15,6 +13,11 @@ from scow.compose.display import logs
 from scow.compose.observe import ContainerInfo, container_info
 from scow.compose.waiting import Watch
 from scow.errors import InvalidArgument, ScowError
+
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
 
 
 def run(session: Session, options: Options, args: list[str]) -> int:

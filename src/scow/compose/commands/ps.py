@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from typing import Any
 
 from scow.cli.flags import Options
 from scow.cli.format import container as rows
@@ -13,6 +12,10 @@ from scow.client.transport import ApiError
 from scow.compose.commands.session import Session, Verb
 from scow.compose.observe import ContainerInfo
 from scow.errors import ScowError
+
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    from typing import Any
 
 STATES = ("paused", "restarting", "removing", "running", "dead", "created", "exited")
 HEADERS = {

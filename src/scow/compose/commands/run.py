@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import replace
-from typing import Any
 
 from scow.cli import terminal
 from scow.cli.flags import Options
@@ -16,7 +14,12 @@ from scow.compose.commands.up import check_external
 from scow.compose.execute import Executor
 from scow.compose.plan import Operation, Plan
 from scow.compose.project import Mount, Port, Project, Service
+from scow.compose.records import replace
 from scow.errors import ScowError
+
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def run(session: Session, options: Options, args: list[str]) -> int:

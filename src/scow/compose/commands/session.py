@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
 
 from scow.cli import libraries, terminal
 from scow.cli.command import Cli, ExitCode
@@ -16,10 +13,16 @@ from scow.compose.display import progress
 from scow.compose.observe import ContainerInfo, Observed
 from scow.compose.plan import Plan
 from scow.compose.project import Dependency, Network, Project, Service, Volume
+from scow.compose.records import replace
 from scow.errors import ScowError
 
+TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any
+
     from scow.cli.flags import Flag
+
 
 TRUE = ("1", "t", "true", "y", "yes", "on")
 

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
-from dataclasses import dataclass, field
-from typing import Any
 
 from scow.cli.command import ExitCode
 from scow.cli.flags import Options
@@ -16,10 +13,15 @@ from scow.compose.commands.session import Session, Verb
 from scow.compose.observe import Observed
 from scow.compose.plan import Plan
 from scow.compose.project import Project
+from scow.compose.records import field, record, replace
 from scow.errors import ScowError
 
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    from typing import Any
 
-@dataclass(slots=True)
+
+@record(slots=True)
 class Prepared:
     """A plan with what it needs to be carried out."""
 
@@ -50,7 +52,7 @@ def scaled(project: Project, wanted: dict[str, int]) -> Project:
             if name in project.disabled:
                 continue
             raise ScowError(f"no such service: {name}")
-        services[name] = dataclasses.replace(services[name], scale=count)
+        services[name] = replace(services[name], scale=count)
     return project.with_services(services)
 
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
 
 from scow.client.api import Client, container_path, demux
 from scow.compose.labels import PROJECT
 from scow.compose.observe import ContainerInfo
 from scow.errors import ScowError
+
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 COLOURS = ("36", "33", "32", "35", "34", "36;1", "33;1", "32;1", "35;1", "34;1")
 MAX_LINE = 1024 * 1024

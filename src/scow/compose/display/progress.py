@@ -7,9 +7,12 @@ import json
 import sys
 import threading
 import time
-from typing import Any
 
 from scow.units import human_size
+
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    from typing import Any
 
 EVERY = 0.1  # seconds between two drawings
 MAX_LAYERS = 1000

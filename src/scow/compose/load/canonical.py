@@ -5,16 +5,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from scow.compose.load.errors import BadValue
 from scow.compose.load.merge import DEPENDENCY
 from scow.compose.load.mounts import parse_mount
 from scow.compose.load.numbers import text_of
 from scow.compose.load.ports import MAX_PORTS, parse_ports
-from scow.compose.load.tries import Trie, apply, dotted, trie
+from scow.compose.load.tries import apply, dotted, trie
 
-Path = tuple[str, ...]
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    from typing import Any
+
+    from scow.compose.load.tries import Trie
+
+    Path = tuple[str, ...]
 
 
 def canonical(tree: dict[str, Any], strict: bool = True) -> dict[str, Any]:

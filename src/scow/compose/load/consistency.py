@@ -3,12 +3,14 @@ warnings for what a single engine can't do. The sentences are the plugin's. Call
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from scow.compose.load.errors import BadValue
 from scow.compose.project import Project, Service
 
-Path = tuple[str, ...]
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    Path = tuple[str, ...]
 
 
 def check(project: Project) -> None:

@@ -5,24 +5,37 @@ several lines), unquoted values up to ` #`."""
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Callable, Iterable, Mapping
 
 from scow.compose.load.errors import LoadError
 from scow.compose.load.interpolate import InvalidTemplate, Variables, substitute
 
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
 MAX_FILE = 8 << 20
 _SPACE = "\t\v\f\r \x85\xa0"
-_EXPORT = re.compile(r"export[\t\v\f\r \x85\xa0]+")
-_ESCAPE = re.compile(r"\\(?:[abcfnrtv$\"\\]|0[0-7]{0,3})")
+_BLANKS = frozenset(_SPACE)
+_OCTAL = frozenset("01234567")
 _PLAIN = {"a": "\a", "b": "\b", "c": "\\c", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "$": "$$", '"': '"', "\\": "\\"}
 
 
-def _escape(match: re.Match[str]) -> str:
-    text = match.group()[1:]
-    if text[0] == "0":
-        return chr(int(text, 8) & 0xFF) if len(text) > 1 else "\\0"
-    return _PLAIN[text]
+def _unescaped(text: str) -> str:
+    """What stands in double quotes, with its escapes carried out."""
+    first, *pieces = text.split("\\")
+    out = [first]
+    following = iter(pieces)
+    for piece in following:
+        if not piece:  # two of them: one, and what follows the second is no escape
+            out += _PLAIN["\\"], next(following, "")
+        elif piece[0] == "0":
+            end = 1
+            while end < 4 and piece[end : end + 1] in _OCTAL:
+                end += 1
+            out.append((chr(int(piece[:end], 8) & 0xFF) if end > 1 else "\\0") + piece[end:])
+        else:
+            out.append(_PLAIN.get(piece[0], "\\" + piece[0]) + piece[1:])
+    return "".join(out)
 
 
 def parse(text: str, lookup: Callable[[str], str | None], file: str = "", unset: dict[str, None] | None = None) -> dict[str, str]:
@@ -59,9 +72,10 @@ def parse(text: str, lookup: Callable[[str], str | None], file: str = "", unset:
         if text[at] == "#":
             at = newline
             continue
-        export = _EXPORT.match(text, at)
-        if export:
-            at = export.end()
+        if text.startswith("export", at) and text[at + 6 : at + 7] in _BLANKS:
+            at += 7
+            while text[at : at + 1] in _BLANKS:
+                at += 1
         stop = at
         while stop < newline and text[stop] not in "=:":
             char = text[stop]
@@ -99,7 +113,7 @@ def parse(text: str, lookup: Callable[[str], str | None], file: str = "", unset:
         if stop >= end:
             raise fail(f"unterminated quoted value {text[at:].partition(chr(10))[0][:80]}")
         value = "".join(chars)
-        out[key] = expand(_ESCAPE.sub(_escape, value)) if quote == '"' else value
+        out[key] = expand(_unescaped(value)) if quote == '"' else value
         at = stop + 1
     if unset is not None:
         unset.update(variables.unset)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from scow.compose.records import record
 from scow.errors import ScowError
 
-Path = tuple[str, ...]
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    Path = tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Place:
     """A position in a file; line and column count from 1, 0 where they are not known."""
 

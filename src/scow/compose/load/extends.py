@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from scow.compose.load.errors import BadValue, LoadError
 from scow.compose.load.merge import merge_service
 from scow.compose.load.yaml import MAX_VALUES
 
-Tree = dict[str, Any]
-Path = tuple[str, ...]
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    Tree = dict[str, Any]
+    Path = tuple[str, ...]
+    Reader = Callable[[str, Path], tuple[Tree, str, list[Path]]]
+
 MAX_CHAIN = 64
 
 # (path of the file as written, where it is written) -> (its services in long forms, full path, its resets)
-Reader = Callable[[str, Path], tuple[Tree, str, list[Path]]]
 
 
 def copy(value: Any) -> Any:

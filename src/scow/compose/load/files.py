@@ -4,15 +4,16 @@ Called by `loader.py`."""
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from scow.compose.load import env
 from scow.compose.load.errors import LoadError
 from scow.compose.load.yaml import MAX_TEXT
+from scow.compose.records import record
 
+TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
     from scow.compose.load.loader import LoadOptions
+
 
 NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")
 OVERRIDES = ("compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml")
@@ -20,7 +21,7 @@ _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789_-")
 _NO, _YES = ("0", "f", "false", "no", "n", ""), ("1", "t", "true", "yes", "y", "on")
 
 
-@dataclass(frozen=True, slots=True)
+@record(frozen=True, slots=True)
 class Found:
     """What `find` found. Paths are absolute; `name` is the asked project name or ""."""
 

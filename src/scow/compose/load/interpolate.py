@@ -6,21 +6,27 @@ because a variable is always a text (rules: compose-spec 12, and where the plugi
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable
-from typing import Any
-
 from scow.compose.load.errors import BadValue, LoadError
-from scow.compose.load.tries import RULE, Trie, dotted, trie
+from scow.compose.load.tries import RULE, below, dotted, trie
+
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from scow.compose.load.tries import Trie
+
+    Path = tuple[str, ...]
+    Lookup = Callable[[str], str | None]
 
 MAX_RESULT = 4 << 20
 MAX_NESTING = 32
 SHOWN = 500  # letters of a template that an error quotes
-Path = tuple[str, ...]
-Lookup = Callable[[str], str | None]
 
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_OPERATOR = re.compile(r":?[-+?]")
+_DIGITS = frozenset("0123456789")
+_FIRST = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_")
+_NAME = _FIRST | _DIGITS
+_OPERATORS = (":-", ":+", ":?", "-", "+", "?")
 _BOOLS = {"true": True, "y": True, "yes": True, "on": True, "false": False, "n": False, "no": False, "off": False}
 
 
@@ -79,18 +85,32 @@ def substitute(text: str, variables: Variables, depth: int = 0) -> str:
             value = _braced(text[at + 2 : closing], variables, depth, text)
             at = closing + 1
         else:
-            name = _NAME.match(text, at + 1)
-            if not name:
+            stop = _name_end(text, at + 1)
+            if stop == at + 1:
                 out.append("$")
                 at += 1
                 continue
-            value = variables.value(name.group())
-            at = name.end()
+            value = variables.value(text[at + 1 : stop])
+            at = stop
         size += len(value)
         if size > MAX_RESULT:
             raise LoadError(f"variables make a text of more than {MAX_RESULT >> 20} MB")
         out.append(value)
     return "".join(out)
+
+
+def _name_end(text: str, at: int) -> int:
+    """Where the name that starts at `at` ends; `at` where there is none."""
+    if text[at : at + 1] in _FIRST:
+        at += 1
+        while text[at : at + 1] in _NAME:
+            at += 1
+    return at
+
+
+def _operator(text: str, at: int) -> str:
+    """The operator that stands at `at`, or ""."""
+    return next((one for one in _OPERATORS if text.startswith(one, at)), "")
 
 
 def _closing(text: str, opening: int) -> int:
@@ -107,17 +127,16 @@ def _closing(text: str, opening: int) -> int:
 
 
 def _braced(inner: str, variables: Variables, depth: int, whole: str) -> str:
-    name = _NAME.match(inner)
-    if not name:
+    end = _name_end(inner, 0)
+    if not end:
         raise InvalidTemplate(whole[:SHOWN])
-    if name.end() == len(inner):
-        return variables.value(inner)
-    operator = _OPERATOR.match(inner, name.end())
-    if not operator:
+    name, sign = inner[:end], _operator(inner, end)
+    if end == len(inner):
+        return variables.value(name)
+    if not sign:
         raise InvalidTemplate(whole[:SHOWN])
-    word = substitute(inner[operator.end() :], variables, depth + 1)
-    value = variables.lookup(name.group())
-    sign = operator.group()
+    word = substitute(inner[end + len(sign) :], variables, depth + 1)
+    value = variables.lookup(name)
     there = bool(value) if sign[0] == ":" else value is not None
     if sign[-1] == "-":
         return word if not there else value or ""
@@ -126,11 +145,12 @@ def _braced(inner: str, variables: Variables, depth: int, whole: str) -> str:
     if there:
         return value or ""
     reason = f": {word}" if word else ""
-    raise MissingVariable(f"required variable {name.group()} is missing a value{reason}")
+    raise MissingVariable(f"required variable {name} is missing a value{reason}")
 
 
 def _number(text: str) -> int:
-    if not re.fullmatch(r"[-+]?[0-9]{1,19}", text):
+    digits = text[1:] if text[:1] in ("+", "-") else text
+    if not digits.isdigit() or not digits.isascii() or len(digits) > 19:
         raise ValueError(f'parsing "{text[:80]}": invalid syntax')
     return int(text)
 
@@ -195,20 +215,16 @@ def tree(value: Any, variables: Variables, casts: Trie | None = CASTS, path: Pat
             raise BadValue(path, f"error while interpolating {dotted(path)}: failed to cast to expected type: {exc}") from None
     if isinstance(value, dict):
         for key, one in value.items():
-            if one is not None:
-                value[key] = tree(one, variables, _below(casts, key), (*path, key))
+            rules = below(casts, key)
+            # most values are texts without variables: a call for each would be half of the time
+            if one is not None and (type(one) is not str or rules or "$" in one):
+                value[key] = tree(one, variables, rules, (*path, key))
     elif isinstance(value, list):
         child = casts.get("*") if casts else None
         for index, one in enumerate(value):
-            value[index] = tree(one, variables, child, (*path, str(index)))
+            if type(one) is not str or child or "$" in one:
+                value[index] = tree(one, variables, child, (*path, str(index)))
     return value
-
-
-def _below(node: Trie | None, key: str) -> Trie | None:
-    if not node:
-        return None
-    found = node.get(key)
-    return found if found is not None else node.get("*")
 
 
 def variables_of(value: Any, found: dict[str, tuple[str, str, str]] | None = None) -> dict[str, tuple[str, str, str]]:
@@ -230,21 +246,20 @@ def _names(text: str, found: dict[str, tuple[str, str, str]], depth: int) -> Non
     while 0 <= at < len(text) and depth <= MAX_NESTING:
         if text[at + 1 : at + 2] == "{":
             closing = _closing(text, at + 1)
-            inner = text[at + 2 : closing] if closing > 0 else ""
-            name = _NAME.match(inner)
-            if name:
-                operator = _OPERATOR.match(inner, name.end())
-                word = inner[operator.end() :] if operator else ""
-                sign = operator.group()[-1] if operator else ""
-                found.setdefault(
-                    name.group(), ("required" if sign == "?" else "", word if sign == "-" else "", word if sign == "+" else "")
-                )
+            if closing < 0:
+                return
+            inner = text[at + 2 : closing]
+            end = _name_end(inner, 0)
+            if end:
+                operator = _operator(inner, end)
+                sign, word = operator[-1:], inner[end + len(operator) :] if operator else ""
+                found.setdefault(inner[:end], ("required" if sign == "?" else "", word if sign == "-" else "", word if sign == "+" else ""))
                 _names(word, found, depth + 1)
-            at = max(closing, at + 1)
+            at = closing
         elif text[at + 1 : at + 2] == "$":
             at += 1
         else:
-            name = _NAME.match(text, at + 1)
-            if name:
-                found.setdefault(name.group(), ("", "", ""))
+            end = _name_end(text, at + 1)
+            if end > at + 1:
+                found.setdefault(text[at + 1 : end], ("", "", ""))
         at = text.find("$", at + 1)

@@ -8,9 +8,6 @@ Everything that is wrong is a LoadError with file, line and column.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
 
 from scow.compose import project as model
 from scow.compose.codec import decode
@@ -20,14 +17,21 @@ from scow.compose.load.extends import Extender, reset
 from scow.compose.load.places import Places
 from scow.compose.load.yaml import Document, documents
 from scow.compose.project import Project, Service
+from scow.compose.records import field, record, replace
 
-Tree = dict[str, Any]
-Path = tuple[str, ...]
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    Tree = dict[str, Any]
+    Path = tuple[str, ...]
+
 MAX_INCLUDES = 256
 OBSOLETE = "the attribute `version` is obsolete, it will be ignored, please remove it to avoid potential confusion"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record(frozen=True, slots=True, kw_only=True)
 class LoadOptions:
     """What to load and how. `files` are paths, `-` is standard input; () looks for compose.yaml and its like in `cwd` and above.
     `environ` is the client's environment; the COMPOSE_* variables in it count."""

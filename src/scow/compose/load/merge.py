@@ -4,16 +4,22 @@ then keep the last item of each key. Works on the trees of `yaml.py`, in short o
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 from scow.compose.load.errors import BadValue
 from scow.compose.load.mounts import parse_mount
 from scow.compose.load.numbers import text_of
-from scow.compose.load.tries import RULE, Trie, apply, below, dotted, trie
+from scow.compose.load.tries import RULE, apply, below, dotted, trie
 
-Path = tuple[str, ...]
-Tree = dict[str, Any]
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from scow.compose.load.tries import Trie
+
+    Path = tuple[str, ...]
+    Tree = dict[str, Any]
+    Key = Callable[[Any, Path], Any]
+
 DEPENDENCY = {"condition": "service_started", "required": True}
 
 
@@ -163,8 +169,6 @@ RULES: Trie = trie(
 
 
 # ---------------------------------------------------------------- keys of items
-
-Key = Callable[[Any, Path], Any]
 
 
 def _keep_last(key: Key, value: Any, path: Path) -> Any:

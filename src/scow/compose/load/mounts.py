@@ -4,7 +4,10 @@ A letter before the first colon is a Windows drive (`c:\\data:/data`), as the co
 from __future__ import annotations
 
 import posixpath
-from typing import Any
+
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    from typing import Any
 
 PROPAGATIONS = ("rprivate", "private", "rshared", "shared", "rslave", "slave")
 

@@ -3,13 +3,16 @@ values of variables that are only named. Works on the merged tree, in place. Cal
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from scow.compose.load.mounts import clean
 from scow.compose.load.numbers import text_of
 
-Tree = dict[str, Any]
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+    Tree = dict[str, Any]
+
 NAMESPACES = ("network_mode", "ipc", "pid", "uts", "cgroup")
 
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-import struct
-from typing import Any
+
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def _digits(value: float, bits: int) -> str:
     """The shortest text that is read as the same number of that many bits."""
     if bits == 64:
         return repr(value)
+    import struct
+
     packed = struct.pack("f", value)
     for precision in range(1, 10):
         text = f"{value:.{precision}g}"

@@ -4,9 +4,14 @@ place."""
 from __future__ import annotations
 
 import os
-from typing import Any
 
-from scow.compose.load.tries import Trie, apply, trie
+from scow.compose.load.tries import apply, trie
+
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    from typing import Any
+
+    from scow.compose.load.tries import Trie
 
 REMOTE = ("https://", "http://", "git://", "ssh://", "github.com/", "git@", "oci://")
 

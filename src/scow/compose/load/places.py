@@ -5,7 +5,9 @@ from __future__ import annotations
 from scow.compose.load.errors import BadValue, LoadError, Place
 from scow.compose.load.yaml import Document
 
-Path = tuple[str, ...]
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    Path = tuple[str, ...]
 
 
 class Places:

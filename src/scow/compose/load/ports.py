@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from scow.errors import InvalidArgument
 from scow.opts.ports import PROTOCOLS, parse_range
+
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    from typing import Any
 
 MAX_PORTS = 1 << 17  # of one service
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import replace
-
 from scow.compose.load.errors import LoadError
 from scow.compose.project import Project, Service
+from scow.compose.records import replace
+
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 def enabled(service: Service, profiles: Iterable[str]) -> bool:

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
 
-Trie = dict[str, Any]
-Path = tuple[str, ...]
-RULE = ""  # the key of a trie's own rule; no path has an empty part
+    Trie = dict[str | None, Any]
+    Path = tuple[str, ...]
+
+RULE = None  # the key of a trie's own rule: no document has it
 
 
 def trie(rules: Mapping[str, Any]) -> Trie:
@@ -26,8 +29,7 @@ def below(node: Trie | None, key: str) -> Trie | None:
     """The part of a trie for a key: the key's own rules win over those of `*`."""
     if not node:
         return None
-    found = node.get(key)
-    return found if found is not None else node.get("*")
+    return node.get(key, node.get("*"))
 
 
 def apply(value: Any, node: Trie, fn: Callable[[Any, Any, Path], Any], path: Path = ()) -> Any:
@@ -36,12 +38,9 @@ def apply(value: Any, node: Trie, fn: Callable[[Any, Any, Path], Any], path: Pat
     if rule is not None:
         value = fn(rule, value, path)
     if isinstance(value, dict):
-        for key in list(value):
-            child = node.get(key)
-            if child is None:
-                child = node.get("*")
-            if child is not None:
-                value[key] = apply(value[key], child, fn, (*path, key))
+        any_key = node.get("*")
+        for key in [one for one in value if one in node] if any_key is None else list(value):
+            value[key] = apply(value[key], node.get(key, any_key or {}), fn, (*path, key))
     elif isinstance(value, list):
         child = node.get("*")
         if child is not None:

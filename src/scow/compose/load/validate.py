@@ -7,18 +7,23 @@ Called by `loader.py` after each file; errors are BadValue.
 
 from __future__ import annotations
 
-import functools
 import os
-import re
-from typing import Any
 
 from scow import fastjson
 from scow.compose.load.errors import BadValue
 from scow.compose.load.numbers import text_of
-from scow.compose.load.tries import Trie, apply, dotted, trie
+from scow.compose.load.tries import apply, dotted, trie
 
-Path = tuple[str, ...]
-Schema = dict[str, Any]
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from scow.compose.load.tries import Trie
+
+    Path = tuple[str, ...]
+    Schema = dict[str, Any]
+
 _WORDS = {
     "object": "a mapping",
     "array": "a list",
@@ -28,102 +33,142 @@ _WORDS = {
     "boolean": "a boolean",
     "null": "empty",
 }
-_KINDS: dict[type, frozenset[str]] = {
-    dict: frozenset({"object"}),
-    list: frozenset({"array"}),
-    str: frozenset({"string"}),
-    bool: frozenset({"boolean"}),
-    int: frozenset({"integer", "number"}),
-    float: frozenset({"number"}),
-    type(None): frozenset({"null"}),
+_CLASSES: dict[str, tuple[type, ...]] = {
+    "object": (dict,),
+    "array": (list,),
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "null": (type(None),),
+}
+_NAME = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-")
+_LOWER = frozenset("abcdefghijklmnopqrstuvwxyz")
+# the patterns for keys, without re
+_KEYS: dict[str, Callable[[str], bool]] = {
+    "^x-": lambda key: key.startswith("x-"),
+    "^[a-zA-Z0-9._-]+$": lambda key: bool(key) and _NAME.issuperset(key),
+    "^[a-z]+$": lambda key: bool(key) and _LOWER.issuperset(key),
+    "^.+$": lambda key: bool(key) and "\n" not in key,
+    ".+": lambda key: bool(key.strip("\n")),
 }
 
 
-@functools.cache
+class _Form:
+    """A schema made ready for looking up; made when it is first met, since a file uses a part of the specification only."""
+
+    __slots__ = (
+        *("additional", "bounds", "choices", "classes", "enum", "items", "keys", "pattern", "plain", "properties", "required", "unique"),
+        "wanted",
+    )
+
+    def __init__(self, schema: Schema) -> None:
+        choices = schema.get("oneOf", ())
+        self.choices: tuple[Schema, ...] = tuple(choices)
+        self.wanted: list[str] = list(dict.fromkeys(kind for one in choices for kind in _form(one).wanted)) or _list(schema.get("type", []))
+        self.classes = frozenset(cls for kind in self.wanted for cls in _CLASSES[kind])
+        self.properties: dict[str, Schema] = schema.get("properties", {})
+        self.keys = [(_KEYS[pattern], below) for pattern, below in schema.get("patternProperties", {}).items()]
+        self.additional: Any = schema.get("additionalProperties", True)
+        self.required: list[str] = schema.get("required", [])
+        self.items: Schema | None = schema.get("items")
+        self.unique = bool(schema.get("uniqueItems"))
+        self.enum: list[Any] | None = schema.get("enum")
+        self.bounds: tuple[Any, Any] = (schema.get("minimum"), schema.get("maximum"))
+        self.pattern: str = schema.get("pattern", "")
+        # a text or number of the right kind is right
+        self.plain = not choices and self.enum is None and self.bounds == (None, None) and not self.pattern
+
+
+_read: list[Schema] = []
+_forms: dict[int, _Form] = {}  # by the identity of the schema, which lives as long
+
+
 def _schema() -> Schema:
-    with open(os.path.join(os.path.dirname(__file__), "compose-spec.json"), "rb") as file:
-        loaded: Schema = fastjson.loads(file.read())
-    return loaded
+    if not _read:
+        with open(os.path.join(os.path.dirname(__file__), "compose-spec.json"), "rb") as file:
+            _read.append(fastjson.loads(file.read()))
+    return _read[0]
 
 
-@functools.cache
-def _pattern(text: str) -> re.Pattern[str]:
-    return re.compile(text)
+def _form(schema: Schema) -> _Form:
+    form = _forms.get(id(schema))
+    if form is None:
+        reference = schema.get("$ref")
+        form = _form(_schema()["definitions"][reference.rpartition("/")[2]]) if reference else _Form(schema)
+        _forms[id(schema)] = form
+    return form
 
 
 def check_schema(tree: dict[str, Any]) -> None:
     """Raises BadValue where the tree is not what the specification describes."""
-    _check(tree, _schema(), ())
+    _check(tree, _form(_schema()), ())
 
 
-def _resolved(schema: Schema) -> Schema:
-    while "$ref" in schema:
-        schema = _schema()["definitions"][schema["$ref"].rpartition("/")[2]]
-    return schema
-
-
-def _check(value: Any, schema: Schema, path: Path) -> None:
-    if "$ref" in schema:
-        schema = _resolved(schema)
-    choices = schema.get("oneOf")
-    if choices is not None:
-        _check_one_of(value, choices, path)
-        return
-    wanted = schema.get("type")
-    if wanted is not None and not _is(value, wanted):
-        raise BadValue(path, f"{_name(path)} must be {_described(wanted)}")
-    if isinstance(value, dict):
-        _check_mapping(value, schema, path)
+def _check(value: Any, form: _Form, path: Path) -> None:
+    if not _fits(value, form):
+        raise BadValue(path, f"{_name(path)} must be {_described(form.wanted)}")
+    if form.choices:
+        _check_choices(value, form, path)
+    elif isinstance(value, dict):
+        _check_mapping(value, form, path)
     elif isinstance(value, list):
-        items = schema.get("items")
-        if items is not None:
+        if form.items is not None:
+            items = _form(form.items)
             for index, one in enumerate(value):
-                _check(one, items, (*path, str(index)))
-        if schema.get("uniqueItems"):
+                if not (items.plain and type(one) is str and str in items.classes):
+                    _check(one, items, (*path, str(index)))
+        if form.unique:
             _check_unique(value, path)
-    elif "enum" in schema and value not in schema["enum"]:
-        raise BadValue(path, f"{_name(path)} must be one of the following: " + ", ".join(f'"{one}"' for one in schema["enum"]))
-    elif "minimum" in schema or "maximum" in schema:
-        if isinstance(value, (int, float)) and not schema.get("minimum", value) <= value <= schema.get("maximum", value):
-            bounds = (("greater", schema.get("minimum")), ("less", schema.get("maximum")))
-            wanted = " and ".join(f"{word} than or equal to {bound}" for word, bound in bounds if bound is not None)
-            raise BadValue(path, f"{_name(path)} must be {wanted}")
-    elif "pattern" in schema and isinstance(value, str) and not _pattern(schema["pattern"]).search(value):
-        raise BadValue(path, f'{_name(path)} does not match pattern "{schema["pattern"]}"')
+    elif not form.plain:
+        _check_scalar(value, form, path)
 
 
-def _is(value: Any, wanted: Any) -> bool:
-    kinds = _KINDS.get(type(value), frozenset())
-    if isinstance(wanted, str):
-        return wanted in kinds or (wanted == "integer" and isinstance(value, float) and value.is_integer())
-    return any(_is(value, one) for one in wanted)
+def _fits(value: Any, form: _Form) -> bool:
+    """Whether a form is for that kind of value."""
+    classes = form.classes
+    return type(value) in classes or not classes or (int in classes and isinstance(value, float) and value.is_integer())
 
 
-def _described(wanted: Any) -> str:
-    return " or ".join(_WORDS[one] for one in ([wanted] if isinstance(wanted, str) else wanted))
+def _check_scalar(value: Any, form: _Form, path: Path) -> None:
+    if form.enum is not None:
+        if value not in form.enum:
+            raise BadValue(path, f"{_name(path)} must be one of the following: " + ", ".join(f'"{one}"' for one in form.enum))
+        return
+    low, high = form.bounds
+    if isinstance(value, (int, float)) and not ((low is None or low <= value) and (high is None or value <= high)):
+        wanted = " and ".join(f"{word} than or equal to {bound}" for word, bound in (("greater", low), ("less", high)) if bound is not None)
+        raise BadValue(path, f"{_name(path)} must be {wanted}")
+    if form.pattern and isinstance(value, str):
+        import re  # two attributes have a pattern
+
+        if not re.search(form.pattern, value):
+            raise BadValue(path, f'{_name(path)} does not match pattern "{form.pattern}"')
 
 
-def _check_mapping(value: dict[str, Any], schema: Schema, path: Path) -> None:
-    properties = schema.get("properties", {})
-    patterns = schema.get("patternProperties")
-    extra = schema.get("additionalProperties", True)
+def _described(wanted: list[str]) -> str:
+    return " or ".join(_WORDS[one] for one in wanted)
+
+
+def _check_mapping(value: dict[str, Any], form: _Form, path: Path) -> None:
+    properties, additional = form.properties, form.additional
     for key, one in value.items():
         known = properties.get(key)
         if known is not None:
-            _check(one, known, (*path, key))
+            _check(one, _form(known), (*path, key))
             continue
         matched = False
-        for pattern, below in (patterns or {}).items():
-            if _pattern(pattern).search(key):
+        for matches, below in form.keys:
+            if matches(key):
                 matched = True
                 if below:
-                    _check(one, below, (*path, key))
-        if matched or extra is True:
+                    _check(one, _form(below), (*path, key))
+        if matched or additional is True:
             continue
-        if extra is False:
+        if additional is False:
             raise BadValue((*path, key), _unknown(path, key, properties), key=True)
-        _check(one, extra, (*path, key))
-    for key in schema.get("required", ()):
+        _check(one, _form(additional), (*path, key))
+    for key in form.required:
         if key not in value:
             raise BadValue(path, f"{_name(path)}: {key} is required")
 
@@ -152,25 +197,17 @@ def _check_unique(value: list[Any], path: Path) -> None:
         seen.add(mark)
 
 
-def _types(schema: Schema) -> Any:
-    schema = _resolved(schema)
-    if "oneOf" in schema:
-        return [kind for one in schema["oneOf"] for kind in _list(_types(one))]
-    return schema.get("type", [])
-
-
 def _list(value: Any) -> list[str]:
     return [value] if isinstance(value, str) else list(value)
 
 
-def _check_one_of(value: Any, choices: list[Schema], path: Path) -> None:
+def _check_choices(value: Any, form: _Form, path: Path) -> None:
     """The form is chosen by the kind of the value, so that what is told is about the form that was meant."""
-    fitting = [one for one in choices if _is(value, _types(one))]
-    if not fitting:
-        kinds = list(dict.fromkeys(kind for one in choices for kind in _list(_types(one))))
-        raise BadValue(path, f"{_name(path)} must be {_described(kinds)}")
     problem: BadValue | None = None
-    for one in fitting:
+    for choice in form.choices:
+        one = _form(choice)
+        if not _fits(value, one):
+            continue
         try:
             _check(value, one, path)
         except BadValue as exc:

@@ -6,23 +6,21 @@ Bounds: size of a text, depth, and number of values after aliases are followed (
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from typing import Any
-
-from scow.cli import libraries
 from scow.compose.load.errors import LoadError, Place
+from scow.compose.load.libyaml import CParser, MappingNode, ScalarNode, SequenceNode, YAMLError
 
-libraries.load()
-import yaml  # noqa: E402
-from yaml._yaml import CParser  # noqa: E402
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    Path = tuple[str, ...]
 
 MAX_TEXT = 16 << 20
 MAX_DEPTH = 64
 MAX_VALUES = 500_000
-Path = tuple[str, ...]
 
-_SCALAR, _SEQUENCE, _MAPPING = yaml.ScalarNode, yaml.SequenceNode, yaml.MappingNode
+_SCALAR, _SEQUENCE, _MAPPING = ScalarNode, SequenceNode, MappingNode
 _WORDS: dict[str, Any] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -32,10 +30,10 @@ _WORDS: dict[str, Any] = {
     **dict.fromkeys((".nan", ".NaN", ".NAN"), float("nan")),
 }
 _NUMERIC = frozenset("0123456789+-.")
-_INT = re.compile(r"[-+]?(?:0|[1-9][0-9]*)\Z")
-_BASED = re.compile(r"([-+]?)(?:0[xX]([0-9a-fA-F]+)|0[bB]([01]+)|0[oO]?([0-7]+))\Z")
-_FLOAT = re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z")
+_OF_FLOATS = _NUMERIC | frozenset("eE")
+_BASES = {"x": (16, frozenset("0123456789abcdefABCDEF")), "b": (2, frozenset("01")), "o": (8, frozenset("01234567"))}
 _STR, _PLAIN, _RESET, _OVERRIDE = "tag:yaml.org,2002:str", "plain", "!reset", "!override"
+_TAKES = (_RESET, _OVERRIDE)
 _STRICT: dict[str, Any] = {
     "tag:yaml.org,2002:int": int,
     "tag:yaml.org,2002:float": (int, float),
@@ -63,21 +61,31 @@ def scalar(text: str) -> Any:
         return _WORDS[text]
     if text[0] not in _NUMERIC:
         return text
-    plain = text.replace("_", "")
-    if _INT.match(plain):
-        value = int(plain) if len(plain) < 25 else 1 << 64
-        return value if -(1 << 63) <= value < 1 << 64 else float(plain[:400])
-    based = _BASED.match(plain)
-    if based:
-        sign, hexa, binary, octal = based.groups()
-        digits, base = (hexa, 16) if hexa else (binary, 2) if binary else (octal, 8)
-        value = int(digits, base) if len(digits) < 70 else 1 << 64
-        if value < 1 << 64:
-            return -value if sign == "-" else value
-        return text
-    if len(plain) < 400 and _FLOAT.match(plain):
-        return float(plain)
-    return text
+    number = _number(text.replace("_", ""))
+    return text if number is None else number
+
+
+def _number(text: str) -> int | float | None:
+    """What a text stands for that begins as numbers do; None where it is none."""
+    digits = text[1:] if text[:1] in ("+", "-") else text
+    value: int | None = None
+    if digits.isdecimal() and digits.isascii() and (digits[0] != "0" or len(digits) == 1):
+        value = int(text) if len(text) < 25 else 1 << 64
+        return value if -(1 << 63) <= value < 1 << 64 else float(text[:400])
+    if digits[:1] == "0":
+        base, allowed = _BASES.get(digits[1:2].lower(), (0, frozenset()))
+        figures = digits[2:]
+        if not base:  # 0755
+            (base, allowed), figures = _BASES["o"], digits[1:]
+        if figures and allowed.issuperset(figures):
+            value = int(figures, base) if len(figures) < 70 else 1 << 64
+            return None if value >= 1 << 64 else -value if text[0] == "-" else value
+    if len(text) < 400 and _OF_FLOATS.issuperset(text):
+        try:
+            return float(text)
+        except ValueError:
+            return None
+    return None
 
 
 class Document:
@@ -97,9 +105,9 @@ class Document:
         return LoadError(f"yaml: {message}", Place(self.file, node.start_mark.line + 1, node.start_mark.column + 1))
 
     def _value(self, node: Any, path: Path, depth: int) -> Any:
-        self._count += 1
         if type(node) is _SCALAR:
             return self._scalar(node)
+        self._count += len(node.value)
         if depth > MAX_DEPTH:
             raise self._fail(f"nested deeper than {MAX_DEPTH} levels", node)
         if self._count > MAX_VALUES:
@@ -108,23 +116,24 @@ class Document:
         if mark in self._open:
             raise self._fail("an alias stands inside what it names (a cycle)", node)
         self._open.add(mark)
-        try:
-            if type(node) is _MAPPING:
-                return self._mapping(node, path, depth)
-            return [
-                self._value(one, (*path, str(index)), depth + 1)
-                for index, one in enumerate(node.value)
-                if not self._reset(one, (*path, str(index)))
-            ]
-        finally:
-            self._open.discard(mark)
+        found = self._mapping(node, path, depth) if type(node) is _MAPPING else self._sequence(node, path, depth)
+        self._open.discard(mark)
+        return found
+
+    def _sequence(self, node: Any, path: Path, depth: int) -> list[Any]:
+        found = []
+        for index, one in enumerate(node.value):
+            if type(one) is _SCALAR and one.tag not in _TAKES:  # most are, and need no path
+                found.append(self._scalar(one))
+            elif not self._reset(one, below := (*path, str(index))):
+                found.append(self._value(one, below, depth + 1))
+        return found
 
     def _reset(self, node: Any, path: Path) -> bool:
         """Whether the node is to be left out; notes `!reset` and `!override`."""
-        tag = node.tag
-        if tag in (_RESET, _OVERRIDE):
+        if node.tag in _TAKES:
             self.resets.append(path)
-            return bool(tag == _RESET)
+            return bool(node.tag == _RESET)
         return False
 
     def _mapping(self, node: Any, path: Path, depth: int) -> dict[str, Any]:
@@ -134,15 +143,18 @@ class Document:
             if type(key_node) is not _SCALAR:
                 raise self._fail("a key is a text", key_node)
             key = key_node.value
-            if key == "<<" and key_node.tag == _PLAIN:
-                merged.extend(self._merged(value_node, path, depth))
-                continue
-            if key_node.tag == _PLAIN and (key[:1] in _NUMERIC or key in _WORDS) and not isinstance(scalar(key), str):
-                raise self._fail(f"Non-string key in {'.'.join(path)}: {key[:80]}" if path else f"Non-string key: {key[:80]}", key_node)
+            if key_node.tag == _PLAIN:
+                if key == "<<":
+                    merged.extend(self._merged(value_node, path, depth))
+                    continue
+                if (key[:1] in _NUMERIC or key in _WORDS) and not isinstance(scalar(key), str):
+                    where = f" in {'.'.join(path)}" if path else ""
+                    raise self._fail(f"Non-string key{where}: {key[:80]}", key_node)
             if key in found:
-                raise self._fail(f'mapping key "{key}" already defined', key_node)
-            below = (*path, key)
-            if not self._reset(value_node, below):
+                raise self._fail(f'mapping key "{key[:80]}" already defined', key_node)
+            if type(value_node) is _SCALAR and value_node.tag not in _TAKES:
+                found[key] = self._scalar(value_node)
+            elif not self._reset(value_node, below := (*path, key)):
                 found[key] = self._value(value_node, below, depth + 1)
         for one in merged:
             for key, value in one.items():
@@ -156,15 +168,15 @@ class Document:
         return [self._value(one, path, depth + 1) for one in nodes]
 
     def _scalar(self, node: Any) -> Any:
-        tag, text = node.tag, node.value
+        tag = node.tag
         if tag == _PLAIN or (tag == _OVERRIDE and not node.style):
-            return scalar(text)
+            return scalar(node.value)
         if tag in _STRICT:
-            value = scalar(text)
+            value = scalar(node.value)
             if not isinstance(value, _STRICT[tag]):
-                raise self._fail(f"cannot decode {text[:40]!r} as {tag.rpartition(':')[2]}", node)
+                raise self._fail(f"cannot decode {node.value[:40]!r} as {tag.rpartition(':')[2]}", node)
             return value
-        return text
+        return node.value
 
     def place(self, path: Path, key: bool = False) -> tuple[int, Place]:
         """(how much of the path is in this document, where its end is written); `key` asks for the place of the last key."""
@@ -209,13 +221,13 @@ def documents(text: bytes, file: str) -> Iterator[Document]:
         loader = _Loader(text.decode("utf-8-sig"))
     except UnicodeDecodeError as exc:
         raise LoadError(f"yaml: not UTF-8 (byte {exc.start})", Place(file)) from None
-    except yaml.YAMLError as exc:
+    except YAMLError as exc:
         raise _broken(exc, file) from None
     try:
         while True:
             try:
                 root = loader.get_node() if loader.check_node() else None
-            except yaml.YAMLError as exc:
+            except YAMLError as exc:
                 raise _broken(exc, file) from None
             except RecursionError:
                 raise LoadError("yaml: nested too deeply", Place(file)) from None
@@ -226,7 +238,7 @@ def documents(text: bytes, file: str) -> Iterator[Document]:
         loader.dispose()
 
 
-def _broken(exc: yaml.YAMLError, file: str) -> LoadError:
+def _broken(exc: YAMLError, file: str) -> LoadError:
     mark = getattr(exc, "problem_mark", None)
     problem = getattr(exc, "problem", None) or getattr(exc, "reason", None) or str(exc).splitlines()[0]
     place = Place(file, mark.line + 1, mark.column + 1) if mark else Place(file)

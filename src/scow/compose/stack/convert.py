@@ -5,14 +5,17 @@ from __future__ import annotations
 
 import base64
 import re
-from typing import TYPE_CHECKING, Any
 
 from scow.cli.commands.service.spec import capabilities
 from scow.cli.commands.swarm.objects import read_data
 from scow.errors import ScowError
 
+TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
+    from typing import Any
+
     from scow.compose.project import Deploy, FileObject, FileUse, Mount, Network, Project, Resource, Service, UpdateConfig
+
 
 NAMESPACE = "com.docker.stack.namespace"
 IMAGE = "com.docker.stack.image"

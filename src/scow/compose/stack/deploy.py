@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from scow.cli.command import Command, ExitCode, daemon_error
 from scow.cli.commands.service import flags, requests
 from scow.cli.commands.service.spec import resolve
@@ -13,9 +11,13 @@ from scow.compose.stack.convert import AUTOSCALE, IMAGE, NAMESPACE, Stack, check
 from scow.compose.stack.files import project, warnings
 from scow.errors import ScowError
 
+TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
+    from typing import Any
+
     from scow.cli.command import Cli
     from scow.cli.flags import Flag, Options
+
 
 RESOLVE = ("always", "changed", "never")
 KINDS = ("services", "secrets", "configs", "networks")

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from scow import fastjson
 from scow.cli.commands.swarm.tasks import image_name
 from scow.compose.stack.convert import IMAGE
 from scow.compose.stack.deploy import keep_scaled, name_of, of_stack
 
+TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import Any
 
     from scow.cli.command import Cli
     from scow.compose.stack.convert import Stack
+
 
 # what the engine puts into a spec that does not say it; and what only it knows
 _DEFAULTS: dict[str, Any] = {

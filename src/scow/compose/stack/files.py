@@ -3,17 +3,17 @@ and `diff.py`."""
 
 from __future__ import annotations
 
-from dataclasses import fields
-from typing import TYPE_CHECKING
-
 from scow.cli.command import ExitCode
 from scow.compose.load.errors import LoadError
 from scow.compose.load.loader import LoadOptions, load
+from scow.compose.records import columns
 from scow.errors import ScowError
 
+TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
     from scow.cli.command import Cli
     from scow.compose.project import Project, Service
+
 
 IGNORED = (
     *("build", "cgroup_parent", "devices", "domainname", "external_links", "ipc", "links", "mac_address", "network_mode", "pid"),
@@ -87,7 +87,7 @@ def _given(service: Service, name: str) -> bool:
 
 def warnings(found: Project) -> str:
     """What is said of options that stacks do not know."""
-    known = {one.name for one in fields(type(next(iter(found.services.values()))))} if found.services else set()
+    known = {name for name, _, _ in columns(type(next(iter(found.services.values()))))} if found.services else set()
     ignored = sorted({name for service in found.services.values() for name in IGNORED if name in known and _given(service, name)})
     old = sorted({name for service in found.services.values() for name in DEPRECATED if _given(service, name)})
     text = f"Ignoring unsupported options: {', '.join(ignored)}\n\n" if ignored else ""

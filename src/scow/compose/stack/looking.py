@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from scow.cli.command import Command
 from scow.cli.commands.network.ls import natural
 from scow.cli.commands.service.ls import display
@@ -14,9 +12,13 @@ from scow.client.api import filters_param
 from scow.compose.stack.convert import NAMESPACE
 from scow.errors import ScowError
 
+TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
+    from typing import Any
+
     from scow.cli.command import Cli
     from scow.cli.flags import Flag, Options
+
 
 HEADERS = {"Name": "NAME", "Services": "SERVICES"}
 
