@@ -65,6 +65,10 @@ class Doors:
 
     # --- who
 
+    def admit(self, caller: Caller) -> None:
+        """Whether a caller is still a node of this swarm. Raises NotFound for one that was removed, whatever its certificate says."""
+        self._node(caller)
+
     def _must_lead(self) -> None:
         if not self._manager.leading:
             raise NotLeader(self._leader())
@@ -109,51 +113,23 @@ class Doors:
         if availability not in ("active", "pause", "drain"):
             raise InvalidArgument(f'invalid Availability: "{availability}"')
         node_id = new_id()
-        certificate = self._signed(cluster, str(body["request"]), node_id, role)
+        certificate = certificates.signed(cluster, str(body["request"]), node_id, role)
         spec = {"Labels": {}, "Role": role, "Availability": availability}
         address = str(body.get("address") or caller.address)
         node = Node(id=node_id, spec=spec, address=address, certificate=certificate)
 
         def write(tx: Tx) -> None:
             now = tx.all(Cluster)[0]
-            if now.tokens != cluster.tokens:
+            if now.tokens != cluster.tokens or now.root_certificate != cluster.root_certificate:
                 raise InvalidArgument(_BAD_TOKEN)
             tx.create(node)
 
         await self._store.update(write)
-        return {"node": node_id, **self._issued(cluster, role, certificate)}
+        return {"node": node_id, **certificates.issued(self._store, cluster, role, certificate)}
 
     async def _renew(self, caller: Caller, body: Json) -> Json:
         self._must_lead()
-        cluster, node = self._cluster(), self._node(caller)
-        role = node.role
-        if role == "worker" and node.manager is not None:
-            raise Unavailable("this node's part of the swarm's state has yet to be given up")
-        certificate = self._signed(cluster, str(body["request"]), node.id, role)
-
-        def write(tx: Tx) -> None:
-            found = tx.get(Node, node.id)
-            if found is None:
-                raise NotFound(f"node {node.id} is not part of this swarm")
-            tx.update(found.changed(certificate=certificate))
-
-        await self._store.update(write)
-        return self._issued(cluster, role, certificate)
-
-    @staticmethod
-    def _signed(cluster: Cluster, request: str, node_id: str, role: str) -> str:
-        return ca.sign(certificates.issuer(cluster), request, node_id, role, cluster.id, certificates.expiry_ns(cluster))
-
-    def _issued(self, cluster: Cluster, role: str, certificate: str) -> Json:
-        managers = [[one.id, str((one.manager or {}).get("Addr") or "")] for one in self._store.all(Node) if one.manager is not None]
-        return {
-            "cluster": cluster.id,
-            "role": role,
-            "certificate": certificate,
-            "roots": certificates.roots(cluster),
-            "issuer": certificates.issuer(cluster).certificate,
-            "managers": managers,
-        }
+        return await certificates.renewed(self._store, caller.node_id, str(body["request"]))
 
     # --- sessions
 

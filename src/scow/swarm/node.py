@@ -6,23 +6,26 @@ see `state.py`; `worker.py` and `store/` keep their own.
 """
 
 import asyncio
+import contextlib
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from scow import log
+from scow import log, units
 from scow.aio import Supervisor
-from scow.errors import ScowError
+from scow.errors import ScowError, Unavailable
 from scow.metadata import Database
 from scow.swarm import ca, joining
 from scow.swarm.agent.agent import Agent
 from scow.swarm.agent.executor import Executor
 from scow.swarm.agent.worker import Worker
+from scow.swarm.ca.roots import first_of
 from scow.swarm.clock import Clock
 from scow.swarm.doors import Doors
 from scow.swarm.links import rpc, tls
+from scow.swarm.manager import certificates
 from scow.swarm.manager.control import Control
 from scow.swarm.manager.eventfeed import EventFeed, Publish
 from scow.swarm.manager.loop import drive
@@ -39,6 +42,7 @@ from scow.swarm.wire import Assignment, Session
 logger = log.get(__name__)
 
 _RENEW_CHECK_SECONDS = 3600.0
+_RENEW_AGAIN_SECONDS = (2.0, 5.0, 15.0, 60.0, 300.0)
 _RETRY_SECONDS = 0.7
 
 
@@ -77,6 +81,7 @@ class SwarmNode:
         self.problem = ""
         """Why the last change of role did not work, for people."""
         self._changing: asyncio.Task[None] | None = None
+        self._place: Mapping[str, Any] = {}
         self.agent = Agent(
             executor,
             clock,
@@ -85,6 +90,7 @@ class SwarmNode:
             state.data_path,
             self._gone,
             self._told,
+            self._tls_info,
         )
 
     # --- begin and end
@@ -121,12 +127,12 @@ class SwarmNode:
         assert self.managers is not None
         manager = Manager(store, self._clock)
         doors = Doors(store, manager, self.managers, self.leader_address)
-        self._server = rpc.Server(doors.table(), state.cluster_id)
+        self._server = rpc.Server(doors.table(), state.cluster_id, doors.admit)
         await self._server.start(state.listen, tls.server(state.root, state.certificate, state.key))
         self.store, self.manager = store, manager
         self.control = Control(store, self._clock, self._local_network)
         self._managing.start(drive(EventFeed(self._publish), store, self._clock), "events")
-        self._managing.start(drive(_Sealing(self), store, self._clock), "sealing")
+        self._managing.start(drive(_Following(self), store, self._clock), "following")
         await self.managers.begin(manager)
 
     async def _stop_managing(self) -> None:
@@ -174,6 +180,11 @@ class SwarmNode:
         if cluster is not None and cluster.unlock_key != self.unlock_key:
             self.save(self.state, cluster.unlock_key)
 
+    def cut_off(self, node_id: str) -> None:
+        """Another node was removed: its connections to this manager end."""
+        if self._server is not None:
+            self._server.drop(node_id)
+
     # --- finding managers
 
     def context(self) -> Any:
@@ -213,52 +224,75 @@ class SwarmNode:
             self._background.start(self._publish_logs(request), "logs")
         if (place := assignment.node) is None:
             return
+        self._place = place
         state = self.state
         managers = tuple(f"{id}@{address}" for id, address in place.get("managers") or ())
-        roots = str(place.get("roots") or state.root)
-        if (managers and managers != state.managers) or roots != state.root:
-            self.save(replace(state, managers=managers or state.managers, root=roots))
-        role, issuer = str(place.get("role")), str(place.get("issuer") or state.issuer)
-        if (role != self.state.role or issuer != self.state.issuer) and (self._changing is None or self._changing.done()):
-            self._changing = self._background.start(self._follow(role), f"change to {role}")
+        if managers and managers != state.managers:
+            self.save(replace(state, managers=managers))
+        if not self._as_wished and (self._changing is None or self._changing.done()):
+            self._changing = self._background.start(self._follow(), "what this node is to be")
 
-    async def _follow(self, role: str) -> None:
-        """Get the certificate that this node is to have, and become what it is to be; tried until it works or the wish is another."""
-        while True:
+    @property
+    def _as_wished(self) -> bool:
+        state, place = self.state, self._place
+        wished = (str(place.get("role") or state.role), str(place.get("issuer") or state.issuer), str(place.get("roots") or state.root))
+        return (state.role, state.issuer, state.root) == wished
+
+    async def _follow(self) -> None:
+        """Believe whom this node is to believe, get the certificate that it is to have, and become what it is to be; tried until it works
+        or the wish is another."""
+        said = ""
+        while not self._as_wished:
+            state, place = self.state, self._place
+            role, roots = str(place.get("role")), str(place.get("roots") or state.root)
             try:
-                await self._renew()
-                if role == "manager" and self.state.role == "worker":
+                if roots != state.root:
+                    await self._take(replace(state, root=roots))
+                elif state.issuer != place.get("issuer") or ca.identity(state.certificate).role != role:
+                    await self._renew()
+                elif role == "manager":
                     await self._promoted()
-                elif role == "worker" and self.state.role == "manager":
+                else:
                     await self._demoted()
-                return
             except ScowError as error:
-                self.problem = error.message
-                logger.warning("this node could not become a %s yet: %s", role, error.message)
-            await self._clock.sleep(_RETRY_SECONDS)
+                self.problem = said = error.message
+                logger.warning("this node is not yet what it is to be: %s", error.message)
+                await self._clock.sleep(_RETRY_SECONDS)
+        if said and self.problem == said:
+            self.problem = ""
 
     async def _renew(self) -> None:
-        before = self.state
-        if self.manager is not None and self.manager.leading:
-            state = await self._renew_here()
-        else:
-            state = await joining.renewed(before)
-        self.save(replace(self.state, certificate=state.certificate, key=state.key, root=state.root, issuer=state.issuer))
-        await self._reload()
+        """A fresh certificate: a manager's of its own copy of the cluster, else of the one that leads. Raises ScowError."""
+        state: NodeState | None = None
+        if self.store is not None and self._place.get("role", "manager") == "manager":
+            wanted = ca.new_request(self.state.node_id)
+            with contextlib.suppress(Unavailable):
+                answer = await certificates.renewed(self.store, self.state.node_id, wanted.certificate)
+                state = joining.with_answer(self.state, answer, wanted.key)
+        if state is None:
+            state = await joining.renewed(self.state)
+        await self._take(replace(self.state, certificate=state.certificate, key=state.key, root=state.root, issuer=state.issuer))
 
-    async def _renew_here(self) -> NodeState:
-        """The leader signs its own."""
-        assert self.store is not None
-        assert self.manager is not None
-        wanted = ca.new_request(self.state.node_id)
-        doors = Doors(self.store, self.manager, self.managers, self.leader_address)  # type: ignore[arg-type]
-        answer = await doors.table()["ca.renew"].answer(tls.Caller(self.state.node_id), {"request": wanted.certificate})  # type: ignore[misc]
-        return joining.with_answer(self.state, answer, wanted.key)
-
-    async def _reload(self) -> None:
-        """New connections to this manager see the new certificate."""
+    async def _take(self, state: NodeState) -> None:
+        """Another certificate, or other roots: new connections are made and taken with them, this node's own are made anew."""
+        self.save(state)
         if self._server is not None:
-            await self._server.renew(tls.server(self.state.root, self.state.certificate, self.state.key))
+            await self._server.renew(tls.server(state.root, state.certificate, state.key))
+        self.agent.refresh()
+
+    def _tls_info(self) -> dict[str, str]:
+        return ca.tls_info(first_of(self.state.root), self.state.issuer) if self.state.issuer else {}
+
+    @property
+    def expired(self) -> str:
+        """The sentence for a node whose certificate holds no longer, else ""."""
+        ended = ca.identity(self.state.certificate).not_after_ns
+        if ended > self._clock.now_ns():
+            return ""
+        return (
+            f"this node's certificate expired at {units.rfc3339nano(ended)}, so managers do not let it in. Check this host's clock. If it "
+            'is right, let the node leave with "docker swarm leave --force", remove it on a manager with "docker node rm" and join it again'
+        )
 
     async def _promoted(self) -> None:
         """A worker becomes a manager."""
@@ -285,16 +319,22 @@ class SwarmNode:
         forget(self._db)
 
     async def _renewals(self) -> None:
-        """A certificate is renewed when half of its time has passed."""
+        """A certificate is renewed between the half and four fifths of its time, by chance, so that not all nodes come at once."""
         while True:
-            held = ca.identity(self.state.certificate)
-            due = held.not_before_ns + (held.not_after_ns - held.not_before_ns) // 2
-            if self._clock.now_ns() >= due:
+            held = self.state.certificate
+            due = ca.due_ns(ca.identity(held), random.uniform(0.5, 0.8))
+            tries = 0
+            while self.state.certificate == held:
+                if (left := (due - self._clock.now_ns()) / 1e9) > 0:
+                    await self._clock.sleep(min(left, _RENEW_CHECK_SECONDS))
+                    continue
                 try:
                     await self._renew()
+                    logger.info("this node's certificate was renewed")
                 except ScowError as error:
                     logger.warning("the node's certificate could not be renewed yet: %s", error.message)
-            await self._clock.sleep(_RENEW_CHECK_SECONDS * (0.5 + random.random()))
+                    await self._clock.sleep(_RENEW_AGAIN_SECONDS[min(tries, len(_RENEW_AGAIN_SECONDS) - 1)])
+                    tries += 1
 
     # --- logs
 
@@ -323,10 +363,11 @@ class SwarmNode:
         return LogSource(self, task)
 
 
-class _Sealing:
-    """The loop (`loop.Loop`) that seals this node's state anew when autolock or the unlock key changes, on whatever manager."""
+class _Following:
+    """The loop (`loop.Loop`) of whatever manager: this node's state is sealed anew when autolock or the unlock key changes, and who was
+    removed is cut off."""
 
-    kinds: tuple[type[Object], ...] = (Cluster,)
+    kinds: tuple[type[Object], ...] = (Cluster, Node)
 
     def __init__(self, node: SwarmNode) -> None:
         self._node = node
@@ -337,7 +378,10 @@ class _Sealing:
 
     def handle(self, change: Change) -> None:
         """See Loop."""
-        self._node.seal()
+        if isinstance(change.object, Cluster):
+            self._node.seal()
+        elif change.new is None:
+            self._node.cut_off(change.object.id)
 
     async def tick(self) -> None:
         """See Loop."""

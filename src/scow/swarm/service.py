@@ -6,13 +6,14 @@ One object per daemon. Without a swarm it costs nothing; `start` at boot takes u
 import asyncio
 import base64
 import secrets
+import shutil
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from scow import log
-from scow.aio import Supervisor
+from scow.aio import Supervisor, in_pool
 from scow.errors import Conflict, InvalidArgument, ScowError, Unavailable
 from scow.metadata import Database
 from scow.swarm import addressing, joining, servicelogs, specs, view
@@ -20,6 +21,7 @@ from scow.swarm.agent.agent import Agent
 from scow.swarm.agent.executor import Executor
 from scow.swarm.clock import Clock, SystemClock
 from scow.swarm.identity import new_id
+from scow.swarm.manager import certificates
 from scow.swarm.manager.control import Control
 from scow.swarm.manager.eventfeed import Publish
 from scow.swarm.manager.tasks import cluster_of
@@ -44,6 +46,7 @@ _WORKER = (
 _NO_SWARM = "This node is not part of a swarm"
 _EXISTS = 'This node is already part of a swarm. Use "docker swarm leave" to leave this swarm and join another one.'
 _LOCKED = 'Swarm is encrypted and needs to be unlocked before it can be used. Please use "docker swarm unlock" to unlock it.'
+_LOCKED_STAYS = "Swarm is encrypted and locked. Please unlock it first or use `--force` to ignore this message."
 _LAST = (
     "You are attempting to leave the swarm on a node that is participating as a manager. Removing the last manager erases all current "
     "state of the swarm. Use `--force` to ignore this message. "
@@ -94,6 +97,8 @@ class SwarmService:
         if state.is_locked:
             self._locked = state
             self._error = _LOCKED
+            # the key of etcd's member lies there as long as the daemon runs, and a killed one leaves it
+            await in_pool(shutil.rmtree, self._folders[1], True)
             return
         try:
             await self._begin(state)
@@ -130,6 +135,8 @@ class SwarmService:
         elif locked is not None:
             self._states.forget()
             forget(self._db)
+            for folder in self._folders:
+                await in_pool(shutil.rmtree, folder, True)
         await self._executor.configure({"left": True})
 
     async def close(self) -> None:
@@ -336,13 +343,15 @@ class SwarmService:
         state = self._state
         if state is None:
             raise Unavailable(_NO_SWARM)
+        if self._locked is not None and not force:
+            raise Unavailable(_LOCKED_STAYS)
         if state.role == "manager" and not force:
             raise Unavailable(self._why_stay())
         await self._end_membership(known=True)
 
     def _why_stay(self) -> str:
         if self._node is None or self._node.store is None:
-            return _LOCKED
+            return NoLeader().message
         managers = [one for one in self._node.store.all(Node) if one.manager is not None]
         if len(managers) <= 1:
             return _LAST
@@ -359,6 +368,9 @@ class SwarmService:
         if str(spec.get("Name") or "default") != "default":
             raise InvalidArgument('invalid Name "' + str(spec["Name"]) + '": swarm spec must be named "default"')
         lock = bool(checked["EncryptionConfig"].get("AutoLockManagers"))
+        authority = dict(checked["CAConfig"])
+        # a root and its key lie with the cluster, encrypted; nobody is to find them in the settings
+        checked["CAConfig"] = {name: value for name, value in authority.items() if name not in ("SigningCACert", "SigningCAKey")}
 
         def write(tx: Tx) -> str:
             cluster = tx.all(Cluster)[0]
@@ -368,7 +380,8 @@ class SwarmService:
             key = cluster.unlock_key if lock else ""
             if lock and (not key or rotate.get("unlock")):
                 key = ca.new_unlock_key()
-            tx.update(cluster.changed(spec=checked, tokens=tokens, unlock_key=key))
+            exchanged = certificates.wished(cluster, authority, self._clock.now_ns())
+            tx.update(cluster.changed(spec=checked, tokens=tokens, unlock_key=key, **exchanged))
             return key
 
         store = self._store
@@ -383,9 +396,20 @@ class SwarmService:
         if self._locked is None:
             raise Conflict("swarm is not locked")
         state = self._locked.unlocked(key)
-        self._locked = None
+        locked, self._locked = self._locked, None
         self._error = ""
-        await self._begin(state, key)
+        try:
+            await self._begin(state, key)
+        except ScowError as error:
+            await self._abandon(locked, error)
+            raise
+
+    async def _abandon(self, locked: NodeState, error: ScowError) -> None:
+        """What was unlocked could not be taken up (its port is taken): it is locked again, so that unlocking can be tried once more."""
+        node, self._node = self._node, None
+        if node is not None:
+            await node.end()
+        self._locked, self._error = locked, error.message
 
     def unlock_key(self) -> str:
         """The present unlock key, "" without autolock. Raises Unavailable."""
@@ -397,7 +421,7 @@ class SwarmService:
 
         cluster = self._cluster()
         tokens = {role: ca.token(cluster.root_certificate, secret) for role, secret in cluster.tokens.items()}
-        return view.cluster(cluster, ca.tls_info(cluster.root_certificate), tokens)
+        return view.cluster(cluster, certificates.tls_info(cluster), tokens)
 
     @property
     def local_state(self) -> str:
@@ -412,8 +436,12 @@ class SwarmService:
 
     def _trouble(self) -> str:
         node = self._node
-        if self._error or node is None or node.managers is None or node.managers.quorum:
+        if self._error or node is None:
             return self._error
+        if not node.agent.connected.is_set() and (expired := node.expired):
+            return expired
+        if node.managers is None or node.managers.quorum:
+            return ""
         return node.problem or NoLeader().message
 
     def info(self) -> Json:
@@ -430,8 +458,6 @@ class SwarmService:
         if state is None:
             return found
         if self._node is not None and self._node.store is not None and self.is_manager:
-            from scow.swarm import ca
-
             store = self._node.store
             nodes = store.all(Node)
             managers = [one for one in nodes if one.manager is not None]
@@ -439,7 +465,7 @@ class SwarmService:
             found["Nodes"], found["Managers"] = len(nodes), len(managers)
             cluster = cluster_of(store)
             if cluster is not None:
-                found["Cluster"] = view.cluster(cluster, ca.tls_info(cluster.root_certificate))
+                found["Cluster"] = view.cluster(cluster, certificates.tls_info(cluster))
         elif state.managers:
             found["RemoteManagers"] = [
                 {"NodeID": id, "Addr": address} for id, _, address in (text.rpartition("@") for text in state.managers)

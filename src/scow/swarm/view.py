@@ -70,11 +70,9 @@ def task(one: Task) -> Json:
     return found
 
 
-def node(one: Node, tls: Mapping[str, str] | None = None) -> Json:
+def node(one: Node) -> Json:
     """A node."""
     description = {**dict(one.description)}
-    if tls:
-        description["TLSInfo"] = dict(tls)
     spec = {"Labels": {}, "Role": one.role, "Availability": one.availability, **dict(one.spec)}
     found: Json = {**_meta(one), "Spec": spec, "Description": description, "Status": {"State": one.status_state, "Addr": one.address}}
     if one.status_message:

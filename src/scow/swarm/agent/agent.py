@@ -24,7 +24,7 @@ Dial = Callable[[], Awaitable[Session]]
 
 class Agent:
     """One node's side. `dial()` gives a session with the manager that leads; `removed()` is called when the cluster no longer knows this
-    node, `told` with every assignment that the worker has taken."""
+    node, `told` with every assignment that the worker has taken; `tls()`: Docker's TLSInfo of this node, which managers are told."""
 
     def __init__(
         self,
@@ -35,6 +35,7 @@ class Agent:
         address: str,
         removed: Callable[[], None],
         told: Callable[[Assignment], None] = lambda assignment: None,
+        tls: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
         self._executor = executor
         self._clock = clock
@@ -42,6 +43,8 @@ class Agent:
         self._address = address
         self._removed = removed
         self._told = told
+        self._tls = tls
+        self._stale = asyncio.Event()
         self._session: Session | None = None
         self._unsent: dict[str, TaskStatus] = {}
         self._wake = asyncio.Event()
@@ -61,6 +64,10 @@ class Agent:
         """Queue a status; the newest of a task counts."""
         self._unsent[id] = status
         self._wake.set()
+
+    def refresh(self) -> None:
+        """Begin a new session: this node has another certificate, or believes other roots. Tasks go on."""
+        self._stale.set()
 
     def start(self) -> None:
         """Begin."""
@@ -86,8 +93,10 @@ class Agent:
         while True:
             try:
                 self._session = session = await self._dial()
+                self._stale.clear()
                 description = await self._executor.describe()
-                period = await session.register(description, self._address)
+                known = self._tls()
+                period = await session.register({**description, **({"TLSInfo": known} if known else {})}, self._address)
                 self.worker.describe_node(_for_templates(description))
                 tries = 0
                 self.error = ""
@@ -111,10 +120,10 @@ class Agent:
             await self._clock.sleep(wait * (0.75 + random.random() / 2))
 
     async def _serve(self, session: Session, period: float) -> None:
-        """Until one of the three streams breaks."""
+        """Until one of the three streams breaks, or the session is to be another."""
         outcome: list[ScowError] = []
 
-        async def guarded(work: Awaitable[None]) -> None:
+        async def guarded(work: Awaitable[object]) -> None:
             try:
                 await work
             except ScowError as error:
@@ -127,6 +136,7 @@ class Agent:
                 group.create_task(guarded(self._assignments(session))),
                 group.create_task(guarded(self._beats(session, period))),
                 group.create_task(guarded(self._reports(session))),
+                group.create_task(guarded(self._stale.wait())),
             ]
             await asyncio.wait(jobs, return_when=asyncio.FIRST_COMPLETED)
             for job in jobs:

@@ -91,6 +91,17 @@ def new_root() -> KeyPair:
     return KeyPair(_pem(certificate), _pem_key(key))
 
 
+def authority_id(issuer: Any) -> Any:
+    """The extension that says which key has signed: two roots may have one name, and both are believed while they are exchanged."""
+    from cryptography import x509
+
+    try:
+        own = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    except x509.ExtensionNotFound:
+        return x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.public_key())
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(own)
+
+
 def new_request(node_id: str = "") -> KeyPair:
     """(certificate signing request, key) of a node that wants a certificate."""
     from cryptography import x509
@@ -142,6 +153,7 @@ def sign(root: KeyPair, request: str, node_id: str, role: str, cluster_id: str, 
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.ExtendedKeyUsage(usage), critical=False)
+        .add_extension(authority_id(issuer), critical=False)
     )
     return _pem(builder.sign(key, hashes.SHA256()))  # type: ignore[arg-type]
 
@@ -202,12 +214,18 @@ def identity(certificate: str) -> Identity:
     )
 
 
-def tls_info(root: str) -> dict[str, str]:
-    """Docker's TLSInfo of a root certificate."""
+def due_ns(held: Identity, share: float) -> int:
+    """When a certificate is to be renewed: after a share (0.5 to 0.8, by chance, as swarmkit) of the time that it was made for."""
+    begun = held.not_before_ns + _BACKDATE_SECONDS * 10**9
+    return begun + int((held.not_after_ns - begun) * share)
+
+
+def tls_info(root: str, issuer: str = "") -> dict[str, str]:
+    """Docker's TLSInfo: the root that is believed, and the one that has signed (another while roots are exchanged)."""
     from cryptography import x509
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-    found = x509.load_pem_x509_certificate(root.encode())
+    found = x509.load_pem_x509_certificate((issuer or root).encode())
     subject = base64.b64encode(found.subject.public_bytes()).decode()
     public = found.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return {"TrustRoot": root, "CertIssuerSubject": subject, "CertIssuerPublicKey": base64.b64encode(public).decode()}

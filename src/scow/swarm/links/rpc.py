@@ -327,12 +327,15 @@ class _Served:
 class Server:
     """A manager's listener. `doors`: name → what may be called."""
 
-    def __init__(self, doors: Mapping[str, Door], cluster_id: str) -> None:
+    def __init__(self, doors: Mapping[str, Door], cluster_id: str, admit: Callable[[Caller], None] = lambda caller: None) -> None:
+        """`admit(caller)` raises for a node that has nothing to say here any more."""
         self._doors = doors
+        self._admit = admit
         self._cluster_id = cluster_id
         self._server: asyncio.Server | None = None
         self._supervisor = Supervisor("swarm listener")
         self._open = 0
+        self._writers: dict[str, set[asyncio.StreamWriter]] = {}  # node → its connections
         self._address = ""
 
     async def start(self, address: str, context: ssl.SSLContext) -> None:
@@ -358,12 +361,14 @@ class Server:
         if not known:
             who = Caller(address=who.address)
         self._open += 1
+        self._writers.setdefault(who.node_id, set()).add(writer)
         served = _Served(self, _Wire(reader, writer, _LIMIT if known else _STRANGER_LIMIT), who)
         task = self._supervisor.start(served.run(), "connection")
         try:
             await asyncio.wait([task], timeout=None if known else _STRANGER_SECONDS)
         finally:
             self._open -= 1
+            self._writers.get(who.node_id, set()).discard(writer)
             task.cancel()
 
     def door(self, caller: Caller, name: str) -> Door:
@@ -373,7 +378,14 @@ class Server:
             raise InvalidArgument(f"this manager knows no call {name[:40]!r}: is it older than the node that calls?")
         if found.who != "anyone" and not caller.node_id:
             raise Forbidden("a node's certificate is needed for this call")
+        if found.who != "anyone":
+            self._admit(caller)
         return found
+
+    def drop(self, node_id: str) -> None:
+        """End every connection of a node: it has been removed."""
+        for writer in self._writers.pop(node_id, ()):
+            writer.transport.abort()
 
     async def renew(self, context: ssl.SSLContext) -> None:
         """Listen with other certificates; connections that stand go on."""

@@ -15,7 +15,6 @@ from scow.swarm.clock import Clock
 from scow.swarm.identity import new_id
 from scow.swarm.manager.orchestrator import constraints
 from scow.swarm.manager.orchestrator.update import roll_back
-from scow.swarm.manager.tasks import cluster_of
 from scow.swarm.objects import Config, Network, Node, Object, Secret, Service, Task, TaskState
 from scow.swarm.store.memory import networks_of
 from scow.swarm.store.store import OutOfSequence, Store, Tx
@@ -235,20 +234,13 @@ class Control:
 
     def node(self, ref: str) -> Json:
         """One node. Raises NotFound."""
-        return view.node(self._store.find(Node, ref), self._tls())
-
-    def _tls(self) -> dict[str, str]:
-        from scow.swarm import ca
-
-        cluster = cluster_of(self._store)
-        return ca.tls_info(cluster.root_certificate) if cluster is not None and cluster.root_certificate else {}
+        return view.node(self._store.find(Node, ref))
 
     def nodes(self, filters: Filters) -> list[Json]:
         """Nodes that pass. Raises InvalidArgument."""
         for role in filters.values("role"):
             if role not in ("worker", "manager"):
                 raise InvalidArgument(f"invalid role filter: '{role}'")
-        tls = self._tls()
         found: list[Json] = []
         for one in self._store.all(Node):
             engine = (one.description.get("Engine") or {}).get("Labels") or {}
@@ -260,7 +252,7 @@ class Control:
                 continue
             if not _labels_match(filters.values("node.label"), one.spec.get("Labels") or {}):
                 continue
-            found.append(view.node(one, tls))
+            found.append(view.node(one))
         return found
 
     async def update_node(self, ref: str, version: int, spec: Mapping[str, Any]) -> None:

@@ -101,6 +101,8 @@ class Dispatcher:
         else:
             if isinstance(one, Node) and old is None:
                 self._seen.setdefault(one.id, self._clock.elapsed_ns())
+            if isinstance(one, Node) and new is None:
+                self._end(one.id)
             for session in self._sessions.values():
                 self._wake(session)
 

@@ -20,6 +20,7 @@ from scow.swarm.manager.orchestrator.reaper import Reaper
 from scow.swarm.manager.orchestrator.replicated import Replicated
 from scow.swarm.manager.orchestrator.restart import Restarter
 from scow.swarm.manager.orchestrator.update import Updates
+from scow.swarm.manager.rotation import Rotation
 from scow.swarm.manager.scheduler.scheduler import Scheduler
 from scow.swarm.store.store import Store
 
@@ -59,6 +60,7 @@ class Manager:
             Jobs(self.store, self.clock, restarter),
             Allocator(self.store, self.clock),
             Scheduler(self.store, self.clock),
+            Rotation(self.store),
             self.dispatcher,
         ]
         restarter.resume()

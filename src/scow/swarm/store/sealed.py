@@ -1,15 +1,17 @@
-"""Objects as rows that lie on a disk or go to etcd: JSON, what is secret in them encrypted with the cluster's data key."""
+"""Objects as rows that lie on a disk or go to etcd: JSON, encrypted with the cluster's data key, as Docker's raft log is.
 
-import json
+A service's environment may hold as much of a secret as a secret does, so every kind is sealed whole.
+"""
+
 from collections.abc import Mapping
 from typing import Any
 
-from scow.swarm import ca
-from scow.swarm.objects import Cluster, Config, Object, Secret, Service, from_json, to_json
+import orjson
 
-_WHOLE = frozenset({Secret.kind, Config.kind, Cluster.kind})
+from scow.swarm import ca
+from scow.swarm.objects import Object, from_json, to_json
+
 _SEALED = "sealed"
-_FIELDS = {Service.kind: ("registry_auth",)}
 
 
 class Sealer:
@@ -20,21 +22,8 @@ class Sealer:
 
     def encode(self, one: Object) -> dict[str, Any]:
         """A row."""
-        document = to_json(one)
-        if one.kind in _WHOLE:
-            return {"id": one.id, _SEALED: ca.seal(self._key, json.dumps(document).encode())}
-        for name in _FIELDS.get(one.kind, ()):
-            if document.get(name):
-                document[name] = ca.seal(self._key, str(document[name]).encode())
-        return dict(document)
+        return {"id": one.id, _SEALED: ca.seal(self._key, orjson.dumps(to_json(one), option=orjson.OPT_NON_STR_KEYS))}
 
     def decode(self, kind: str, row: Mapping[str, Any]) -> Object:
         """The object of a row. Raises InvalidArgument when it was sealed with another key."""
-        document = dict(row)
-        if _SEALED in document:
-            document = json.loads(ca.unseal(self._key, str(document[_SEALED])))
-        else:
-            for name in _FIELDS.get(kind, ()):
-                if document.get(name):
-                    document[name] = ca.unseal(self._key, str(document[name])).decode()
-        return from_json(kind, document)
+        return from_json(kind, orjson.loads(ca.unseal(self._key, str(row[_SEALED]))))

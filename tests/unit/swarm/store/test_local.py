@@ -14,7 +14,7 @@ from tests.support.asynchronous import on_loop
 
 
 def fill(tx: Tx) -> None:
-    tx.create(Service(id="s", spec={"Name": "web"}, registry_auth="auth-hush"))
+    tx.create(Service(id="s", spec={"Name": "web", "TaskTemplate": {"ContainerSpec": {"Env": ["P=env-hush"]}}}, registry_auth="auth-hush"))
     tx.create(Secret(id="x", spec={"Name": "password"}, data="aHVzaA=="))
     tx.create(Cluster(id="c", root_key="key-hush", tokens={"worker": "token-hush"}))
     tx.create(Task(id="t", service_id="s", slot=1, status=TaskStatus(TaskState.RUNNING)))

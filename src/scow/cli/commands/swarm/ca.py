@@ -58,6 +58,7 @@ def _show(cli: Cli, swarm: dict[str, Any]) -> int:
 
 def _wait(cli: Cli, quiet: bool) -> None:
     """Shows how many nodes have certificates of the new root, until all have."""
+    import hashlib
     import time
 
     from scow.cli.commands.service.display import Display
@@ -66,17 +67,28 @@ def _wait(cli: Cli, quiet: bool) -> None:
     while True:
         swarm = cli.client.get("/swarm")
         nodes = cli.client.get("/nodes") or []
-        info = swarm.get("TLSInfo") or {}
-        tls = [(node.get("Description") or {}).get("TLSInfo") or {} for node in nodes]
-        signed = sum(1 for one in tls if one.get("CertIssuerPublicKey") == info.get("CertIssuerPublicKey"))
-        trusting = sum(1 for one in tls if one.get("TrustRoot") == info.get("TrustRoot"))
-        display.line("desired root digest", info.get("CertIssuerSubject") or "")
+        root = (swarm.get("TLSInfo") or {}).get("TrustRoot") or ""
+        signed, trusting, done = progress(swarm, nodes)
+        display.line("desired root digest", "sha256:" + hashlib.sha256(root.encode()).hexdigest())
         display.bar("rotated TLS certificates", f"{signed}/{len(nodes)} nodes", signed, len(nodes))
         display.bar("rotated CA certificates", f"{trusting}/{len(nodes)} nodes", trusting, len(nodes))
-        if not swarm.get("RootRotationInProgress"):
+        if done:
             display.end()
             return
         time.sleep(EVERY)
+
+
+def progress(swarm: dict[str, Any], nodes: list[dict[str, Any]]) -> tuple[int, int, bool]:
+    """Nodes with a certificate of the wanted root, nodes that believe it, whether that is all. Nobody believes only the new root while
+    the exchange lasts."""
+    wanted = swarm.get("TLSInfo") or {}
+    told = [(node.get("Description") or {}).get("TLSInfo") or {} for node in nodes]
+    issuer = ("CertIssuerPublicKey", "CertIssuerSubject")
+    signed = sum(all(one.get(key) == wanted.get(key) for key in issuer) for one in told)
+    if signed < len(nodes) or swarm.get("RootRotationInProgress"):
+        return signed, 0, False
+    trusting = sum(one.get("TrustRoot") == wanted.get("TrustRoot") for one in told)
+    return signed, trusting, trusting == len(nodes)
 
 
 CA = Command(
