@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from scow import log
 from scow.aio import Supervisor
-from scow.errors import Internal, ScowError, Unavailable
+from scow.errors import ScowError, Unavailable
 from scow.metadata import Database
 from scow.swarm import ca
 from scow.swarm.clock import Clock
@@ -44,6 +44,12 @@ _PROMOTE_SECONDS = 90.0
 _ADMIT_SECONDS = 400.0
 _WITHDRAW_SECONDS = 12.0
 _AGAIN_SECONDS = 1.0
+_LOOK_SECONDS = 3.0
+_LOST = (
+    "this manager's copy of the swarm's state is lost ({why}), and the others do not give it another yet: {error}. It is tried again. "
+    "If they are gone for good, let this node leave by force (swarm leave --force)"
+)
+_GONE = "etcd's data on this host are gone"
 
 
 class Managers:
@@ -79,8 +85,10 @@ class Managers:
         self.quorum = False
         self._etcd = etcd = self._member()
         joining = not etcd.known
+        if joining and alone:
+            raise Unavailable(f"{_GONE}: there is nothing to make a new cluster of. Let this node leave by force (swarm leave --force)")
         if joining and not self._initial:
-            raise Internal("this manager's data of etcd are gone: demote it on another manager, or let it leave by force and join again")
+            self._initial = await self._admitted_again(_GONE)
         await etcd.start(self._initial, alone=alone)
         if joining:
             await etcd.ready(_FOUND_SECONDS, learning=True)
@@ -94,14 +102,49 @@ class Managers:
 
     async def _readable(self, etcd: Etcd, wait: bool) -> None:
         """Until there is a quorum; a manager that comes up before the others waits for them as long as it takes."""
+        if not wait:
+            await etcd.ready(_FOUND_SECONDS)
+            return
         while True:
             try:
-                await etcd.ready(_FOUND_SECONDS)
+                await etcd.ready(_LOOK_SECONDS)
                 return
             except Unavailable as error:
-                if not wait:
-                    raise
-                logger.warning("this manager waits for the others: %s", error.message)
+                logger.info("this manager waits for the others: %s", error.message)
+                if etcd.damaged:
+                    await self._begin_anew(etcd)
+
+    # --- data that are lost
+
+    async def _admitted_again(self, why: str) -> str:
+        """Be let in by the leader as if this manager came for the first time: the others have all that it had. Tried until one does; the
+        cluster for `Etcd.start`."""
+        while True:
+            try:
+                client = await self._node.to_leader()
+                try:
+                    answer = await client.call("member.admit", {"address": self._node.state.advertise}, _ADMIT_SECONDS)
+                finally:
+                    await client.close()
+                self._node.problem = ""
+                return str(answer["cluster"])
+            except ScowError as error:
+                self._node.problem = _LOST.format(why=why, error=error.message)
+                logger.warning("%s", self._node.problem)
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _begin_anew(self, etcd: Etcd) -> None:
+        """The member's data are of no use: another one takes its place."""
+        logger.error("etcd's data are damaged (%s): they are fetched from the other managers", etcd.damaged)
+        while True:
+            cluster = await self._admitted_again(f"etcd's data on this host are damaged: {etcd.damaged}" if etcd.damaged else _GONE)
+            try:
+                await etcd.begin_anew(cluster)
+                await etcd.ready(_FOUND_SECONDS, learning=True)
+                await self._ask_promotion()
+                return
+            except ScowError as error:
+                logger.warning("the copy of the swarm's state cannot be fetched yet: %s", error.message)
 
     async def _ask_promotion(self) -> None:
         """The leader makes a member vote that has caught up. Raises Unavailable."""
@@ -147,6 +190,8 @@ class Managers:
             except EtcdError:
                 self.quorum = False
                 await self._resign()
+                if self._etcd.damaged:
+                    await self._begin_anew(self._etcd)
             except ScowError as error:
                 logger.info("leading has to wait: %s", error.message)
             await asyncio.sleep(_POLL_SECONDS)

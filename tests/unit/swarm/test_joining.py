@@ -338,3 +338,55 @@ async def test_without_a_quorum_it_says_so_and_can_go_on_alone(tmp_path: Path) -
         await one.swarm.init({"ListenAddr": one.listen, "AdvertiseAddr": one.listen, "ForceNewCluster": True})
         await until(lambda: settled([one]))
         await until(lambda: {task["NodeID"] for task in one.running(service)} == {one.id} and len(one.running(service)) == 2)
+
+
+@needs_etcd
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["gone", "half", "damaged"])
+def test_a_manager_whose_data_are_of_no_use_gets_them_from_the_others(tmp_path: Path, how: str) -> None:
+    @on_loop
+    async def go() -> None:
+        async with hosts(tmp_path, 3) as made:
+            one, two, three = made
+            await one.init()
+            await two.join(one, "manager")
+            await three.join(two, "manager")
+            await until(lambda: settled(made))
+            await three.swarm.close()
+            member = three.folder / "swarm" / "etcd" / "member"
+            if how == "gone":
+                shutil.rmtree(member)
+            elif how == "half":
+                (member / "snap" / "db").unlink()
+            else:
+                for log in (member / "wal").glob("*.wal"):
+                    log.write_bytes(b"nothing that etcd knows" * 1000)
+            service = await one.swarm.control.create_service(web(2))
+            three.swarm = three._service()
+            await three.swarm.start()
+            await until(lambda: settled(made), 120)
+            await until(lambda: len(three.running(service)) == 2)
+            again = await three.swarm.control.create_service({**web(1), "Name": "again"})
+            await until(lambda: len(one.running(again)) == 1)
+
+    go()
+
+
+@needs_etcd
+@pytest.mark.slow
+@on_loop
+async def test_without_others_a_manager_that_lost_its_data_says_what_to_do(tmp_path: Path) -> None:
+    async with hosts(tmp_path, 2) as (one, two):
+        await one.init()
+        await two.join(one, "manager")
+        await until(lambda: settled([one, two]))
+        await one.swarm.close()
+        await two.swarm.close()
+        shutil.rmtree(two.folder / "swarm" / "etcd" / "member")
+        two.swarm = two._service()
+        await two.swarm.start()
+        await until(lambda: "swarm leave --force" in str(two.swarm.info()["Error"]))
+        with pytest.raises(Unavailable, match="nothing to make a new cluster of"):
+            await two.swarm.init({"ListenAddr": two.listen, "AdvertiseAddr": two.listen, "ForceNewCluster": True})
+        await two.swarm.leave(True)
+        assert two.swarm.info()["LocalNodeState"] == "inactive"

@@ -7,11 +7,14 @@ each other over mutual TLS with a root of their own that only managers have: a w
 import asyncio
 import contextlib
 import os
+import re
 import shutil
 import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import orjson
 
 from scow import aio, log
 from scow.aio import Supervisor, in_pool
@@ -30,6 +33,13 @@ _STOP_SECONDS = 5.0
 _AGAIN_SECONDS = (0.2, 0.5, 1.0, 2.0, 5.0)
 _INSTALL_SECONDS = 300.0
 _QUOTA = 4 << 30
+_QUICK_SECONDS = 30.0
+_DAMAGED_AFTER = 2
+_DAMAGE = re.compile(
+    r"crc mismatch|checksum|invalid database|failed to open database|freepages|freelist|out of bounds|entry size limit|unexpected EOF"
+    r"|corrupt|failed to read WAL|failed to recover|no matching snap|page \d+: |version mismatch|can't find member|local name|member count"
+)
+"""What etcd says of data that it cannot use. A full disk and the like are no damage: it goes on when there is room."""
 _MISSING = (
     "a swarm with more than one manager keeps its state in etcd, and etcd is not installed on {host}: {why}. "
     "Install Debian's package etcd-server there (apt-get install etcd-server) and try again"
@@ -106,11 +116,14 @@ class Etcd:
         self._process = -1
         self._folder = -1
         self.client = Client(Path("/nonexistent"))
+        self.damaged = ""
+        """What it said when its data could not be used several times in a row; "" while they can."""
 
     @property
     def known(self) -> bool:
-        """Whether this member has data: then it knows its cluster."""
-        return (self.place.data / "member").is_dir()
+        """Whether this member has data: then it knows its cluster. Half of them are none: etcd would take them for all there is."""
+        data = self.place.data / "member"
+        return (data / "snap" / "db").is_file() and any((data / "wal").glob("*.wal"))
 
     async def start(self, cluster: str = "", fresh: bool = False, alone: bool = False) -> None:
         """Start and keep running. `cluster`: `name=url,…` of all members, when there are no data yet (`fresh`: this one founds it);
@@ -124,8 +137,20 @@ class Etcd:
         # a socket's path is limited to 108 bytes: it is reached by the directory's descriptor
         self.client = Client(Path(f"/proc/self/fd/{self._folder}/{_SOCKET}"))
         self._certificates()
+        if not self.known:
+            await in_pool(shutil.rmtree, place.data / "member", True)
         argv = self._argv(etcd, cluster, fresh)
         self._launch([*argv, "--force-new-cluster"] if alone else argv)
+        self._supervisor.start(self._keep(argv), "process")
+
+    async def begin_anew(self, cluster: str) -> None:
+        """Be another member, which learns, in the place of this one, whose data are of no use; `client` stays. Raises Unavailable."""
+        await self._supervisor.close()
+        await self._end()
+        await in_pool(shutil.rmtree, self.place.data / "member", True)
+        self.damaged = ""
+        argv = self._argv(await program(), cluster, False)
+        self._launch(argv)
         self._supervisor.start(self._keep(argv), "process")
 
     def _certificates(self) -> None:
@@ -193,16 +218,27 @@ class Etcd:
             os.close(self._process)
             self._process = -1
             logger.warning("etcd has ended with code %s: %s", code, self.last_words())
-            tries = 0 if asyncio.get_running_loop().time() - began > 30 else tries + 1
-            await asyncio.sleep(_AGAIN_SECONDS[min(tries, len(_AGAIN_SECONDS) - 1)])
-            self._launch(argv)
+            tries = 0 if asyncio.get_running_loop().time() - began > _QUICK_SECONDS else tries + 1
+            words = self.last_words()
+            useless = not self.known or (bool(_DAMAGE.search(words)) and "no space left" not in words)
+            self.damaged = words if useless and tries >= _DAMAGED_AFTER else ""
+            while self._process < 0:
+                await asyncio.sleep(_AGAIN_SECONDS[min(tries, len(_AGAIN_SECONDS) - 1)])
+                try:
+                    self._launch(argv)
+                except (Unavailable, OSError) as error:
+                    tries += 1
+                    logger.warning("etcd cannot be started: %s", error)
 
     def last_words(self) -> str:
-        """The last line of its messages."""
+        """Why it ended, as far as it said so; otherwise its last line."""
         with contextlib.suppress(OSError), open(self.place.run / "etcd.log", "rb") as file:
-            file.seek(max(0, os.fstat(file.fileno()).st_size - 4096))
+            file.seek(max(0, os.fstat(file.fileno()).st_size - (64 << 10)))
             lines = file.read().decode(errors="replace").strip().split("\n")
-            return lines[-1][:300]
+            said = [
+                _sentence(line) for line in lines if line.startswith("panic:") or '"level":"fatal"' in line or '"level":"panic"' in line
+            ]
+            return (": ".join(dict.fromkeys(said)) or _sentence(lines[-1]))[:300]
         return ""
 
     async def ready(self, seconds: float, learning: bool = False) -> Health:
@@ -228,6 +264,12 @@ class Etcd:
         """End it; its data stay."""
         await self._supervisor.close()
         await self.client.close()
+        await self._end()
+        if self._folder >= 0:
+            os.close(self._folder)
+            self._folder = -1
+
+    async def _end(self) -> None:
         process, self._process = self._process, -1
         if process >= 0:
             with contextlib.suppress(ProcessLookupError):
@@ -240,11 +282,19 @@ class Etcd:
                 await aio.readable(process)
             pidfd.reap(process)
             os.close(process)
-        if self._folder >= 0:
-            os.close(self._folder)
-            self._folder = -1
 
     async def wipe(self) -> None:
         """Remove its data; it must not run."""
         await in_pool(shutil.rmtree, self.place.data, True)
         await in_pool(shutil.rmtree, self.place.run, True)
+
+
+def _sentence(line: str) -> str:
+    """What people are to read of a line of etcd's messages."""
+    try:
+        found = orjson.loads(line)
+    except ValueError:
+        return line
+    if not isinstance(found, dict):
+        return line
+    return ": ".join(str(found[key]) for key in ("msg", "error") if found.get(key)) or line
