@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from scow.containers.container import Container
 from scow.containers.logs import LogsQuery
-from scow.engine_executor import request, templates
+from scow.engine_executor import request
 from scow.engine_executor.files import File, target_of
 from scow.errors import Conflict, NotFound, NotModified, ScowError
 from scow.model import codec
 from scow.model.container import CreateRequest
 from scow.reference import Reference
+from scow.swarm import templates
 from scow.swarm.agent.executor import Dependencies, Failed, Rejected
 from scow.swarm.objects import ContainerStatus, Task
 from scow.units import parse_rfc3339, rfc3339nano

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from scow.engine_executor import templates
 from scow.errors import InvalidArgument
+from scow.swarm import templates
 from scow.swarm.agent.executor import Dependencies
 from scow.swarm.objects import Task
 

@@ -45,7 +45,7 @@ def parse(data: bytes | str) -> Any:
     try:
         return json.loads(data, parse_constant=_constant, parse_int=_integer)
     except json.JSONDecodeError as exc:
-        if not data.strip():
+        if exc.pos >= len(data.rstrip()):
             raise InvalidArgument("invalid JSON: unexpected EOF") from exc
         if exc.msg == "Extra data":
             raise InvalidArgument("invalid JSON: unexpected content after JSON") from exc

@@ -59,6 +59,8 @@ _FORCE = (
 )
 _JOIN_SECONDS = {"worker": 60.0, "manager": 400.0}
 INGRESS = "ingress"
+_SUBNET_SIZE = 24
+_SMALLEST_SUBNET = 29
 
 
 class SwarmService:
@@ -221,9 +223,9 @@ class SwarmService:
         settings = specs.cluster(request.get("Spec"))
         port = int(request.get("DataPathPort") or 4789)
         if not 1024 <= port <= 49151:
-            raise InvalidArgument("invalid data path port: it must be between 1024 and 49151")
+            raise InvalidArgument(f"Datapath port number is not in valid range (1024-49151) : {port}")
         pools = tuple(str(one) for one in request.get("DefaultAddrPool") or ()) or ("10.0.0.0/8",)
-        _check_pools(pools)
+        _check_pools(pools, int(request.get("SubnetSize") or _SUBNET_SIZE))
         if self._state is not None:
             given = any(request.get(name) for name in ("ListenAddr", "AdvertiseAddr"))
             return await self._force_new((_joined(listening), _joined(known), data_path) if given else None)
@@ -244,7 +246,7 @@ class SwarmService:
             tokens={"worker": ca.new_token_secret(), "manager": ca.new_token_secret()},
             unlock_key=unlock_key,
             default_addr_pool=pools,
-            subnet_size=int(request.get("SubnetSize") or 24),
+            subnet_size=int(request.get("SubnetSize") or _SUBNET_SIZE),
             data_path_port=port,
             leader=node_id,
         )
@@ -365,8 +367,6 @@ class SwarmService:
         from scow.swarm import ca
 
         checked = specs.cluster(spec, self._cluster().spec)
-        if str(spec.get("Name") or "default") != "default":
-            raise InvalidArgument('invalid Name "' + str(spec["Name"]) + '": swarm spec must be named "default"')
         lock = bool(checked["EncryptionConfig"].get("AutoLockManagers"))
         authority = dict(checked["CAConfig"])
         # a root and its key lie with the cluster, encrypted; nobody is to find them in the settings
@@ -482,7 +482,7 @@ def _ingress_spec() -> Json:
     return {"Name": INGRESS, "Driver": "overlay", "Ingress": True, "Options": {}, "Labels": {}, "IPAM": {"Driver": "default"}}
 
 
-def _check_pools(pools: tuple[str, ...]) -> None:
+def _check_pools(pools: tuple[str, ...], size: int) -> None:
     import ipaddress
 
     nets: list[Any] = []
@@ -490,7 +490,11 @@ def _check_pools(pools: tuple[str, ...]) -> None:
         try:
             net = ipaddress.ip_network(text, strict=False)
         except ValueError:
-            raise InvalidArgument(f"invalid CIDR address: {text}") from None
+            raise InvalidArgument(f"invalid base pool {text}: invalid CIDR address: {text}") from None
+        if net.version == 4 and size > _SMALLEST_SUBNET:
+            raise InvalidArgument(f"subnet size {size} leaves too few addresses: at most {_SMALLEST_SUBNET}")
+        if size < net.prefixlen:
+            raise InvalidArgument(f'invalid CIDR: "{text}". Subnet size is too small for pool: {size}')
         if any(net.version == other.version and net.overlaps(other) for other in nets):
             raise InvalidArgument(f"default address pool {text} overlaps with another one")
         nets.append(net)

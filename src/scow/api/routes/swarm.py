@@ -8,24 +8,39 @@ from scow.api.router import Router
 from scow.containers import names
 from scow.errors import InvalidArgument
 from scow.http.messages import Response
+from scow.swarm import shapes
 from scow.swarm.manager.control import NODE_FILTERS, PAYLOAD_FILTERS, SERVICE_FILTERS, TASK_FILTERS
 from scow.swarm.objects import Config, Secret
 from scow.swarm.service import SwarmService
 from scow.units import parse_timestamp
 
+_TRUE = ("1", "t", "T", "TRUE", "true", "True")
+_FALSE = ("0", "f", "F", "FALSE", "false", "False")
+_LONGEST_NUMBER = 20
 
-def _version(call: Call) -> int:
+
+def _version(call: Call, kind: str) -> int:
     text = call.query.text("version")
-    if not text.isascii() or not text.isdigit():
-        raise InvalidArgument(f"invalid version '{text[:40]}': strconv.ParseUint: parsing {text[:40]!r}: invalid syntax")
-    return int(text)
+    number = int(text) if text.isascii() and text.isdigit() and len(text) <= _LONGEST_NUMBER else -1
+    if 0 <= number < 1 << 64:
+        return number
+    if kind in ("secret", "config"):
+        raise InvalidArgument(f"invalid {kind} version")
+    why = "value out of range" if text.isascii() and text.isdigit() else "invalid syntax"
+    raise InvalidArgument(f"invalid {kind} version '{text[:40]}': strconv.ParseUint: parsing \"{text[:40]}\": {why}")
 
 
-async def _document(call: Call) -> dict[str, Any]:
-    value = await call.body()
-    if not isinstance(value, dict):
-        raise InvalidArgument("invalid JSON: an object is needed")
-    return value
+def _flag(call: Call, name: str, explained: bool = False) -> bool:
+    """A boolean of the query that must be one, as few are. Raises InvalidArgument."""
+    text = call.query.text(name)
+    if text and text not in _TRUE and text not in _FALSE:
+        reason = f': strconv.ParseBool: parsing "{text[:40]}": invalid syntax' if explained else ""
+        raise InvalidArgument(f"invalid value for {name}: {text[:40]}{reason}")
+    return text in _TRUE
+
+
+async def _document(call: Call, shape: shapes.Struct) -> dict[str, Any]:
+    return shapes.read(await call.body(), shape)
 
 
 def _auth(call: Call) -> str:
@@ -44,11 +59,11 @@ class Cluster:
 
     async def init(self, call: Call) -> Response:
         """POST /swarm/init."""
-        return call.json(await self._swarm.init(await _document(call)))
+        return call.json(await self._swarm.init(await _document(call, shapes.INIT)))
 
     async def join(self, call: Call) -> Response:
         """POST /swarm/join."""
-        await self._swarm.join(await _document(call))
+        await self._swarm.join(await _document(call, shapes.JOIN))
         return Response(200)
 
     async def leave(self, call: Call) -> Response:
@@ -58,19 +73,18 @@ class Cluster:
 
     async def update(self, call: Call) -> Response:
         """POST /swarm/update."""
-        query = call.query
         rotate = {
-            "worker": query.boolean("rotateWorkerToken"),
-            "manager": query.boolean("rotateManagerToken"),
-            "unlock": query.boolean("rotateManagerUnlockKey"),
+            "worker": _flag(call, "rotateWorkerToken"),
+            "manager": _flag(call, "rotateManagerToken"),
+            "unlock": _flag(call, "rotateManagerUnlockKey"),
         }
         _ = self._swarm.control
-        await self._swarm.update(_version(call), await _document(call), rotate)
+        await self._swarm.update(_version(call, "swarm"), await _document(call, shapes.CLUSTER), rotate)
         return Response(200)
 
     async def unlock(self, call: Call) -> Response:
         """POST /swarm/unlock."""
-        await self._swarm.unlock(str((await _document(call)).get("UnlockKey") or ""))
+        await self._swarm.unlock(str((await _document(call, shapes.UNLOCK)).get("UnlockKey") or ""))
         return Response(200)
 
     def unlock_key(self, call: Call) -> Response:
@@ -87,16 +101,16 @@ class Services:
     def list(self, call: Call) -> Response:
         """GET /services."""
         control = self._swarm.control
-        return call.json(control.services(call.query.filters(SERVICE_FILTERS), call.query.boolean("status")))
+        return call.json(control.services(call.query.filters(SERVICE_FILTERS), _flag(call, "status", explained=True)))
 
     def inspect(self, call: Call) -> Response:
         """GET /services/{id}."""
-        return call.json(self._swarm.control.service(call.path["id"], call.query.boolean("insertDefaults")))
+        return call.json(self._swarm.control.service(call.path["id"], _flag(call, "insertDefaults", explained=True)))
 
     async def create(self, call: Call) -> Response:
         """POST /services/create."""
         control = self._swarm.control
-        document = await _document(call)
+        document = await _document(call, shapes.SERVICE)
         if not document.get("Name"):
             document = {**document, "Name": names.generate(lambda name: False, "service")}
         id = await control.create_service(document, _auth(call))
@@ -106,7 +120,12 @@ class Services:
         """POST /services/{id}/update."""
         control, query = self._swarm.control, call.query
         await control.update_service(
-            call.path["id"], _version(call), await _document(call), _auth(call), query.text("registryAuthFrom"), query.text("rollback")
+            call.path["id"],
+            _version(call, "service"),
+            await _document(call, shapes.SERVICE),
+            _auth(call),
+            query.text("registryAuthFrom"),
+            query.text("rollback"),
         )
         return call.json({})
 
@@ -157,7 +176,7 @@ class Nodes:
     async def update(self, call: Call) -> Response:
         """POST /nodes/{id}/update."""
         control = self._swarm.control
-        await control.update_node(call.path["id"], _version(call), await _document(call))
+        await control.update_node(call.path["id"], _version(call, "node"), await _document(call, shapes.NODE))
         return Response(200)
 
     async def remove(self, call: Call) -> Response:
@@ -172,6 +191,7 @@ class Payloads:
     def __init__(self, swarm: SwarmService, cls: type[Secret] | type[Config]) -> None:
         self._swarm = swarm
         self._cls = cls
+        self._shape = shapes.SECRET if cls is Secret else shapes.CONFIG
 
     def list(self, call: Call) -> Response:
         """GET /secrets, /configs."""
@@ -187,14 +207,15 @@ class Payloads:
     async def create(self, call: Call) -> Response:
         """POST /secrets/create, /configs/create."""
         control = self._swarm.control
-        document = await _document(call)
+        document = await _document(call, self._shape)
         id = await (control.create_secret(document) if self._cls is Secret else control.create_config(document))
         return call.json({"ID": id}, 201)
 
     async def update(self, call: Call) -> Response:
         """POST /secrets/{id}/update, /configs/{id}/update."""
         control = self._swarm.control
-        await control.update_payload(self._cls, call.path["id"], _version(call), await _document(call))
+        version = _version(call, self._cls.kind)
+        await control.update_payload(self._cls, call.path["id"], version, await _document(call, self._shape))
         return Response(200)
 
     async def remove(self, call: Call) -> Response:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from scow.errors import Conflict, Forbidden, InvalidArgument, NotFound
+from scow.errors import Conflict, Forbidden, InvalidArgument, NotFound, Unsupported
 from scow.filters import Filters
 from scow.swarm import specs, view
 from scow.swarm.clock import Clock
@@ -26,6 +26,7 @@ SERVICE_FILTERS = {"id", "name", "label", "mode", "runtime"}
 TASK_FILTERS = {"id", "name", "label", "node", "service", "desired-state", "runtime", "_up-to-date"}
 NODE_FILTERS = {"id", "name", "label", "node.label", "membership", "role"}
 PAYLOAD_FILTERS = {"id", "name", "label", "names"}
+_MAX_NETWORK_NAME = 63
 
 _STATES = {state.text: state for state in TaskState}
 
@@ -78,7 +79,7 @@ class Control:
         except NotFound:
             if name := self._local_network(target):
                 return {**row, "Name": name}
-            raise specs.invalid(f"network {target} not found") from None
+            raise NotFound(f"network {target} not found") from None
         if network.ingress:
             raise specs.invalid("Service cannot be explicitly attached to the ingress network " + f'"{network.name}"')
         return {**row, "Target": network.id}
@@ -105,7 +106,9 @@ class Control:
     ) -> None:
         """Change a service, or give it its previous spec again. Raises NotFound, InvalidArgument, OutOfSequence."""
         if rollback not in ("", "previous"):
-            raise InvalidArgument(f"invalid rollback option: {rollback}: use previous")
+            raise InvalidArgument(f"unrecognized rollback option {rollback}")
+        if auth_from not in ("", "spec", "previous-spec"):
+            raise InvalidArgument("unsupported registryAuthFrom value")
         checked = specs.service(spec) if not rollback else {}
         name = ""
 
@@ -115,20 +118,21 @@ class Control:
             if service.version != version:
                 raise OutOfSequence
             name = service.name
+            if auth_from == "previous-spec" and service.previous_spec is None:
+                raise InvalidArgument("service does not have a previous spec")
             if rollback:
                 if service.previous_spec is None:
-                    raise specs.invalid(f"service {service.name} does not have a previous spec")
+                    raise InvalidArgument(f"rpc error: code = FailedPrecondition desc = service {service.id} does not have a previous spec")
                 roll_back(tx, service.id, service.spec_version, self._clock.now_ns(), "manually requested rollback")
                 return
             found = self._resolved(tx, checked)
             self._check_change(tx, service, found)
-            keep_auth = service.registry_auth if auth_from in ("", "spec", "previous-spec") else ""
             changed = service.changed(
                 spec=found,
                 previous_spec=service.spec,
                 spec_version=service.spec_version + 1,
                 update_status=None,
-                registry_auth=auth or keep_auth,
+                registry_auth=auth or service.registry_auth,
             )
             forced = found["TaskTemplate"].get("ForceUpdate") != service.task_spec.get("ForceUpdate")
             if service.mode.endswith("-job") and forced:
@@ -139,9 +143,9 @@ class Control:
 
     def _check_change(self, tx: Tx, service: Service, spec: Mapping[str, Any]) -> None:
         if str(spec["Name"]) != service.name:
-            raise specs.invalid("renaming services is not supported")
+            raise Unsupported("rpc error: code = Unimplemented desc = renaming services is not supported")
         if set(spec["Mode"]) != set(service.spec.get("Mode") or {"Replicated": {}}):
-            raise specs.invalid("service mode change is not allowed")
+            raise Unsupported("rpc error: code = Unimplemented desc = service mode change is not allowed")
         self._check_ports(tx, spec, service.id)
 
     async def remove_service(self, ref: str) -> None:
@@ -201,10 +205,10 @@ class Control:
         wanted: set[TaskState] = set()
         for text in filters.values("desired-state"):
             if text not in _STATES:
-                raise InvalidArgument(f"invalid desired-state filter: '{text}'")
+                raise InvalidArgument(f"Invalid desired-state filter: '{text}'")
             wanted.add(_STATES[text])
-        services = {self._ref(Service, text) for text in filters.values("service")}
-        nodes = {self._ref(Node, text) for text in filters.values("node")}
+        services = {self._store.find(Service, text).id for text in filters.values("service")}
+        nodes = {self._store.find(Node, text).id for text in filters.values("node")}
         pool = [task for id in services for task in self._store.by(Task, "service", id)] if services else self._store.all(Task)
         found: list[Json] = []
         for one in pool:
@@ -224,12 +228,6 @@ class Control:
             found.append(view.task(one))
         return found
 
-    def _ref(self, cls: type[Object], text: str) -> str:
-        try:
-            return self._store.find(cls, text).id
-        except NotFound:
-            return text
-
     # --- nodes
 
     def node(self, ref: str) -> Json:
@@ -240,7 +238,10 @@ class Control:
         """Nodes that pass. Raises InvalidArgument."""
         for role in filters.values("role"):
             if role not in ("worker", "manager"):
-                raise InvalidArgument(f"invalid role filter: '{role}'")
+                raise InvalidArgument(f"Invalid role filter: '{role}'")
+        for membership in filters.values("membership"):
+            if membership not in ("accepted", "pending"):
+                raise InvalidArgument(f"Invalid membership filter: '{membership}'")
         found: list[Json] = []
         for one in self._store.all(Node):
             engine = (one.description.get("Engine") or {}).get("Labels") or {}
@@ -387,15 +388,20 @@ class Control:
         """Make a network of swarm scope; its id. Raises InvalidArgument, NameTaken."""
         id = new_id()
         name = str(spec.get("Name") or "")
-        if not name or not re.match(r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*$", name):
-            raise InvalidArgument(f"invalid network name: {name!r}")
+        if len(name) > _MAX_NETWORK_NAME:
+            raise specs.invalid(f"name must be {_MAX_NETWORK_NAME} characters or fewer")
+        if not re.match(r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*$", name):
+            raise specs.invalid("name must be valid as a DNS name component")
         ingress = bool(spec.get("Ingress"))
+        if ingress and spec.get("Attachable"):
+            raise specs.invalid("ingress network cannot be attachable")
         overlay = str(spec.get("Driver") or "overlay") == "overlay"
         asked = [row for row in (spec.get("IPAM") or {}).get("Config") or () if row.get("Subnet")]
 
         def write(tx: Tx) -> None:
-            if ingress and any(network.ingress for network in tx.all(Network)):
-                raise Conflict("ingress network already present")
+            before = next((network for network in tx.all(Network) if network.ingress), None)
+            if ingress and before is not None:
+                raise Conflict(f"rpc error: code = AlreadyExists desc = ingress network ({before.id}) is already present")
             taken = [_subnet(row) for other in tx.all(Network) for row in other.ipam.get("Config") or () if row.get("Subnet")]
             if overlay and any(_subnet(row).overlaps(one) for row in asked for one in taken if one.version == _subnet(row).version):
                 raise Forbidden("invalid pool request: Pool overlaps with other one on this address space")

@@ -9,7 +9,7 @@ from typing import Any
 from scow.errors import InvalidArgument
 from scow.swarm.objects import Node, Service
 
-_EXPRESSION = re.compile(r"^\s*([A-Za-z0-9][A-Za-z0-9_.\-/]*)\s*(==|!=)\s*(.+?)\s*$")
+_KEY = re.compile(r"^[A-Za-z_][A-Za-z0-9\-_./]+$")
 _VALUE = re.compile(r"^[A-Za-z0-9:\-_\s.*()?+\[\]\\^$|/]+$")
 _FIXED = ("node.id", "node.hostname", "node.ip", "node.role", "node.platform.os", "node.platform.arch")
 _PREFIXES = ("node.labels.", "engine.labels.")
@@ -25,7 +25,10 @@ class Constraint:
 
     def match(self, node: Node) -> bool:
         """Whether a node satisfies it; values are compared without regard to case."""
-        if self.key.lower() == "node.ip":
+        lowered = self.key.lower()
+        if lowered not in _FIXED and not lowered.startswith(_PREFIXES):
+            return False  # a key that nodes don't have, however it is compared
+        if lowered == "node.ip":
             return self._address(node) is self.equal
         return (self._value(node).lower() == self.value.lower()) is self.equal
 
@@ -60,16 +63,25 @@ def parse(expressions: list[str]) -> list[Constraint]:
     """Raises InvalidArgument for what is no constraint."""
     found = []
     for text in expressions:
-        match = _EXPRESSION.match(text)
-        if not match:
-            raise InvalidArgument(f"rpc error: code = InvalidArgument desc = constraint expected one operator from ==, !=: {text[:200]}")
-        key, operator, value = match.groups()
-        if key.lower() not in _FIXED and not key.lower().startswith(_PREFIXES):
-            raise InvalidArgument(f"rpc error: code = InvalidArgument desc = key '{key}' is invalid")
+        key, operator, value = _split(text)
+        if not _KEY.match(key):
+            raise _invalid(f"key '{key[:200]}' is invalid")
         if not _VALUE.match(value):
-            raise InvalidArgument(f"rpc error: code = InvalidArgument desc = value '{value[:200]}' is invalid")
+            raise _invalid(f"value '{value[:200]}' is invalid")
         found.append(Constraint(key, operator == "==", value))
     return found
+
+
+def _split(text: str) -> tuple[str, str, str]:
+    for operator in ("==", "!="):
+        key, there, value = text.partition(operator)
+        if there:
+            return key.strip(), operator, value.strip()
+    raise _invalid(f"constraint expected one operator from ==, !=: {text[:200]}")
+
+
+def _invalid(text: str) -> InvalidArgument:
+    return InvalidArgument(f"rpc error: code = InvalidArgument desc = {text}")
 
 
 def of(spec: Mapping[str, Any]) -> list[str]:

@@ -28,6 +28,34 @@ def fill(text: str, known: Mapping[str, Any]) -> str:
     return Template(text).render(dict(known), missing="error") if "{{" in text else text
 
 
+def check(service: Mapping[str, Any]) -> None:
+    """Whether the placeholders of a service's spec can be filled in. Raises InvalidArgument as swarmkit words it."""
+    container = service["TaskTemplate"]["ContainerSpec"]
+    known = {
+        "Service": {"ID": "", "Name": str(service["Name"]), "Labels": dict(service.get("Labels") or {})},
+        "Node": {"ID": "", "Hostname": "", "Platform": {"Architecture": "", "OS": ""}},
+        "Task": {"ID": "", "Name": "", "Slot": ""},
+    }
+
+    def attempt(text: str, what: str) -> None:
+        if "{{" not in text:
+            return
+        try:
+            Template(text).render(known, missing="error", kind="*template.Context")
+        except InvalidArgument as error:
+            reason = error.message.removeprefix("template parsing error: ")
+            reason = reason.replace("template: :", "template: expansion:", 1).replace('executing ""', 'executing "expansion"', 1)
+            raise InvalidArgument(f"rpc error: code = InvalidArgument desc = {what}: {reason}") from None
+
+    attempt(str(container.get("Hostname") or ""), "expanding hostname failed")
+    for row in container.get("Mounts") or ():
+        for key in ("Source", "Target"):
+            text = str(row.get(key) or "")
+            attempt(text, f'expanding mounts failed: expanding mount {key.lower()} "{text}"')
+    for line in container.get("Env") or ():
+        attempt(str(line), f'expanding env failed: expanding env "{line}"')
+
+
 def fill_payload(data: bytes, known: Mapping[str, Any], task: Task, needs: Dependencies, env: Mapping[str, str]) -> bytes:
     """The content of a secret or config whose template driver is golang; it may name other secrets and configs of the task, and `env`."""
     container = task.spec.get("ContainerSpec") or {}
