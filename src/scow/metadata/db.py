@@ -151,9 +151,9 @@ class Database:
 
     def write(self, table: Table, key: str, raw: bytes | None) -> None:
         """Store one row (None removes it), inside the current transaction or its own."""
-        with self.update():
+        with self._lock:
             try:
-                if not self._sql.in_transaction:
+                if self._depth and not self._sql.in_transaction:
                     self._sql.execute("BEGIN IMMEDIATE")
                 if raw is None:
                     self._sql.execute("DELETE FROM documents WHERE kind=? AND key=?", (table.name, key))
@@ -161,7 +161,9 @@ class Database:
                     self._sql.execute("INSERT OR REPLACE INTO documents (kind, key, doc) VALUES (?, ?, ?)", (table.name, key, raw))
             except sqlite3.Error as error:
                 raise wrap(error, self.path) from error
-            self._undo.append((table, key, table.remember(key, raw)))
+            old = table.remember(key, raw)
+            if self._depth:
+                self._undo.append((table, key, old))
 
     def close(self) -> None:
         """Fold the log into the file and close it."""

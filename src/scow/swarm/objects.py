@@ -67,15 +67,18 @@ class Object:
 
 _bare = object.__new__
 _Put = Callable[[Any, Any], None]
+_Layout = tuple[Callable[[Any], tuple[Any, ...]], tuple[_Put, ...], dict[str, _Put]]
 
 
-@functools.cache
-def _layout(cls: Any) -> tuple[Callable[[Any], tuple[Any, ...]], tuple[_Put, ...], dict[str, _Put]]:
+def _made_layout(cls: Any) -> _Layout:
     """How objects of a class are copied: what reads all fields, what sets each. `dataclasses.replace` takes three times as long, and
     most of what a manager does is copying."""
     names = [one.name for one in fields(cls)]
     named: dict[str, _Put] = {name: getattr(cls, name).__set__ for name in names}
     return attrgetter(*names), tuple(named.values()), named
+
+
+_layout: Callable[[Any], _Layout] = functools.cache(_made_layout)
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +207,8 @@ class Node(Object):
     certificate: str = ""
     member_id: str = ""
     """Its member in etcd, for managers."""
+    tunnel: tuple[Doc, ...] = ()
+    """Its public keys for encrypted networks, see `manager/keymanager.py`; none: it cannot encrypt."""
 
     @property
     def role(self) -> str:
@@ -239,6 +244,16 @@ class Network(Object):
     def name(self) -> str:
         """The network's name."""
         return str(self.spec.get("Name") or "")
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether its packets go between hosts encrypted."""
+        return wants_encryption(self.spec.get("Options") or {})
+
+
+def wants_encryption(options: Mapping[str, Any]) -> bool:
+    """Whether a network's options say `encrypted`, with any value but false."""
+    return str(options.get("encrypted", "false")) != "false"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,7 +305,6 @@ class Cluster(Object):
     default_addr_pool: tuple[str, ...] = ("10.0.0.0/8",)
     subnet_size: int = 24
     data_path_port: int = 4789
-    network_keys: tuple[Doc, ...] = field(default=(), repr=False)
     leader: str = ""
 
 
@@ -299,8 +313,11 @@ KINDS: dict[str, type[Object]] = {cls.kind: cls for cls in (Service, Task, Node,
 
 def to_json(value: Any) -> Any:
     """An object as JSON-ready data; fields that have their default are left out."""
-    if is_dataclass(value) and not isinstance(value, type):
-        return {one.name: to_json(part) for one in fields(value) if (part := getattr(value, one.name)) != _default(one)}
+    shape = _shape(type(value))
+    if shape is not None:
+        return {
+            name: part if type(part) in _PLAIN else to_json(part) for name, default in shape if (part := getattr(value, name)) != default
+        }
     if isinstance(value, IntEnum):
         return int(value)
     if isinstance(value, Mapping):
@@ -310,6 +327,17 @@ def to_json(value: Any) -> Any:
     return value
 
 
+_PLAIN = frozenset({str, int, bool, type(None), float})
+
+
+def _made_shape(cls: Any) -> tuple[tuple[str, Any], ...] | None:
+    """The fields of a dataclass with their defaults, None for other types."""
+    return tuple((one.name, _default(one)) for one in fields(cls)) if is_dataclass(cls) else None
+
+
+_shape: Callable[[Any], tuple[tuple[str, Any], ...] | None] = functools.cache(_made_shape)
+
+
 def _default(one: "Field[Any]") -> Any:
     return one.default_factory() if one.default_factory is not MISSING else one.default
 
@@ -317,7 +345,7 @@ def _default(one: "Field[Any]") -> Any:
 def from_json(kind: str, data: Mapping[str, Any]) -> Object:
     """The object that `to_json` made `data` of; fields of a newer engine are left out."""
     cls = KINDS[kind]
-    known = {one.name for one in fields(cls)}
+    known = _layout(cls)[2]
     values: dict[str, Any] = {}
     for name, value in data.items():
         if name not in known:

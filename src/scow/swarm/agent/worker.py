@@ -1,7 +1,7 @@
 """All tasks of this node: a runner for each, dependencies kept while tasks need them, containers that nobody knows of removed.
 
-Tasks are also kept in the node's own database (table `swarm_tasks`), so that a restarted daemon goes on with them before it has found a
-manager.
+Tasks that were started are also kept in the node's own database (table `swarm_tasks`), so that a restarted daemon goes on with them before
+it has found a manager.
 """
 
 import asyncio
@@ -85,7 +85,7 @@ class Worker:
             self._begin(task)
         else:
             runner.update(task)
-            self._table.put(task.id, to_json(runner.task))
+            self._keep(runner.task)
             if runner.task.desired_state <= TaskState.RUNNING:
                 self._supervisor.start(self._tell(runner), f"change of {task.id}")
 
@@ -105,14 +105,19 @@ class Worker:
         )
         runner = TaskRunner(task, self._executor.controller(task, needs), self._clock, self._noted)
         self._runners[task.id] = runner
-        self._table.put(task.id, to_json(task))
+        self._keep(task)
         self._running[task.id] = self._supervisor.start(runner.run(), task.name)
 
     async def _noted(self, id: str, status: TaskStatus) -> None:
         runner = self._runners.get(id)
         if runner is not None:
-            self._table.put(id, to_json(runner.task))
+            self._keep(runner.task)
         await self._report(id, status)
+
+    def _keep(self, task: Task) -> None:
+        """For a restarted daemon; before it is started a task has nothing that could be lost."""
+        if task.status.state >= TaskState.STARTING or task.id in self._table:
+            self._table.put(task.id, to_json(task))
 
     def _drop(self, id: str) -> None:
         """The task is no more: its container goes, too."""
