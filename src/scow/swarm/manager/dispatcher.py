@@ -9,6 +9,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 from scow import log
@@ -82,7 +83,7 @@ class Dispatcher:
             for version, sign in ((old, -1), (new, 1)):
                 if isinstance(version, Task):
                     self._count(version, sign)
-                    if version.node_id:
+                    if version.node_id and not _own_news(old, new):
                         self._mark_task(version.node_id, version.id)
                     touched |= {str(row["Network"]["ID"]) for row in version.networks if row.get("Addresses")}
             if touched and (_serves(old) != _serves(new) or _placed(old) != _placed(new)):
@@ -430,6 +431,20 @@ class Dispatcher:
             mode = str((service.spec.get("EndpointSpec") or {}).get("Mode") or "vip")
             found.append(ServiceState(service.id, service.name, mode, addresses, aliases, ports))
         return found
+
+
+_settled = attrgetter("node_id", "desired_state", "spec", "networks", "endpoint", "labels", "generic_resources", "not_before_ns")
+
+
+def _own_news(old: Object | None, new: Object | None) -> bool:
+    """Whether a change of a task is only what its node has reported itself: it need not be told that."""
+    return (
+        isinstance(old, Task)
+        and isinstance(new, Task)
+        and old.status.state >= TaskState.ASSIGNED
+        and new.status.state is not TaskState.ORPHANED
+        and _settled(old) == _settled(new)
+    )
 
 
 def _serves(task: Object | None) -> bool:
