@@ -105,6 +105,15 @@ def digest(service: Service, containers: Mapping[str, str]) -> str:
     return hashing.digest(resolved(service, containers))
 
 
+def plain_digest(project: Project, service: Service, containers: Mapping[str, str]) -> str:
+    """The hash without what env files hold; "" where changed env files make a new container anyway. Raises ScowError."""
+    theirs = project.from_env_files.get(service.name)
+    if theirs is None or on_change(service.name, service.extensions)[0] == "recreate":
+        return ""
+    own = {name: value for name, value in service.environment.items() if name not in theirs}
+    return digest(replace(service, environment=own), containers)
+
+
 def network(project: Project, key: str) -> Json:
     """The request for a network of the project."""
     one: Network = project.networks[key]
@@ -163,6 +172,8 @@ def container(project: Project, service: Service, want: Want) -> Json:
     for label, reaction in ((labels.CONTENT, "recreate"), (labels.TOLD, "signal")):
         if content := content_digest(project, service, reaction):
             marks[label] = content
+    if plain := plain_digest(project, hashed, want.containers or {}):
+        marks[labels.PLAIN] = plain
     networks, mode = _networks(project, service, want)
     body: Json = {
         "Image": service.image or (image_name(project, service) if not want.image_id else image),
@@ -459,19 +470,22 @@ class Placed:
     reaction: str
 
 
-def on_change(one: FileObject) -> tuple[str, str]:
-    """(what a change of its content does: recreate, signal or ignore; the signal), of `x-on-change: signal` (HUP) or `{signal: USR1}`.
-    Raises ScowError."""
-    asked = one.extensions.get("x-on-change", "recreate")
+def on_change(name: str, extensions: Mapping[str, Any]) -> tuple[str, str]:
+    """(what a change of content does: recreate, signal or ignore; the signal), of `x-on-change: signal` (HUP) or `{signal: USR1}` of a
+    config, a secret, or a service (for its env files). Raises ScowError."""
+    asked = extensions.get("x-on-change", "recreate")
     word, signal = ("signal", asked.get("signal")) if isinstance(asked, dict) else (asked, "HUP")
     if word not in ("recreate", "signal", "ignore") or not isinstance(signal, str) or not signal:
-        raise ScowError(f"{one.name}: x-on-change {asked!r} is not known: use recreate, signal, {{signal: USR1}} or ignore")
+        raise ScowError(f"{name}: x-on-change {asked!r} is not known: use recreate, signal, {{signal: USR1}} or ignore")
     return word, signal
 
 
 def signals(project: Project, service: Service) -> list[str]:
-    """The signals that tell a service of changed configs and secrets. Raises ScowError."""
-    return sorted({signal for word, signal in (on_change(one) for _, one, _ in _used(project, service)) if word == "signal"})
+    """The signals that tell a service of changed configs, secrets and env files. Raises ScowError."""
+    asked = [on_change(one.name, one.extensions) for _, one, _ in _used(project, service)]
+    if service.name in project.from_env_files:
+        asked.append(on_change(service.name, service.extensions))
+    return sorted({signal for word, signal in asked if word == "signal"})
 
 
 def _used(project: Project, service: Service) -> list[tuple[FileUse, FileObject, str]]:
@@ -507,7 +521,7 @@ def _placed(project: Project, service: Service) -> list[Placed]:
                 uid,
                 gid,
                 0o444 if use.mode is None else use.mode,
-                on_change(one)[0],
+                on_change(one.name, one.extensions)[0],
             )
         )
     return found
@@ -534,12 +548,17 @@ def archive(project: Project, service: Service, reaction: str = "") -> bytes:
 
 
 def content_digest(project: Project, service: Service, reaction: str) -> str:
-    """A digest of what the service's configs and secrets hold whose changes have that reaction; "" where it has none or one can't be read
-    (the engine will say why)."""
+    """A digest of what the service's configs and secrets hold (and its env files, which recreate by the hash of the service) whose changes
+    have that reaction; "" where it has none or one can't be read (the engine will say why)."""
     placed = [one for one in _placed(project, service) if one.reaction == reaction] if service.configs or service.secrets else []
-    if not placed:
+    variables = project.from_env_files.get(service.name) if reaction == "signal" else None
+    if variables is not None and on_change(service.name, service.extensions)[0] != "signal":
+        variables = None
+    if not placed and variables is None:
         return ""
     sum_ = hashlib.sha256()
+    for name, value in sorted((variables or {}).items()):
+        sum_.update(f"{name}={value}\0".encode("utf-8", "surrogateescape"))
     for one in placed:
         data = one.content
         if one.source:

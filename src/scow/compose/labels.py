@@ -23,6 +23,7 @@ SLUG = PREFIX + "slug"
 VERSION = PREFIX + "version"
 CONTENT = "org.scow.compose.content-hash"  # of the configs and secrets a container was made with; the plugin has no such label
 TOLD = "org.scow.compose.signal-hash"  # the same of those whose changes are told by a signal
+PLAIN = "org.scow.compose.plain-hash"  # HASH without the variables of env files, where their changes do not recreate
 
 # the plugin's version whose labels and hashes these are
 SPOKEN = "2.26.1"

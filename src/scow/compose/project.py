@@ -584,7 +584,8 @@ class Model:
 @record(frozen=True, slots=True, kw_only=True)
 class Project:
     """The whole: what is wanted. `services` are the enabled ones, `disabled` those whose profiles are off; `environment` is what the files
-    were interpolated with (the client's variables over those of .env files); `warnings` are sentences for the user."""
+    were interpolated with (the client's variables over those of .env files); `from_env_files` the variables that services with an
+    `x-on-change` have of their env_file alone, by service; `warnings` are sentences for the user."""
 
     name: str
     working_dir: str = ""
@@ -599,6 +600,7 @@ class Project:
     secrets: dict[str, Secret] = field(default_factory=dict)
     configs: dict[str, Config] = field(default_factory=dict)
     models: dict[str, Model] = field(default_factory=dict)
+    from_env_files: dict[str, dict[str, str]] = field(default_factory=dict)
     extensions: Extensions = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-CHANGED = "the content of its configs or secrets changed"
+CHANGED = "the content of its configs, secrets or env files changed"
 
 
 @record(frozen=True, slots=True, kw_only=True)
@@ -149,7 +149,9 @@ class _Up:
         if new:
             return f"it shares with {', '.join(new)}, which is made anew"
         if create.digest(service, self.ids) != one.hash:
-            return "its configuration changed"
+            plain = one.labels.get(labels.PLAIN)
+            if not plain or create.plain_digest(self.project, service, self.ids) != plain:
+                return "its configuration changed"
         image = self.options.images.get(create.image_name(self.project, service, self.options.separator), "")
         if image and one.image and image != one.image:
             return "its image changed"

@@ -171,6 +171,44 @@ configs:
     follow.wait(60)
 
 
+def test_changed_env_files_act_as_chosen(project: Project) -> None:
+    text = """
+services:
+  again: {image: busybox, command: sleep 1000, stop_signal: KILL, env_file: ./env, environment: {OWN: "1"}}
+  calm: {image: busybox, command: sleep 1000, stop_signal: KILL, env_file: ./env, environment: {OWN: "1"}, x-on-change: ignore}
+  told:
+    image: busybox
+    command: [sh, -c, "trap 'touch /told' USR1; while :; do sleep 0.1; done"]
+    stop_signal: KILL
+    env_file: [./env, {path: ./none, required: false}]
+    x-on-change: {signal: USR1}
+"""
+    project.file(text)
+    (project.folder / "env").write_text("COLOUR=red\n")
+    project("up", "-d")
+
+    def anew(before: dict[str, str]) -> set[str]:
+        return {name.split("-")[-2] for name, row in project.containers().items() if row["Id"] != before[name]}
+
+    before = {name: row["Id"] for name, row in project.containers().items()}
+    (project.folder / "env").write_text("COLOUR=blue\n")
+    plan = project("up", "-d", "--dry-run").out
+    assert f"recreate {project.name}-again-1" in plan
+    assert f"signal {project.name}-told-1" in plan
+    assert f"keep {project.name}-calm-1" in plan
+    project("up", "-d")
+    assert anew(before) == {"again"}
+    until(lambda: project("exec", "-T", "told", "ls", "/told", code=None).out == "/told")
+    assert "recreate" not in (plan := project("up", "-d", "--dry-run").out)
+    assert "signal" not in plan
+    # what is not of the env file makes them anew, with what the file holds now
+    project.file(text.replace('"1"', '"2"'))
+    before = {name: row["Id"] for name, row in project.containers().items()}
+    project("up", "-d")
+    assert anew(before) == {"again", "calm"}
+    assert project("exec", "-T", "calm", "sh", "-c", "echo $COLOUR").out == "blue"
+
+
 def test_control_c_stops_and_twice_kills(project: Project) -> None:
     project.file("""
 services:

@@ -353,18 +353,21 @@ def resolve_environment(project: Project) -> Project:
     """Services with what their `env_file` and `label_file` hold, and with the client's values of variables that are only named.
     Raises LoadError."""
     services = {}
+    told: dict[str, dict[str, str]] = {}
     for name, service in project.services.items():
         found: dict[str, str | None] = {}
         for one in service.env_file:
             found |= _env_file(one, found, project)
         own = {key: project.environment.get(key) if value is None else value for key, value in service.environment.items()}
+        if found and "x-on-change" in service.extensions:
+            told[name] = {key: value or "" for key, value in found.items() if key not in own}
         labels: dict[str, str] = {}
         for path in service.label_file:
             labels |= _label_file(path, project)
         if found or labels or own != service.environment or service.env_file:
             service = replace(service, environment={**found, **own}, env_file=(), labels={**labels, **service.labels}, label_file=())
         services[name] = service
-    return project.with_services(services)
+    return replace(project, services=services, from_env_files=told)
 
 
 def _env_file(one: model.EnvFile, before: dict[str, str | None], project: Project) -> dict[str, str]:
