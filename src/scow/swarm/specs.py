@@ -25,6 +25,8 @@ SECRET_MAX = 500 << 10
 CONFIG_MAX = 1000 << 10
 _MOUNTS = ("bind", "volume", "tmpfs", "cluster", "npipe", "image")
 _PROPAGATIONS = ("", "private", "rprivate", "shared", "rshared", "slave", "rslave")
+_ISOLATIONS = ("default", "process", "hyperv")
+_SECURITY_MODES = {"Seccomp": ("default", "unconfined", "custom"), "AppArmor": ("default", "disabled")}
 _PROTOCOLS = ("tcp", "udp", "sctp")
 _CONDITIONS = ("", "none", "on-failure", "any")
 _ACTIONS = ("", "pause", "continue", "rollback")
@@ -115,7 +117,9 @@ def _task(template: Json) -> None:
         raise InvalidArgument("plugins as services are not supported by this engine")
     if container is None or runtime != "container" or template.get("PluginSpec") is not None:
         raise InvalidArgument("mismatched Runtime and *Spec fields")
-    container = {"Isolation": "default", **container}
+    container = {**container, "Isolation": str(container.get("Isolation") or "default").lower()}
+    if container["Isolation"] not in _ISOLATIONS:
+        raise invalid(f"invalid isolation: {container['Isolation']}: use {' or '.join(_ISOLATIONS)}")
     template["ContainerSpec"], template["Runtime"] = container, runtime
     template.setdefault("ForceUpdate", 0)
     _image(container)
@@ -189,7 +193,11 @@ def _mounts(container: Json) -> None:
 
 
 def _privileges(container: Mapping[str, Any]) -> None:
-    credentials = (container.get("Privileges") or {}).get("CredentialSpec")
+    privileges = container.get("Privileges") or {}
+    for key, modes in _SECURITY_MODES.items():
+        if (mode := str((privileges.get(key) or {}).get("Mode") or "default")) not in modes:
+            raise invalid(f"invalid mode of {key}: {mode}: use {' or '.join(modes)}")
+    credentials = privileges.get("CredentialSpec")
     if credentials is None:
         return
     given = [key for key in ("Config", "File", "Registry") if credentials.get(key)]

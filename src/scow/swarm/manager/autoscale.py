@@ -6,6 +6,7 @@ without), `.memory` (percent of its memory limit) and `.connections` (per task),
 way of any update and is told with its reason in the service and in events.
 """
 
+import difflib
 import math
 from collections import deque
 from collections.abc import Mapping
@@ -46,7 +47,9 @@ def policy_of(labels: Mapping[str, str]) -> Policy | None:
         return None
     known = {"min", "max", "window", "cooldown", *_TARGETS}
     if unknown := sorted(set(given) - known):
-        raise InvalidArgument(f"unknown label {PREFIX}{unknown[0]}: there are {', '.join(sorted(known))}")
+        near = difflib.get_close_matches(unknown[0], sorted(known), 1)
+        hint = f"did you mean {PREFIX}{near[0]}?" if near else f"there are {', '.join(sorted(known))}"
+        raise InvalidArgument(f"unknown label {PREFIX}{unknown[0]}: {hint}")
 
     def number(name: str, default: float) -> float:
         text = given.get(name, "")
