@@ -138,6 +138,9 @@ class Options:
     host_gateway_ips: tuple[str, ...] = opt("host-gateway-ip", (), key="host-gateway-ips", help="Address of host-gateway in extra hosts")
     network_control_plane_mtu: int = opt("network-control-plane-mtu", 1500, works=False)
     swarm_default_advertise_addr: str = opt("swarm-default-advertise-addr", "", works=False)
+    swarm_encryption_port: int = opt(
+        "swarm-encryption-port", 51820, help="UDP port of WireGuard, for encrypted overlay networks; the next one is used, too"
+    )
     swarm_raft_heartbeat_tick: int = opt("-", 0, key="swarm-raft-heartbeat-tick", works=False)
     swarm_raft_election_tick: int = opt("-", 0, key="swarm-raft-election-tick", works=False)
     resolv_conf: str = opt("-", "", key="resolv-conf")

@@ -273,6 +273,7 @@ async def build(options: Options, app: App, reloader: Reloader, lifecycle: Lifec
     from scow.kernel import cgroups
     from scow.kernel.nft import reserve
     from scow.metadata import Database, References
+    from scow.network.encryption.tunnel import Tunnel
     from scow.network.service import NetworkService
     from scow.plugins.registry import Plugins
     from scow.runtime.task import TaskManager
@@ -335,7 +336,7 @@ async def build(options: Options, app: App, reloader: Reloader, lifecycle: Lifec
     await lifecycle.start(Step("builder", stop=builds.close))
     build_routes.register(app.router, classic, builds)
     buildkit_routes.register(app.router, builds)
-    swarm_networks = SwarmNetworks(network, db)
+    swarm_networks = SwarmNetworks(network, db, Tunnel(paths.run / "encryption", options.swarm_encryption_port))
     await lifecycle.start(Step("swarm networks", stop=swarm_networks.stop))
     executor = EngineExecutor(parts, service, swarm_networks, node_facts(options), paths.run)
     swarm = SwarmService(db, executor, bus.publish_cluster, lambda ref: predefined_network(network, ref), data=paths.data, run=paths.run)

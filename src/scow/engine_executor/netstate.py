@@ -1,13 +1,17 @@
 """What the cluster's state (`swarm.wire.ClusterState`) means for the networks of this host. Pure."""
 
+import contextlib
 import ipaddress
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from scow.errors import ScowError
+from scow.kernel.wireguard import WireGuardPeer
+from scow.network.encryption.keys import address_of, bytes_of
 from scow.network.lb.render import Entry, Virtual
 from scow.network.network import Network, Pool
 from scow.network.vxlan import Far
+from scow.swarm.objects import wants_encryption
 from scow.swarm.wire import ClusterState, Peer
 from scow.units import parse_rfc3339
 
@@ -46,8 +50,13 @@ def network(view: Mapping[str, Any], state: ClusterState | None = None) -> Netwo
         ingress=ingress,
         # the host itself is on the ingress network only: published ports come from there
         own_end=state.own_addresses.get(id, "") if state is not None and ingress else "",
-        data_path=_data_path(state) if is_overlay else "",
+        data_path=_data_path(state, _encrypted(view)) if is_overlay else "",
     )
+
+
+def _encrypted(view: Mapping[str, Any]) -> bool:
+    driver = (view.get("Spec") or {}).get("DriverConfiguration") or {}
+    return wants_encryption(driver.get("Options") or {})
 
 
 def _created(text: str) -> int:
@@ -57,7 +66,9 @@ def _created(text: str) -> int:
         return 0
 
 
-def _data_path(state: ClusterState | None) -> str:
+def _data_path(state: ClusterState | None, encrypted: bool) -> str:
+    if encrypted:  # its packets are within the tunnel: a port apart from that of the others, from the host's address there
+        return f"{(state.data_path_port if state is not None else 4789) + 1} ::"
     if state is None:
         return "4789"
     own = state.nodes.get(state.node_id, "")
@@ -75,8 +86,30 @@ def far(state: ClusterState) -> dict[str, list[Far]]:
         if peer.node != state.node_id and state.nodes.get(peer.node):
             ends.setdefault((peer.network, peer.node, peer.endpoint), []).append(peer.address)
     found: dict[str, list[Far]] = {}
+    inner = {node: address_of(peers[0].public) for node, peers in _tunnels(state).items()}
+    encrypted = {id for id, view in state.networks.items() if _encrypted(view)}
     for (id, node, _), addresses in ends.items():
-        found.setdefault(id, []).append(Far(tuple(sorted(set(addresses), key=lambda one: (":" in one, one))), state.nodes[node]))
+        # a host whose key is not known (yet) is not reached at all
+        if host := inner.get(node, "") if id in encrypted else state.nodes[node]:
+            found.setdefault(id, []).append(Far(tuple(sorted(set(addresses), key=lambda one: (":" in one, one))), host))
+    return found
+
+
+def tunnel_peers(state: ClusterState) -> list[WireGuardPeer]:
+    """The other ends of this host's tunnel, one for each key of another host."""
+    return [peer for peers in _tunnels(state).values() for peer in peers]
+
+
+def _tunnels(state: ClusterState) -> dict[str, list[WireGuardPeer]]:
+    """The keys of other hosts by node, the one in use first; what is no key is left out."""
+    found: dict[str, list[WireGuardPeer]] = {}
+    for node, rows in state.tunnels.items():
+        if node == state.node_id or not state.nodes.get(node):
+            continue
+        for row in rows:
+            with contextlib.suppress(KeyError, TypeError, ValueError):
+                public = bytes_of(str(row["key"]))
+                found.setdefault(node, []).append(WireGuardPeer(public, state.nodes[node], int(row["port"]), address_of(public)))
     return found
 
 

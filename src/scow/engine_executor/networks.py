@@ -1,7 +1,7 @@
 """The swarm's networks on this host: what the cluster says (`ClusterState`) as networks, ways to other hosts, names and load balancing.
 
 Between two sides: `EngineExecutor` (its tasks need networks, its state comes from the dispatcher) and `NetworkService` (whose `Cluster`
-this is: networks of swarm scope, addresses for plain containers). The last state is kept in the table `swarm_networks`, without keys, so
+this is: networks of swarm scope, addresses for plain containers). The last state is kept in the table `swarm_networks`, so
 that names and balancing go on when the daemon comes back before it finds a manager. The kernel is programmed behind the state.
 """
 
@@ -19,6 +19,7 @@ from scow.metadata import Database
 from scow.model.network import EndpointIPAMConfig, EndpointSettings, NetworkCreate
 from scow.network import vxlan
 from scow.network.cluster import GATEWAY
+from scow.network.encryption.tunnel import Tunnel
 from scow.network.endpoint import SandboxRequest
 from scow.network.network import PREDEFINED, Network, Pool
 from scow.network.service import NetworkService
@@ -54,12 +55,17 @@ class Desk(Protocol):
     async def release(self, container: str, network_ids: Sequence[str]) -> None:
         """See swarm.desk."""
 
+    async def tunnel(self, keys: Sequence[Mapping[str, Any]]) -> None:
+        """See swarm.desk."""
+
 
 class SwarmNetworks:
     """The executor's `Networks` and the network service's `Cluster`."""
 
-    def __init__(self, service: NetworkService, db: Database) -> None:
+    def __init__(self, service: NetworkService, db: Database, tunnel: Tunnel) -> None:
+        """`tunnel`: of this host, for encrypted networks."""
         self._service = service
+        self._tunnel = tunnel
         self._table = db.table(_TABLE)
         self.desk: Desk | None = None
         self._state = self._stored()
@@ -113,7 +119,9 @@ class SwarmNetworks:
     async def _take(self, state: ClusterState) -> None:
         async with self._changing:
             self._state = state
-            self._table.put(_ROW, pack(Assignment(True, cluster=dataclasses.replace(state, keys=())))["cluster"])
+            self._table.put(_ROW, pack(Assignment(True, cluster=state))["cluster"])
+            await self._tunnel.begin(self._tell)
+            self._tunnel.known(state.tunnels.get(state.node_id, ()))
             for id in state.networks:
                 try:
                     await self._adopt(id)
@@ -124,6 +132,9 @@ class SwarmNetworks:
         self._sweep(state)
         self._settle_soon()
 
+    async def _tell(self, keys: Sequence[Mapping[str, Any]]) -> None:
+        await self._cluster().tunnel(keys)
+
     async def _adopt(self, id: str, view: Mapping[str, Any] | None = None) -> Network:
         """Make a network here as the cluster has it now. Raises ScowError."""
         view = (self._state.networks.get(id) if self._state is not None else None) or view
@@ -131,9 +142,15 @@ class SwarmNetworks:
             raise NotFound(f"network {id} not found")
         wanted = netstate.network(view, self._state)
         if self._service.made.get(id) != wanted:
+            await self._encrypt(wanted)
             await self._service.adopt(wanted)
             self._led.pop(id, None)
         return wanted
+
+    async def _encrypt(self, network: Network) -> None:
+        """Have the tunnel before an encrypted network has links that lead into it. Raises ScowError."""
+        if network.encrypted:
+            await self._tunnel.ensure(int(network.data_path.partition(" ")[0]), vxlan.mtu(network) + vxlan.TUNNEL_BYTES)
 
     async def _forsake(self, network_ids: Collection[str]) -> None:
         held = {id for ids_ in self._leased.values() for id in ids_}
@@ -182,6 +199,15 @@ class SwarmNetworks:
         ends = netstate.far(state) if state is not None else {}
         if anew:
             self._led.clear()
+        encrypted = [network for network in made.values() if network.encrypted]
+        try:
+            if anew:
+                for network in encrypted:
+                    await self._encrypt(network)
+                await self._tunnel.mend()
+        except ScowError as error:
+            logger.error("encrypted networks lead nowhere now: %s", error.message)
+        await self._tunnel.lead(netstate.tunnel_peers(state) if state is not None else (), bool(encrypted))
         for id, network in made.items():
             if self._led.get(id) != (wanted := ends.get(id, [])):
                 try:
@@ -244,10 +270,12 @@ class SwarmNetworks:
         await self._forsake_unknown()
         await self._settle()
         self._of_tasks.clear()
+        await self._tunnel.forget()
 
     async def stop(self) -> None:
         """The daemon stops: networks and balancing stay."""
         await self._supervisor.close()
+        await self._tunnel.close()
 
     # --- Cluster: networks
 

@@ -88,8 +88,9 @@ def _linkinfo(index: int = 0, up: bool | None = None, family: int = 0) -> bytes:
 class Netlink:
     """A route socket: methods raise OSError with the kernel's errno."""
 
-    def __init__(self) -> None:
-        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, 0)
+    def __init__(self, protocol: int = 0) -> None:
+        """`protocol`: another family than NETLINK_ROUTE."""
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, protocol)
         self._socket.settimeout(_SECONDS)
         self._socket.bind((0, 0))
         self._sequence = 0
@@ -189,15 +190,23 @@ class Netlink:
             RTM_NEWLINK, CREATE | _EXCL, _linkinfo() + attribute(IFLA_IFNAME, name) + nested(IFLA_LINKINFO, attribute(_INFO_KIND, "dummy"))
         )
 
+    def add_wireguard(self, name: str, mtu: int) -> None:
+        """Make a WireGuard link, down; EOPNOTSUPP where the kernel has none."""
+        body = _linkinfo() + attribute(IFLA_IFNAME, name) + attribute(IFLA_MTU, mtu)
+        self._do(RTM_NEWLINK, CREATE | _EXCL, body + nested(IFLA_LINKINFO, attribute(_INFO_KIND, "wireguard")))
+
     def add_vlan(self, name: str, parent: int, number: int) -> None:
         """Make the link of a VLAN on a parent; EOPNOTSUPP where the kernel has no VLANs."""
         info = nested(IFLA_LINKINFO, attribute(_INFO_KIND, "vlan"), nested(_INFO_DATA, attribute(1, struct.pack("=H", number))))
         self._do(RTM_NEWLINK, CREATE | _EXCL, _linkinfo() + attribute(IFLA_IFNAME, name) + attribute(IFLA_LINK, parent) + info)
 
     def add_vxlan(self, name: str, number: int, port: int, local: str = "", mtu: int = 0) -> None:
-        """Make a VXLAN link, down: nothing is learnt, static entries answer for neighbours. EOPNOTSUPP where the kernel has none."""
+        """Make a VXLAN link, down: nothing is learnt, static entries answer for neighbours. `local` "::": any, of IPv6.
+        EOPNOTSUPP where the kernel has none."""
         data = attribute(1, number) + attribute(7, b"\0") + attribute(11, b"\1") + attribute(15, struct.pack("!H", port))
-        if local:
+        if local == "::":
+            data += attribute(16, bytes(16))  # the group's family makes the link one of IPv6
+        elif local:
             data += attribute(17 if ":" in local else 4, ipaddress.ip_address(local).packed)
         body = _linkinfo() + attribute(IFLA_IFNAME, name) + (attribute(IFLA_MTU, mtu) if mtu else b"")
         self._do(RTM_NEWLINK, CREATE | _EXCL, body + nested(IFLA_LINKINFO, attribute(_INFO_KIND, "vxlan"), nested(_INFO_DATA, data)))
@@ -297,6 +306,13 @@ class Netlink:
     def add_default_route(self, gateway: str, index: int) -> None:
         """Send everything without a better route to `gateway`, in place of an earlier default."""
         self._do(RTM_NEWROUTE, CREATE | REPLACE, self._default(gateway) + attribute(4, index))
+
+    def set_route(self, destination: str, index: int, source: str) -> None:
+        """Send what goes to `destination` (an IPv6 network) through an interface, from `source`, in place of an earlier route there."""
+        net = ipaddress.ip_network(destination)
+        head = struct.pack("=BBBBBBBBI", socket.AF_INET6, net.prefixlen, 0, 0, 254, 3, 0, 1, 0)
+        parts = attribute(1, net.network_address.packed) + attribute(4, index) + attribute(7, ipaddress.ip_address(source).packed)
+        self._do(RTM_NEWROUTE, CREATE | REPLACE, head + parts)
 
     def delete_default_route(self, gateway: str) -> None:
         """Remove the default route through `gateway`; absent is fine."""

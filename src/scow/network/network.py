@@ -70,6 +70,11 @@ class Network:
         return self.options.get(LINK_NAME) or f"br-{ids.short(self.id)}"
 
     @property
+    def encrypted(self) -> bool:
+        """Whether an overlay network's packets go between hosts encrypted: the option has any value but false."""
+        return self.driver == "overlay" and self.options.get("encrypted", "false") != "false"
+
+    @property
     def predefined(self) -> bool:
         return self.name in PREDEFINED
 

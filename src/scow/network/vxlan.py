@@ -17,6 +17,10 @@ from scow.network.network import Network
 
 VNI = "com.docker.network.driver.overlay.vxlanid_list"
 MTU = 1450
+TUNNEL_BYTES = 70
+"""What VXLAN adds to a packet of an encrypted network: Ethernet, VXLAN, UDP and IPv6 within the tunnel."""
+ENCRYPTED_MTU = 1350
+"""TUNNEL_BYTES below that of the tunnel's links."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +47,20 @@ def number(network: Network) -> int:
     return int(first) if first.isascii() and first.isdigit() else 0
 
 
+def mtu(network: Network) -> int:
+    """The MTU of its links."""
+    return network.mtu or (ENCRYPTED_MTU if network.encrypted else MTU)
+
+
 def ensure(network: Network) -> None:
     """Make both links as they are stored, or bring them into that state. Raises Unsupported, Internal."""
-    mtu = network.mtu or MTU
+    size = mtu(network)
     own, _, length = network.own_end.partition("/")
     with Netlink() as netlink:
         bridge = netlink.link(network.link)
         if bridge is None:
             try:
-                netlink.add_bridge(network.link, osl.mac_of(own or "0.0.0.0"), mtu)
+                netlink.add_bridge(network.link, osl.mac_of(own or "0.0.0.0"), size)
             except OSError as error:
                 raise Internal(f"failed to create bridge {network.link}: {error.strerror}") from error
             bridge = netlink.link(network.link)
@@ -64,7 +73,7 @@ def ensure(network: Network) -> None:
             osl.set_addresses(netlink, bridge.index, {4: (own, int(length or 24))} if ":" not in own else {})
             # published ports on the host's loopback lead here
             osl.sysctl(f"ipv4/conf/{network.link}/route_localnet", "1")
-        _tunnel(netlink, network, bridge.index, mtu)
+        _tunnel(netlink, network, bridge.index, size)
         if not bridge.up:
             netlink.set_link(bridge.index, up=True)
 
@@ -73,10 +82,11 @@ def _tunnel(netlink: Netlink, network: Network, bridge: int, mtu: int) -> None:
     name = tunnel_name(network)
     port, _, local = network.data_path.partition(" ")
     wanted = (number(network), int(port or 4789), local)
+    shown = (*wanted[:2], "" if local == "::" else local)
     if not wanted[0]:
         return
     present = netlink.vxlan(name)
-    if present is not None and present != wanted:
+    if present is not None and present != shown:
         netlink.delete_link(name)
         present = None
     if present is None:

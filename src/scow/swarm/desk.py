@@ -49,6 +49,13 @@ class Desk:
             raise Unavailable("this node is in no swarm, or its swarm has not been taken up yet")
         return await agent.session.lease(network, container, names, asked)
 
+    async def tunnel(self, keys: Sequence[Mapping[str, Any]]) -> None:
+        """See `wire.Session.tunnel`."""
+        agent = self._swarm.agent
+        if agent is None:
+            raise Unavailable("this node is in no swarm")
+        await agent.session.tunnel(keys)
+
     async def release(self, container: str, network_ids: Sequence[str]) -> None:
         """See `wire.Session.release`."""
         agent = self._swarm.agent

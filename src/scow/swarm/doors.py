@@ -32,6 +32,9 @@ class Members(Protocol):
     async def promote(self, node_id: str, address: str) -> None:
         """Its last: its member has caught up and votes from now on."""
 
+    async def tidy(self, full: bool) -> None:
+        """Look after its member's database, see `store/etcd/upkeep.py`."""
+
 
 class Doors:
     """The table of calls of one manager."""
@@ -56,11 +59,13 @@ class Doors:
             "session.report": Door("node", self._report),
             "session.lease": Door("node", self._lease),
             "session.release": Door("node", self._release),
+            "session.tunnel": Door("node", self._tunnel),
             "session.leave": Door("node", self._leave),
             "logs.publish": Door("node", sink=self._publish),
             "logs.read": Door("manager", stream=self._read_logs),
             "member.admit": Door("manager", self._admit),
             "member.promote": Door("manager", self._promote),
+            "member.tidy": Door("manager", self._tidy),
         }
 
     # --- who
@@ -169,6 +174,10 @@ class Doors:
         networks = [str(one) for one in body.get("networks") or ()]
         await self._manager.leases.release(self._node(caller).id, str(body["container"]), networks)
 
+    async def _tunnel(self, caller: Caller, body: Json) -> None:
+        self._must_lead()
+        await self._manager.keys.note(self._node(caller).id, list(body["keys"]))
+
     async def _leave(self, caller: Caller, body: Json) -> None:
         self._must_lead()
         await self._manager.dispatcher.leave(caller.node_id)
@@ -194,3 +203,7 @@ class Doors:
     async def _promote(self, caller: Caller, body: Json) -> None:
         self._must_lead()
         await self._members.promote(self._wished_manager(caller).id, str(body["address"]))
+
+    async def _tidy(self, caller: Caller, body: Json) -> None:
+        self._wished_manager(caller)
+        await self._members.tidy(bool(body.get("full")))

@@ -54,6 +54,11 @@ class LocalSession:
         self._check()
         await self._manager.leases.release(self._node_id, container, network_ids)
 
+    async def tunnel(self, keys: Sequence[Mapping[str, Any]]) -> None:
+        """See Session."""
+        self._check()
+        await self._manager.keys.note(self._node_id, keys)
+
     async def leave(self) -> None:
         """See Session."""
         self._check()
@@ -100,6 +105,10 @@ class RemoteSession:
     async def release(self, container: str, network_ids: Sequence[str]) -> None:
         """See Session."""
         await self._client.call("session.release", {"container": container, "networks": list(network_ids)})
+
+    async def tunnel(self, keys: Sequence[Mapping[str, Any]]) -> None:
+        """See Session."""
+        await self._client.call("session.tunnel", {"keys": [dict(row) for row in keys]})
 
     async def leave(self) -> None:
         """See Session."""

@@ -70,7 +70,9 @@ class ClusterState:
     own_addresses: Mapping[str, str] = field(default_factory=dict)
     """Network id → this node's own address on it (the source of balanced connections), with length."""
     data_path_port: int = 4789
-    keys: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+    tunnels: Mapping[str, tuple[Mapping[str, Any], ...]] = field(default_factory=dict)
+    """Node id → its public keys for encrypted networks, the one in use first: {"key" (base64), "port" (UDP)}. Of this node, and of those
+    that share an encrypted network with it."""
 
 
 class Session(Protocol):
@@ -94,6 +96,9 @@ class Session(Protocol):
 
     async def release(self, container: str, network_ids: Sequence[str]) -> None:
         """Give them back."""
+
+    async def tunnel(self, keys: Sequence[Mapping[str, Any]]) -> None:
+        """The public keys of this node for encrypted networks: see `manager/keymanager.py`."""
 
     async def leave(self) -> None:
         """The node leaves the cluster: it is down from now on."""

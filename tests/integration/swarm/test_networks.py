@@ -65,7 +65,3 @@ def test_a_network_goes_with_its_last_container(seen: dict[str, Any]) -> None:
 
 def test_leaving_tidies_up(seen: dict[str, Any]) -> None:
     assert seen["second"] == 0 and seen["left"] == [] and seen["way out"] == "docker_gwbridge"
-
-
-def test_encryption_says_what_is_missing(seen: dict[str, Any]) -> None:
-    assert "encrypted overlay networks" in seen["encrypted"]

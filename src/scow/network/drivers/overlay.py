@@ -4,10 +4,10 @@ Containers get the addresses that the cluster gave them; the way to the outside 
 """
 
 from scow.errors import InvalidArgument, Unsupported
-from scow.kernel import encryption
 from scow.model.network import NetworkCreate
 from scow.network import checks, osl, vxlan
 from scow.network.drivers import options
+from scow.network.encryption import devices
 from scow.network.endpoint import Endpoint
 from scow.network.firewall.render import BridgeRule
 from scow.network.network import Network, Pool
@@ -27,15 +27,10 @@ class OverlayDriver:
     name = "overlay"
 
     def check(self, request: NetworkCreate, pools: list[Pool]) -> None:
-        """Option values; encryption needs what the kernel may lack."""
+        """Option values; encryption needs what this host may lack."""
         options.check(request.options, {options.MTU: options.mtu, vxlan.VNI: _numbers})
-        if request.options.get(ENCRYPTED, "false") != "false":
-            missing = encryption.missing()
-            raise Unsupported(
-                f"encrypted overlay networks need {missing}, which this kernel has not: leave out --opt encrypted"
-                if missing
-                else "encrypted overlay networks are not supported by this engine yet: leave out --opt encrypted"
-            )
+        if request.options.get(ENCRYPTED, "false") != "false" and (missing := devices.missing()):
+            raise Unsupported(missing)
         if request.enable_ipv6 and not any(pool.version == 6 for pool in pools):
             raise InvalidArgument("an overlay network with IPv6 needs a subnet for it: add --subnet with an IPv6 subnet")
 
@@ -60,5 +55,5 @@ class OverlayDriver:
         settings = endpoint.settings
         return osl.Interface(
             endpoint.inner, osl.veth_name(endpoint.id), network.link, settings.mac_address, settings.ip_address, settings.ip_prefix_len,
-            network.mtu or vxlan.MTU, more=osl.more_addresses(settings), sysctls=tuple(checks.sysctls(settings)),
+            vxlan.mtu(network), more=osl.more_addresses(settings), sysctls=tuple(checks.sysctls(settings)),
         )  # fmt: skip

@@ -171,7 +171,7 @@ class Dispatcher:
         def write(tx: Tx) -> None:
             node = tx.get(Node, node_id)
             if node is not None:
-                tx.update(node.changed(status_state="down", status_message="the node has left the swarm"))
+                tx.update(node.changed(status_state="down", status_message="the node has left the swarm", tunnel=()))
 
         await self._store.update(write)
         self._end(node_id)
@@ -368,8 +368,14 @@ class Dispatcher:
             tuple(self._service_states(networks)),
             own,
             cluster.data_path_port if cluster else 4789,
-            cluster.network_keys if cluster else (),
+            self._tunnels(node_id, networks, peers),
         )
+
+    def _tunnels(self, node_id: str, networks: Mapping[str, Network], peers: Sequence[Peer]) -> dict[str, tuple[Mapping[str, Any], ...]]:
+        """See ClusterState."""
+        encrypted = {id for id, network in networks.items() if network.encrypted}
+        nodes = {peer.node for peer in peers if peer.network in encrypted} | {node_id}
+        return {id: node.tunnel for id in sorted(nodes) if (node := self._store.get(Node, id)) is not None and node.tunnel}
 
     def _task_peers(self, networks: Mapping[str, Network]) -> list[Peer]:
         found: list[Peer] = []

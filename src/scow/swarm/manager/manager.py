@@ -11,6 +11,7 @@ from scow.swarm.manager.allocator import Allocator
 from scow.swarm.manager.autoscale import Autoscaler
 from scow.swarm.manager.cron import Cron
 from scow.swarm.manager.dispatcher import Dispatcher
+from scow.swarm.manager.keymanager import KeyManager
 from scow.swarm.manager.leases import Leases
 from scow.swarm.manager.logbroker import LogBroker
 from scow.swarm.manager.loop import Loop, drive
@@ -40,6 +41,7 @@ class Manager:
         self._updates: Updates | None = None
         self.dispatcher = Dispatcher(store, clock)
         self.leases = Leases(store)
+        self.keys = KeyManager(store)
         self.logs = LogBroker(self.dispatcher.want_logs)
 
     @property

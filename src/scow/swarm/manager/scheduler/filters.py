@@ -5,7 +5,7 @@ from typing import Protocol
 from scow.errors import InvalidArgument
 from scow.swarm.manager.orchestrator import constraints
 from scow.swarm.manager.scheduler.nodes import Room, generic_of, host_ports, reservations
-from scow.swarm.objects import Task
+from scow.swarm.objects import Task, wants_encryption
 
 
 class Filter(Protocol):
@@ -135,6 +135,22 @@ class Plugins:
         return f"missing plugin on {_nodes(count)}"
 
 
+class Encryption:
+    """The node can encrypt, where the task is on an encrypted network: it has told of a key."""
+
+    def __init__(self, task: Task) -> None:
+        drivers = [(row["Network"].get("Spec") or {}).get("DriverConfiguration") or {} for row in task.networks]
+        self._wanted = any(wants_encryption(driver.get("Options") or {}) for driver in drivers)
+
+    def fits(self, room: Room) -> bool:
+        """See Filter."""
+        return not self._wanted or bool(room.node.tunnel)
+
+    def explain(self, count: int) -> str:
+        """See Filter."""
+        return f"encrypted networks need WireGuard in the kernel or the package wireguard-go, missing on {_nodes(count)}"
+
+
 class HostPorts:
     """Ports that the task publishes on its host are free there."""
 
@@ -171,7 +187,8 @@ class Pipeline:
 
     def __init__(self, task: Task) -> None:
         self._filters: list[Filter] = [
-            Ready(), Resources(task), Plugins(task), Constraints(task), Platform(task), HostPorts(task), MaxReplicas(task),
+            Ready(), Resources(task), Plugins(task), Encryption(task),
+            Constraints(task), Platform(task), HostPorts(task), MaxReplicas(task),
         ]  # fmt: skip
         self._refused = [0] * len(self._filters)
 
