@@ -315,6 +315,7 @@ _ALWAYS = frozenset(
         *(("GenericResource", "kind"), ("GenericResource", "value")),
     }
 )
+_PRINTED = _ALWAYS | _ALWAYS_JSON.keys()
 _CAPITALS = frozenset({"WeightDevice", "ThrottleDevice"})  # their fields have no names of their own in the plugin's JSON
 
 _plans: dict[type, Any] = {}
@@ -405,10 +406,11 @@ def encode(value: Any, json: bool = False, skip: frozenset[str] = frozenset()) -
     rows, extensible = _plan(type(value))
     capitals = json and type(value).__name__ in _CAPITALS
     found: dict[str, Any] = {}
+    given = vars(value)  # the rest are defaults of the class, of which few are printed
     for name, (_, encoder, default, mark, annotation) in rows.items():
-        one = getattr(value, name)
-        if name in skip:
+        if name in skip or (name not in given and not default and mark not in _PRINTED):
             continue
+        one = getattr(value, name)
         if one is None:
             if json and mark in _ALWAYS_JSON:
                 found[name] = _ALWAYS_JSON[mark]

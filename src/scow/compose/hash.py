@@ -3,7 +3,10 @@ that both tools can manage one project in turns. Called by `reconcile.py`, `crea
 
 from __future__ import annotations
 
-import hashlib
+try:  # hashlib would load OpenSSL: 4 ms
+    from _sha2 import sha256  # type: ignore[import-not-found]
+except ImportError:  # Python 3.11
+    from _sha256 import sha256  # type: ignore[import-not-found]
 
 from scow.compose import emit
 from scow.compose.codec import encode
@@ -25,4 +28,5 @@ def text(service: Service) -> str:
 
 def digest(service: Service) -> str:
     """64 hexadecimal digits."""
-    return hashlib.sha256(text(service).encode("utf-8", "surrogateescape")).hexdigest()
+    found: str = sha256(text(service).encode("utf-8", "surrogateescape")).hexdigest()
+    return found

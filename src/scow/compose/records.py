@@ -1,5 +1,8 @@
-"""Frozen, slotted records: dataclasses to type checkers, made here without the import of `dataclasses` (which brings inspect, re and ast:
-a third of the time in which a small compose file was loaded) and without methods compiled for each class. Used all over `compose/`."""
+"""Frozen records: dataclasses to type checkers, made here without the import of `dataclasses` (which brings inspect, re and ast: a third of
+the time in which a small compose file was loaded) and without methods compiled for each class. Used all over `compose/`.
+
+A record's `__dict__` has what was given, its class the defaults: a service has a hundred fields, of which a dozen are given.
+"""
 
 from __future__ import annotations
 
@@ -12,20 +15,20 @@ if TYPE_CHECKING:
 
 __all__ = ["columns", "field", "record", "replace"]
 
-_put = object.__setattr__
 _MADE: dict[type, _Class] = {}
 
 
 class _Class:
     """What is known of one class of records."""
 
-    __slots__ = ("annotations", "constants", "factories", "names")
+    __slots__ = ("annotations", "constants", "factories", "names", "required")
 
-    def __init__(self, names: tuple[str, ...], annotations: dict[str, str], defaults: dict[str, Any]) -> None:
-        self.names = names
+    def __init__(self, annotations: dict[str, str], defaults: dict[str, Any]) -> None:
         self.annotations = annotations
+        self.names = annotations.keys()
         self.constants = {name: one for name, one in defaults.items() if type(one) is not _Factory}
         self.factories = [(name, one.make) for name, one in defaults.items() if type(one) is _Factory]
+        self.required = frozenset(self.names - defaults.keys())
 
 
 class _Factory:
@@ -44,17 +47,13 @@ class _Methods:
         made = _MADE[type(self)]
         if placed:
             given.update(zip(made.names, placed, strict=False))
+        if not given.keys() <= made.names or not made.required <= given.keys():
+            wrong = [*(given.keys() - made.names), *(made.required - given.keys())]
+            raise TypeError(f"{type(self).__name__}: unknown or missing: {', '.join(sorted(wrong))}")
         for name, make in made.factories:
             if name not in given:
                 given[name] = make()
-        values = {**made.constants, **given}
-        try:
-            for name in made.names:
-                _put(self, name, values.pop(name))
-        except KeyError:
-            raise TypeError(f"{type(self).__name__}: {name} is missing") from None
-        if values:
-            raise TypeError(f"{type(self).__name__} has no {', '.join(values)}")
+        self.__dict__.update(given)
 
     def __eq__(self: Any, other: object) -> Any:
         return _values(self) == _values(other) if type(other) is type(self) else NotImplemented
@@ -68,7 +67,7 @@ class _Frozen:
     """What those have that don't change."""
 
     def __hash__(self: Any) -> int:
-        return hash(tuple(_values(self)))
+        return hash(tuple([getattr(self, name) for name in _MADE[type(self)].names]))
 
     def __setattr__(self: Any, name: str, value: object) -> None:
         raise AttributeError(f"cannot assign to field {name!r}")
@@ -81,31 +80,28 @@ _OF_ALL = {name: one for name, one in vars(_Methods).items() if callable(one)}
 _OF_FROZEN = {**_OF_ALL, **{name: one for name, one in vars(_Frozen).items() if callable(one)}}
 
 
-def _values(one: Any) -> list[Any]:
-    return [getattr(one, name) for name in _MADE[type(one)].names]
+def _values(one: Any) -> dict[str, Any]:
+    return {**_MADE[type(one)].constants, **vars(one)}
 
 
 def columns(cls: type) -> list[tuple[str, str, Any]]:
     """(name, annotation, default) of the fields of a class of records, as declared; "" where there is no default."""
     made = _MADE[cls]
     fresh = {name: make() for name, make in made.factories}
-    return [(name, made.annotations[name], fresh.get(name, made.constants.get(name, ""))) for name in made.names]
+    return [(name, annotation, fresh.get(name, made.constants.get(name, ""))) for name, annotation in made.annotations.items()]
 
 
 if not TYPE_CHECKING:
 
     def record(*, slots: bool, frozen: bool = False, kw_only: bool = False) -> Callable[[type], type]:
-        """A class decorator; type checkers see to `kw_only`."""
-        assert slots
+        """A class decorator. Type checkers see to `slots` and `kw_only`."""
 
         def decorate(cls: type) -> type:
-            annotations = dict(cls.__annotations__)
-            names = tuple(annotations)
-            body = {name: one for name, one in vars(cls).items() if name not in ("__dict__", "__weakref__")}
-            defaults = {name: body.pop(name) for name in names if name in body}
-            made = type(cls.__name__, cls.__bases__, {**body, **(_OF_FROZEN if frozen else _OF_ALL), "__slots__": names})
-            _MADE[made] = _Class(names, annotations, defaults)
-            return made
+            annotations = cls.__annotations__
+            _MADE[cls] = _Class(annotations, {name: one for name, one in vars(cls).items() if name in annotations})
+            for name, method in (_OF_FROZEN if frozen else _OF_ALL).items():
+                setattr(cls, name, method)
+            return cls
 
         return decorate
 
@@ -115,7 +111,4 @@ if not TYPE_CHECKING:
 
     def replace(one: Any, **changes: Any) -> Any:
         """A record with other values in some fields."""
-        for name in _MADE[type(one)].names:
-            if name not in changes:
-                changes[name] = getattr(one, name)
-        return type(one)(**changes)
+        return type(one)(**{**vars(one), **changes})

@@ -7,6 +7,7 @@ Everything that is wrong is a LoadError with file, line and column.
 
 from __future__ import annotations
 
+import gc
 import os
 
 from scow.compose import project as model
@@ -21,8 +22,10 @@ from scow.compose.records import field, record, replace
 
 TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from typing import Any
+    from collections.abc import Callable, Mapping
+    from typing import Any, TypeVar
+
+    T = TypeVar("T")
 
     Tree = dict[str, Any]
     Path = tuple[str, ...]
@@ -54,27 +57,29 @@ class LoadOptions:
 
 def load(options: LoadOptions) -> Project:
     """The project of compose files, with the services of the asked profiles enabled. Raises LoadError."""
-    loader = _Loader(options)
-    try:
-        tree = loader.tree()
-        return loader.project(tree)
-    except BadValue as exc:
-        raise loader.places.error(exc) from None
-    except RecursionError:
-        raise LoadError("values are nested too deeply") from None
+    return _loaded(options, lambda loader: loader.project(loader.tree()))
 
 
 def load_tree(options: LoadOptions) -> tuple[Tree, Project]:
     """(the merged tree in long forms, a project of nothing but name, files, environment and warnings): what `config --no-interpolate`
     prints. Raises LoadError."""
-    loader = _Loader(options)
+    return _loaded(options, lambda loader: (loader.tree(), loader.shell()))
+
+
+def _loaded(options: LoadOptions, make: Callable[[_Loader], T]) -> T:
+    collecting = gc.isenabled()
+    gc.disable()  # a sixth of the time went into looking for cycles in trees, which have none
     try:
-        tree = loader.tree()
-    except BadValue as exc:
-        raise loader.places.error(exc) from None
-    except RecursionError:
-        raise LoadError("values are nested too deeply") from None
-    return tree, loader.shell()
+        loader = _Loader(options)
+        try:
+            return make(loader)
+        except BadValue as exc:
+            raise loader.places.error(exc) from None
+        except RecursionError:
+            raise LoadError("values are nested too deeply") from None
+    finally:
+        if collecting:
+            gc.enable()
 
 
 class _Loader:

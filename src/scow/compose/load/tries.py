@@ -38,9 +38,9 @@ def apply(value: Any, node: Trie, fn: Callable[[Any, Any, Path], Any], path: Pat
     if rule is not None:
         value = fn(rule, value, path)
     if isinstance(value, dict):
-        any_key = node.get("*")
+        any_key: Any = node.get("*")
         for key in [one for one in value if one in node] if any_key is None else list(value):
-            value[key] = apply(value[key], node.get(key, any_key or {}), fn, (*path, key))
+            value[key] = apply(value[key], node.get(key, any_key), fn, (*path, key))
     elif isinstance(value, list):
         child = node.get("*")
         if child is not None:

@@ -260,12 +260,12 @@ def _devices(value: Any, path: Path) -> Any:
 
 
 def _port(value: Any, path: Path) -> Any:
-    import ipaddress
-
     if isinstance(value, dict) and not value.get("target"):
         raise BadValue(path, f"{dotted(path)} is missing a target port")
     host = value.get("host_ip") if isinstance(value, dict) else None
     if host:
+        import ipaddress
+
         try:
             ipaddress.ip_address(text_of(host).partition("%")[0])
         except ValueError:
