@@ -7,10 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from scow.errors import InvalidArgument
-from scow.opts import signals
+from scow.opts import autoscale, schedule, signals
 from scow.reference import Reference
 from scow.swarm import templates
-from scow.swarm.manager import autoscale, cron
 from scow.swarm.manager.orchestrator import constraints
 
 Json = dict[str, Any]
@@ -69,10 +68,10 @@ def service(spec: Mapping[str, Any]) -> Json:
 def _labels(found: Mapping[str, Any]) -> None:
     """Labels that ask for more than labelling. Raises InvalidArgument for wishes that could never be met."""
     labels = found["Labels"]
-    if cron.LABEL in labels:
-        cron.parse(labels[cron.LABEL])
+    if schedule.LABEL in labels:
+        schedule.parse(labels[schedule.LABEL])
         if not {"ReplicatedJob", "GlobalJob"} & set(found["Mode"]):
-            raise InvalidArgument(f"label {cron.LABEL} is for jobs: use --mode replicated-job or global-job")
+            raise InvalidArgument(f"label {schedule.LABEL} is for jobs: use --mode replicated-job or global-job")
     policy = autoscale.policy_of(labels)
     if policy is None:
         return

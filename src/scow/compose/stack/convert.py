@@ -9,6 +9,7 @@ import re
 from scow.cli.commands.service.spec import capabilities
 from scow.cli.commands.swarm.objects import read_data
 from scow.errors import ScowError
+from scow.opts import autoscale, schedule
 
 TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 NAMESPACE = "com.docker.stack.namespace"
 IMAGE = "com.docker.stack.image"
-AUTOSCALE = "scow.autoscale."
-CRON = "scow.cron"
 _PREDEFINED = ("host", "none", "bridge")  # networks of a node, which are used by name
 _FILE_MODE = 0o444
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\Z")
@@ -133,7 +132,7 @@ class Stack:
             task["LogDriver"] = {"Name": service.logging.driver, "Options": dict(service.logging.options)}
         labels = labelled(self.name, dict(deploy.labels) if deploy else {})
         labels[IMAGE] = service.image
-        labels.update(_beyond(deploy))
+        labels.update(beyond(deploy))
         spec: dict[str, Any] = {
             "Name": scoped(self.name, service.name),
             "Labels": labels,
@@ -282,7 +281,7 @@ def _mode(name: str, deploy: Deploy | None) -> dict[str, Any]:
     raise ScowError(f"service {name}: Unknown mode: {mode}")
 
 
-def _beyond(deploy: Deploy | None) -> dict[str, str]:
+def beyond(deploy: Deploy | None) -> dict[str, str]:
     """Labels of what docker's stacks have no words for: `x-autoscale` and `x-cron`. Raises ScowError."""
     if deploy is None:
         return {}
@@ -294,12 +293,14 @@ def _beyond(deploy: Deploy | None) -> dict[str, str]:
         for key, value in scale.items():
             if isinstance(value, (dict, list)) or value is None:
                 raise ScowError(f"deploy.x-autoscale.{key} must be one value")
-            found[f"{AUTOSCALE}{key}"] = str(value)
+            found[f"{autoscale.PREFIX}{key}"] = str(value)
     cron = deploy.extensions.get("x-cron")
     if cron is not None:
         if not isinstance(cron, str):
             raise ScowError('deploy.x-cron must be a text as "*/5 * * * *"')
-        found[CRON] = cron
+        found[schedule.LABEL] = cron
+        schedule.parse(cron)
+    autoscale.policy_of(found)
     return found
 
 

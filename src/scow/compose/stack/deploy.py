@@ -7,9 +7,10 @@ from scow.cli.commands.service import flags, requests
 from scow.cli.commands.service.spec import resolve
 from scow.client.api import filters_param, quote
 from scow.client.transport import ApiError
-from scow.compose.stack.convert import AUTOSCALE, IMAGE, NAMESPACE, Stack, check_name
+from scow.compose.stack.convert import IMAGE, NAMESPACE, Stack, check_name
 from scow.compose.stack.files import project, warnings
 from scow.errors import ScowError
+from scow.opts import autoscale
 
 TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def resolved(cli: Cli, spec: dict[str, Any]) -> None:
 
 def keep_scaled(spec: dict[str, Any], before: dict[str, Any]) -> None:
     """Leaves a service that its load scales at the number it has: the file's is where it began. 0 was set by hand, the file ends it."""
-    if not any(key.startswith(AUTOSCALE) for key in spec.get("Labels") or {}):
+    if not any(key.startswith(autoscale.PREFIX) for key in spec.get("Labels") or {}):
         return
     wanted = (spec.get("Mode") or {}).get("Replicated")
     number = ((before.get("Mode") or {}).get("Replicated") or {}).get("Replicas")

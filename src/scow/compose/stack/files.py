@@ -7,6 +7,7 @@ from scow.cli.command import ExitCode
 from scow.compose.load.errors import LoadError
 from scow.compose.load.loader import LoadOptions, load
 from scow.compose.records import columns
+from scow.compose.stack.convert import beyond
 from scow.errors import ScowError
 
 TYPE_CHECKING = False  # see fastjson
@@ -57,6 +58,11 @@ def project(cli: Cli, files: list[str], interpolate: bool = True) -> Project:
         wrong = _wrong(found, service)
         if wrong:
             raise ScowError(f"service {name}: {wrong}")
+        if interpolate:
+            try:
+                beyond(service.deploy)
+            except ScowError as error:
+                raise ScowError(f"service {name}: {error.message}") from None
     return found
 
 

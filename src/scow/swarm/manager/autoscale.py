@@ -1,76 +1,26 @@
 """Automatic scaling: how many replicas a service has follows what its tasks use.
 
-Asked for by labels of the service: `scow.autoscale.min`, `.max`, one or more targets `.cpu` (percent of the task's CPU limit, of one CPU
-without), `.memory` (percent of its memory limit) and `.connections` (per task), `.window` (how long is looked back, 30s) and `.cooldown`
-(between two steps, 30s). The largest need of all targets counts; a tenth above or below the target changes nothing. Each decision goes the
-way of any update and is told with its reason in the service and in events.
+Asked for by labels of the service (`opts/autoscale.py`). The largest need of all targets counts; a tenth above or below the target changes
+nothing. Each decision goes the way of any update and is told with its reason in the service and in events.
 """
 
-import difflib
 import math
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from scow import log, units
-from scow.errors import InvalidArgument, ScowError
+from scow.errors import ScowError
+from scow.opts.autoscale import PREFIX, Policy, policy_of
 from scow.swarm.clock import Clock
 from scow.swarm.objects import Service, Task, TaskState
 from scow.swarm.store.store import Store, Tx
 
 logger = log.get(__name__)
 
-PREFIX = "scow.autoscale."
-_TARGETS = ("cpu", "memory", "connections")
-_WINDOW_NS = 30 * 10**9
-_COOLDOWN_NS = 30 * 10**9
 _TOLERANCE = 0.1
 _EVERY_SECONDS = 1.0
 _MAX_SAMPLES = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Policy:
-    """What a service asks for. `targets`: metric → value at which one replica is just right."""
-
-    least: int
-    most: int
-    targets: Mapping[str, float]
-    window_ns: int = _WINDOW_NS
-    cooldown_ns: int = _COOLDOWN_NS
-
-
-def policy_of(labels: Mapping[str, str]) -> Policy | None:
-    """The policy in a service's labels, None without. Raises InvalidArgument with the label's name."""
-    given = {key.removeprefix(PREFIX): value for key, value in labels.items() if key.startswith(PREFIX)}
-    if not given:
-        return None
-    known = {"min", "max", "window", "cooldown", *_TARGETS}
-    if unknown := sorted(set(given) - known):
-        near = difflib.get_close_matches(unknown[0], sorted(known), 1)
-        hint = f"did you mean {PREFIX}{near[0]}?" if near else f"there are {', '.join(sorted(known))}"
-        raise InvalidArgument(f"unknown label {PREFIX}{unknown[0]}: {hint}")
-
-    def number(name: str, default: float) -> float:
-        text = given.get(name, "")
-        try:
-            value = float(text.rstrip("%")) if text else default
-        except ValueError:
-            value = -1.0
-        if not 0 < value < 1e9:
-            raise InvalidArgument(f"label {PREFIX}{name}={text!r} is no number above 0")
-        return value
-
-    def duration(name: str, default: int) -> int:
-        return units.parse_duration(given[name]) if given.get(name) else default
-
-    targets = {name: number(name, 1) for name in _TARGETS if name in given}
-    if not targets:
-        raise InvalidArgument(f"autoscaling needs a target: one of the labels {', '.join(PREFIX + name for name in _TARGETS)}")
-    least, most = int(number("min", 1)), int(number("max", 10))
-    if least > most:
-        raise InvalidArgument(f"label {PREFIX}min={least} is above {PREFIX}max={most}")
-    return Policy(least, most, targets, duration("window", _WINDOW_NS), duration("cooldown", _COOLDOWN_NS))
 
 
 @dataclass(frozen=True, slots=True)

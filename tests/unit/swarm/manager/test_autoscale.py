@@ -3,7 +3,8 @@
 import pytest
 
 from scow.errors import InvalidArgument
-from scow.swarm.manager.autoscale import Policy, decide, policy_of
+from scow.opts.autoscale import Policy, policy_of
+from scow.swarm.manager.autoscale import decide
 from scow.swarm.objects import Service
 from tests.fakes.swarm import Cluster0
 from tests.support.asynchronous import on_loop
@@ -25,6 +26,10 @@ def test_labels() -> None:
         {"cpu": "50", "speed": "1"},
         {"cpu": "50", "window": "soon"},
         {"cpu": "nan"},
+        {"cpu": "50", "min": "1.5"},
+        {"cpu": "50", "max": "1000000"},
+        {"cpu": "50", "window": "0s"},
+        {"cpu": "50", "cooldown": "-1s"},
     ],
 )
 def test_labels_that_make_no_sense_are_refused(labels: dict[str, str]) -> None:

@@ -5,7 +5,7 @@ import datetime
 import pytest
 
 from scow.errors import InvalidArgument
-from scow.swarm.manager.cron import parse
+from scow.opts.schedule import parse
 from scow.swarm.objects import Service, TaskState
 from tests.fakes.swarm import Cluster0
 from tests.support.asynchronous import on_loop
