@@ -8,13 +8,16 @@ import errno
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scow import ids
-from scow.errors import Internal, Unsupported
+from scow import ids, log
+from scow.errors import Conflict, Internal, ScowError, Unsupported
 from scow.kernel.neighbours import Neighbours
 from scow.kernel.netlink import Netlink
 from scow.network import osl
 from scow.network.network import Network
 
+logger = log.get(__name__)
+
+_BRIDGE, _TUNNEL = "ov-", "vx-"
 VNI = "com.docker.network.driver.overlay.vxlanid_list"
 MTU = 1450
 TUNNEL_BYTES = 70
@@ -38,7 +41,7 @@ class Far:
 
 def tunnel_name(network: Network) -> str:
     """The VXLAN link's name."""
-    return f"vx-{ids.short(network.id)}"
+    return f"{_TUNNEL}{ids.short(network.id)}"
 
 
 def number(network: Network) -> int:
@@ -91,12 +94,15 @@ def _tunnel(netlink: Netlink, network: Network, bridge: int, mtu: int) -> None:
         present = None
     if present is None:
         try:
-            netlink.add_vxlan(name, *wanted, mtu=mtu)
+            _add(netlink, network, wanted, mtu)
         except OSError as error:
+            netlink.delete_link(network.link)
             if error.errno == errno.EOPNOTSUPP:
-                netlink.delete_link(network.link)
                 raise Unsupported("the kernel has no VXLAN links, which overlay networks need: load the module vxlan") from None
             raise Internal(f"failed to create the VXLAN link of network {network.name}: {error.strerror}") from error
+        except ScowError:
+            netlink.delete_link(network.link)
+            raise
         # neighbours need IPv6 on the link, which itself needs no address
         osl.sysctl(f"ipv6/conf/{name}/addr_gen_mode", "1")
         osl.sysctl(f"ipv6/conf/{name}/disable_ipv6", str(int(not network.enable_ipv6)))
@@ -106,6 +112,39 @@ def _tunnel(netlink: Netlink, network: Network, bridge: int, mtu: int) -> None:
             netlink.set_master(link.index, bridge)
         if not link.up:
             netlink.set_link(link.index, up=True)
+
+
+def _add(netlink: Netlink, network: Network, wanted: tuple[int, int, str], mtu: int) -> None:
+    """A number is there once in the kernel: what a killed engine has left of another swarm makes room. Raises OSError, Conflict."""
+    try:
+        netlink.add_vxlan(tunnel_name(network), *wanted, mtu=mtu)
+    except OSError as error:
+        if error.errno != errno.EEXIST or not _make_room(netlink, network, wanted):
+            raise
+        netlink.add_vxlan(tunnel_name(network), *wanted, mtu=mtu)
+
+
+def _make_room(netlink: Netlink, network: Network, wanted: tuple[int, int, str]) -> bool:
+    """Remove links of this engine's making that have the number and carry no container; whether there were any. Raises Conflict."""
+    links = netlink.links()
+    removed = False
+    for link in links:
+        held = netlink.vxlan(link.name) if link.kind == "vxlan" else None
+        if held is None or held[:2] != wanted[:2]:
+            continue
+        bridge = next((one for one in links if one.index == link.master), None)
+        ports = [one.name for one in links if bridge is not None and one.master == bridge.index and one.name != link.name]
+        if not link.name.startswith(_TUNNEL) or ports:
+            what = f"containers on {bridge.name} use it" if bridge is not None and ports else "another program made it"
+            raise Conflict(
+                f"network {network.name} needs VXLAN number {wanted[0]} at port {wanted[1]}, which the link {link.name} has, and {what}: "
+                f"end that, or delete the link (ip link delete {link.name}), or make the swarm with another --data-path-port"
+            )
+        logger.warning("the link %s is a rest of a network that is no more: it makes room for network %s", link.name, network.name)
+        removed = netlink.delete_link(link.name) or removed
+        if bridge is not None and bridge.name.startswith(_BRIDGE):
+            netlink.delete_link(bridge.name)
+    return removed
 
 
 def remove(network: Network) -> None:

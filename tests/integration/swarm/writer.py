@@ -108,7 +108,8 @@ class Writer:
 
     def lost(self, host: Host) -> list[str]:
         """What was acknowledged and is not so, as this manager sees it."""
-        there = {row["Spec"]["Name"]: int(row["Spec"]["Labels"]["number"]) for row in host.get("/services")}
+        rows = [row["Spec"] for row in host.get("/services") if "number" in row["Spec"]["Labels"]]
+        there = {spec["Name"]: int(spec["Labels"]["number"]) for spec in rows}
         wrong = [
             f"{name} is {there.get(name, GONE)}, known: {known}"
             for name, known in self.known.items()
