@@ -3,10 +3,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import io
 import os
-import tarfile
 
 from scow.compose import hash as hashing
 from scow.compose import labels
@@ -538,6 +535,9 @@ def archive(project: Project, service: Service, reaction: str = "") -> bytes:
     placed = [one for one in _placed(project, service) if not one.source and reaction in ("", one.reaction)]
     if not placed:
         return b""
+    import io
+    import tarfile
+
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for one in placed:
@@ -556,6 +556,8 @@ def content_digest(project: Project, service: Service, reaction: str) -> str:
         variables = None
     if not placed and variables is None:
         return ""
+    import hashlib
+
     sum_ = hashlib.sha256()
     for name, value in sorted((variables or {}).items()):
         sum_.update(f"{name}={value}\0".encode("utf-8", "surrogateescape"))

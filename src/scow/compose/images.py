@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
 
 from scow.client.api import image_path, json_values
 from scow.client.transport import ApiError
@@ -12,9 +10,12 @@ from scow.compose import create
 from scow.compose.project import Project, Service
 from scow.compose.records import field, record
 from scow.errors import ScowError
-from scow.reference import Reference
 
+TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
     from scow.compose.commands.session import Session
 
 PULL_FAILED = 18  # exit status
@@ -134,6 +135,7 @@ def fetch_all(session: Session, wanted: list[tuple[str, Service]], quiet: bool =
 def pull_one(session: Session, name: str, service: Service, quiet: bool = False) -> None:
     """Pulls an image with the user's credentials. Raises ScowError."""
     from scow.cli import credentials
+    from scow.reference import Reference
 
     reference = Reference.parse(name).tagged()
     progress = session.progress
@@ -159,6 +161,7 @@ def pull_one(session: Session, name: str, service: Service, quiet: bool = False)
 def push_one(session: Session, name: str, service: Service) -> None:
     """Pushes an image with the user's credentials. Raises ScowError."""
     from scow.cli import credentials
+    from scow.reference import Reference
 
     reference = Reference.parse(name).tagged()
     progress = session.progress

@@ -12,7 +12,6 @@ from scow.compose.commands.exec import options_of
 from scow.compose.commands.session import Session, Verb
 from scow.compose.observe import ContainerInfo
 from scow.errors import ScowError
-from scow.reference import Reference
 from scow.units import human_size
 
 TYPE_CHECKING = False  # see fastjson
@@ -91,6 +90,8 @@ def images(session: Session, options: Options, args: list[str]) -> int:
 
 
 def _named(image: str, facts: dict[str, Any]) -> tuple[str, str]:
+    from scow.reference import Reference
+
     tags = facts.get("RepoTags") or []
     try:
         reference = Reference.parse(image if not image.startswith("sha256:") else str(tags[0]))
