@@ -147,3 +147,12 @@ def test_no_command_imports_what_is_expensive_but_those_that_are_for_it(tmp_path
     assert len(found) > 50
     assert {name: heavy for name, (heavy, _) in found.items() if heavy} == {}
     assert {name: count for name, (_, count) in found.items() if count > 30} == {}
+
+
+def test_a_compose_file_is_read_without_what_is_expensive(tmp_path: Path) -> None:
+    """60 ms for 50 services leave no room for these (tests/bench/compose_load.py)."""
+    file = tmp_path / "compose.yaml"
+    file.write_text("services: {a: {image: x:1, ports: ['80:80'], volumes: ['./a:/a'], environment: {A: '${B:-c}'}}}\n")
+    found = modules("compose", "-f", str(file), "config", "-q")
+    assert "scow.compose.load.loader" in found
+    assert not found & {"re", "typing", "enum", "dataclasses", "inspect", "json", "hashlib", "tarfile", "ipaddress", "yaml.reader"}
