@@ -37,12 +37,22 @@ def down(session: Session, options: Options, args: list[str]) -> int:
     volumes = [one for one in volumes if one in observed.volumes]
     images = _images(session, project, chosen, rmi)
     plan = teardown(chosen, networks, volumes, images=images)
-    if not plan.operations:
+    provided = _providers(session, known, args) if not plan.operations else 0
+    if not plan.operations and not provided:
         session.cli.err(f'Warning: No resource found to remove for project "{name}".\n')
         return 0
     timeout = options.number("timeout") if options.given("timeout") else None
-    session.carry_out(plan, project, observed, timeout=timeout, volumes=options.flag("volumes"))
+    if plan.operations:
+        session.carry_out(plan, project, observed, timeout=timeout, volumes=options.flag("volumes"))
+        _providers(session, known, args)
     return 0
+
+
+def _providers(session: Session, project: Project | None, args: list[str]) -> int:
+    """Providers release what they made; how many."""
+    from scow.compose import providers
+
+    return providers.down(session, project, "down", args)
 
 
 def _with_dependents(observed: Observed, names: set[str]) -> set[str]:
@@ -61,7 +71,7 @@ def _images(session: Session, project: Project, containers: list[ContainerInfo],
         return []
     found: dict[str, None] = {}
     for service in project.services.values():
-        if rmi == "all" or not service.image:
+        if not service.provider and (rmi == "all" or not service.image):
             found[create.image_name(project, service, session.separator)] = None
     for one in containers:
         name = str(one.summary.get("Image") or "")

@@ -47,6 +47,10 @@ def stop(session: Session, options: Options, args: list[str]) -> int:
     """Stops containers, dependents first."""
     project, observed, chosen = session.acting(args, enabled=True)
     session.carry_out(reconcile.teardown(chosen, (), (), remove=False), project, observed, timeout=_grace(options))
+    if any(service.provider for service in project.services.values()):
+        from scow.compose import providers
+
+        providers.down(session, project, "stop", args)
     return 0
 
 

@@ -10,7 +10,7 @@ from scow.client.api import container_path
 from scow.compose import images, observe, reconcile
 from scow.compose.commands.exec import options_of
 from scow.compose.commands.session import Session, Verb
-from scow.compose.commands.up import check_external
+from scow.compose.commands.up import check_external, provided
 from scow.compose.execute import Executor
 from scow.compose.plan import Operation, Plan
 from scow.compose.project import Mount, Port, Project, Service
@@ -28,6 +28,10 @@ def run(session: Session, options: Options, args: list[str]) -> int:
     project = session.project([name], not options.flag("no-deps"))
     service = project.services[name]
     check_external(session, project)
+    if service.provider:
+        raise ScowError(f"service {name} is made by the provider {service.provider.type}: it has no container to run a command in")
+    project = provided(session, project, options.flag("quiet-pull"))
+    service = project.services[name]
     found = images.ensure(session, project, options.flag("build"), pull=options.text("pull"), quiet=options.flag("quiet-pull"))
     observed = observe.observe(session.client, project.name)
     others = project.with_services({other: one for other, one in project.services.items() if other != name})

@@ -75,6 +75,15 @@ def _there(session: Session, path: str, sentence: str) -> None:
         raise
 
 
+def provided(session: Session, project: Project, quiet: bool = False) -> Project:
+    """The project of containers: providers have made their services, and models are there; others know by variables. Raises ScowError."""
+    if not any(service.provider or service.models for service in project.services.values()):
+        return project
+    from scow.compose import models, providers
+
+    return models.provide(session, providers.up(session, project), quiet)
+
+
 def prepare(session: Session, options: Options, services: list[str], start: bool) -> Prepared:
     """Loads, fetches, builds, looks and plans."""
     if options.flag("force-recreate") and options.flag("no-recreate"):
@@ -87,6 +96,7 @@ def prepare(session: Session, options: Options, services: list[str], start: bool
     if not project.services:
         raise ScowError("no service selected")
     check_external(session, project)
+    project = provided(session, project, options.flag("quiet-pull"))
     found = images.ensure(
         session, project, options.flag("build"), options.flag("no-build"), options.text("pull"), options.flag("quiet-pull")
     )
@@ -216,6 +226,7 @@ def scale(session: Session, options: Options, args: list[str]) -> int:
     wanted = scales(args)
     project = scaled(session.project(wanted, not options.flag("no-deps")), wanted)
     check_external(session, project)
+    project = provided(session, project)
     found = images.ensure(session, project)
     observed = observe.observe(session.client, project.name)
     chosen = reconcile.Options(

@@ -9,7 +9,7 @@ from scow.cli.flags import Options
 from scow.client.api import container_path, filters_param
 from scow.compose import building, hooks, images, labels, observe, reconcile, watching
 from scow.compose.commands.session import Session, Verb
-from scow.compose.commands.up import Prepared, carry_out
+from scow.compose.commands.up import Prepared, carry_out, provided
 from scow.compose.project import Project
 from scow.errors import ScowError
 
@@ -31,6 +31,7 @@ def run(session: Session, options: Options, args: list[str]) -> int:
     if session.would("watch for changes"):
         return 0
     if not options.flag("no-up"):
+        project = provided(session, project)
         found = images.ensure(session, project, build=True)
         observed = observe.observe(session.client, project.name)
         chosen = reconcile.Options(images=found.ids, separator=session.separator, services=tuple(args))
