@@ -174,6 +174,12 @@ class SwarmService:
             return node.control
         raise Unavailable(_NOT_MANAGER if self._state is None else _LOCKED if self._locked is not None else _WORKER)
 
+    async def fresh(self) -> None:
+        """What is read from here on is as new as what any manager has acknowledged until now, as if there were one. Raises NoLeader."""
+        node = self._node
+        if node is not None and node.store is not None and node.managers is not None and node.managers.quorum:
+            await node.store.fresh()
+
     @property
     def agent(self) -> Agent | None:
         """This node's agent."""

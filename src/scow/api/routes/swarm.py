@@ -1,5 +1,7 @@
 """/swarm, /services, /tasks, /nodes, /secrets, /configs."""
 
+from collections.abc import Callable
+from inspect import isawaitable
 from typing import Any
 
 from scow.api import streams
@@ -227,30 +229,41 @@ class Payloads:
 def register(router: Router, swarm: SwarmService) -> None:
     """Add the routes."""
     cluster, services, nodes = Cluster(swarm), Services(swarm), Nodes(swarm)
-    router.add("GET", "/swarm", cluster.inspect)
+
+    def add(method: str, pattern: str, handler: Callable[[Call], Any], **options: bool) -> None:
+        """A route that sees what was acknowledged by whatever manager before."""
+
+        async def run(call: Call) -> Any:
+            await swarm.fresh()
+            answer = handler(call)
+            return await answer if isawaitable(answer) else answer
+
+        router.add(method, pattern, run, **options)
+
+    add("GET", "/swarm", cluster.inspect)
     router.add("POST", "/swarm/init", cluster.init)
     router.add("POST", "/swarm/join", cluster.join)
     router.add("POST", "/swarm/leave", cluster.leave)
-    router.add("POST", "/swarm/update", cluster.update)
+    add("POST", "/swarm/update", cluster.update)
     router.add("POST", "/swarm/unlock", cluster.unlock)
-    router.add("GET", "/swarm/unlockkey", cluster.unlock_key)
-    router.add("GET", "/services", services.list)
-    router.add("POST", "/services/create", services.create)
-    router.add("GET", "/services/{id}", services.inspect)
-    router.add("DELETE", "/services/{id}", services.remove)
-    router.add("POST", "/services/{id}/update", services.update)
-    router.add("GET", "/services/{id}/logs", services.logs, cancel=True, follow=True)
-    router.add("GET", "/tasks", services.tasks)
-    router.add("GET", "/tasks/{id}", services.task)
-    router.add("GET", "/tasks/{id}/logs", services.logs, cancel=True, follow=True)
-    router.add("GET", "/nodes", nodes.list)
-    router.add("GET", "/nodes/{id}", nodes.inspect)
-    router.add("DELETE", "/nodes/{id}", nodes.remove)
-    router.add("POST", "/nodes/{id}/update", nodes.update)
+    add("GET", "/swarm/unlockkey", cluster.unlock_key)
+    add("GET", "/services", services.list)
+    add("POST", "/services/create", services.create)
+    add("GET", "/services/{id}", services.inspect)
+    add("DELETE", "/services/{id}", services.remove)
+    add("POST", "/services/{id}/update", services.update)
+    add("GET", "/services/{id}/logs", services.logs, cancel=True, follow=True)
+    add("GET", "/tasks", services.tasks)
+    add("GET", "/tasks/{id}", services.task)
+    add("GET", "/tasks/{id}/logs", services.logs, cancel=True, follow=True)
+    add("GET", "/nodes", nodes.list)
+    add("GET", "/nodes/{id}", nodes.inspect)
+    add("DELETE", "/nodes/{id}", nodes.remove)
+    add("POST", "/nodes/{id}/update", nodes.update)
     for cls, word in ((Secret, "secrets"), (Config, "configs")):
         payloads = Payloads(swarm, cls)
-        router.add("GET", f"/{word}", payloads.list)
-        router.add("POST", f"/{word}/create", payloads.create)
-        router.add("GET", f"/{word}/{{id}}", payloads.inspect)
-        router.add("DELETE", f"/{word}/{{id}}", payloads.remove)
-        router.add("POST", f"/{word}/{{id}}/update", payloads.update)
+        add("GET", f"/{word}", payloads.list)
+        add("POST", f"/{word}/create", payloads.create)
+        add("GET", f"/{word}/{{id}}", payloads.inspect)
+        add("DELETE", f"/{word}/{{id}}", payloads.remove)
+        add("POST", f"/{word}/{{id}}/update", payloads.update)

@@ -62,6 +62,11 @@ class LocalStore(MemoryStore):
         await self._free.wait()
         return await (super().update(fn) if self._successor is None else self._successor.update(fn))
 
+    async def fresh(self) -> None:
+        """See Store."""
+        if self._successor is not None:
+            await self._successor.fresh()
+
     def hold(self) -> None:
         """Let writers wait."""
         self._free.clear()

@@ -302,6 +302,9 @@ class MemoryStore(Tables):
         """A transaction on what is stored now; `show` makes visible what its `commit` gives."""
         return Transaction(self, self._now())
 
+    async def fresh(self) -> None:
+        """See Store."""
+
     async def update(self, fn: Callable[[Tx], T]) -> T:
         """See Store."""
         tx = self.begin()

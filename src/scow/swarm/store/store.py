@@ -113,6 +113,9 @@ class Store(Reader, Protocol):
     def version(self) -> int:
         """Counter of commits."""
 
+    async def fresh(self) -> None:
+        """Reading shows from here on what was acknowledged anywhere until now. Raises NoLeader."""
+
     async def update(self, fn: Callable[[Tx], T]) -> T:
         """Run `fn` in a transaction and commit what it wrote. Raises what `fn` raises (nothing is written then), NoLeader."""
 

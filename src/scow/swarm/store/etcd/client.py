@@ -146,9 +146,10 @@ class Client:
         found = await self.post("kv/range", {"key": encode(prefix), "range_end": encode(_end(prefix))}, seconds)
         return [_row(kv) for kv in found.get("kvs") or ()], int(found["header"]["revision"])
 
-    async def confirm(self, key: bytes, seconds: float = SECONDS) -> None:
-        """Ask the quorum about a key: leaves no trace, and raises NoAnswer where there is none."""
-        await self.post("kv/range", {"key": encode(key), "keys_only": True}, seconds)
+    async def confirm(self, key: bytes, seconds: float = SECONDS) -> int:
+        """Ask the quorum at which revision a key was last written (0: never): leaves no trace, and raises NoAnswer where there is none."""
+        found = await self.post("kv/range", {"key": encode(key), "keys_only": True}, seconds)
+        return next((int(kv.get("mod_revision") or 0) for kv in found.get("kvs") or ()), 0)
 
     async def commit(self, guard: bytes, seen: int, writes: Sequence[tuple[bytes, bytes | None]], seconds: float = SECONDS) -> int:
         """Write all when the key `guard` was last written at revision `seen` (0: never); the new revision, 0 when it was not.

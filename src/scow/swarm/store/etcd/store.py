@@ -187,6 +187,23 @@ class EtcdStore(MemoryStore):
                     raise NoLeader from None
                 return
 
+    async def fresh(self) -> None:
+        """See Store."""
+        try:
+            revision = await self._client.confirm(_COMMIT)
+        except EtcdError:
+            raise NoLeader from None
+        self._confirmed = time.monotonic()
+        deadline = self._confirmed + SECONDS
+        while self._seen < revision:
+            moved = self._moved
+            try:
+                async with asyncio.timeout(max(deadline - time.monotonic(), 0.01)):
+                    await moved.wait()
+            except TimeoutError:
+                await self.catch_up()
+                return
+
     async def catch_up(self) -> None:
         """Have everything that was committed anywhere until now. Raises NoLeader."""
         async with self._turn:
