@@ -38,12 +38,12 @@ async def local(folder: Path) -> AsyncIterator[Store]:
 
 
 @asynccontextmanager
-async def member(folder: Path) -> AsyncIterator[Etcd]:
+async def member(folder: Path, **more: int) -> AsyncIterator[Etcd]:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port = sock.getsockname()[1]
     address = f"127.0.0.1:{port}"
-    made = Etcd(Place("one", address, address, folder / "data", folder / "run"), ca.new_root())
+    made = Etcd(Place("one", address, address, folder / "data", folder / "run"), ca.new_root(), **more)
     await made.start(fresh=True)
     try:
         await made.ready(60)

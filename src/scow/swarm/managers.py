@@ -8,17 +8,19 @@ has caught up.
 import asyncio
 import base64
 import contextlib
+import shutil
+from collections.abc import Coroutine
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from scow import log
-from scow.aio import Supervisor
+from scow.aio import Supervisor, in_pool
 from scow.errors import ScowError, Unavailable
 from scow.metadata import Database
 from scow.swarm import ca
 from scow.swarm.clock import Clock
-from scow.swarm.links.rpc import Json
+from scow.swarm.links.rpc import Json, dial
 from scow.swarm.manager.loop import drive
 from scow.swarm.manager.manager import Manager
 from scow.swarm.manager.roles import Roles
@@ -45,6 +47,8 @@ _ADMIT_SECONDS = 400.0
 _WITHDRAW_SECONDS = 12.0
 _AGAIN_SECONDS = 1.0
 _LOOK_SECONDS = 3.0
+_TIDY_SECONDS = 300.0
+_BACKUPS = "backups"
 _LOST = (
     "this manager's copy of the swarm's state is lost ({why}), and the others do not give it another yet: {error}. It is tried again. "
     "If they are gone for good, let this node leave by force (swarm leave --force)"
@@ -172,7 +176,17 @@ class Managers:
             self._look_after_roles()
         else:
             self._supervisor.start(self._elections(), "elections")
-            self._supervisor.start(upkeep.upkeep(self._etcd.client, self._clock, self._folders[0] / "etcd.backup"), "upkeep")
+            self._supervisor.start(self._copies(self._etcd), "backups")
+
+    def _look_after(self, etcd: Etcd) -> None:
+        self._leading.start(upkeep.rounds(etcd.client, self._clock, self._tidy_all), "upkeep")
+
+    def _copies(self, etcd: Etcd) -> Coroutine[Any, Any, None]:
+        def more() -> int:
+            cluster = cluster_of(self._store) if self._store is not None else None
+            return int(((cluster.spec.get("Raft") if cluster else None) or {}).get("KeepOldSnapshots") or 0)
+
+        return upkeep.backups(etcd.client, self._clock, self._folders[0] / _BACKUPS, more)
 
     def _look_after_roles(self) -> None:
         assert self._store is not None
@@ -205,6 +219,8 @@ class Managers:
         logger.info("this manager leads the swarm")
         self._manager.lead()
         self._look_after_roles()
+        assert self._etcd is not None
+        self._look_after(self._etcd)
 
     async def _resign(self) -> None:
         assert self._manager is not None
@@ -230,8 +246,36 @@ class Managers:
         """Remove what is stored; after `close`."""
         if self._etcd is not None:
             await self._etcd.wipe()
-        with contextlib.suppress(FileNotFoundError):
-            (self._folders[0] / "etcd.backup").unlink()
+        await in_pool(shutil.rmtree, self._folders[0] / _BACKUPS, True)
+
+    # --- upkeep
+
+    async def tidy(self, full: bool) -> None:
+        """See doors.Members."""
+        if self._etcd is None:
+            raise Unavailable("this manager has no member of etcd")
+        if (await self._etcd.client.health()).learner:
+            raise Unavailable("this manager's member of etcd still learns")
+        await upkeep.tidy(self._etcd.client, full)
+
+    async def _tidy_all(self, full: bool) -> None:
+        """See upkeep.rounds: the others one after another, and nobody while one of them does not answer; this one leads no more before
+        its own turn, which the next leader gives it. Raises ScowError."""
+        assert self._etcd is not None
+        assert self._store is not None
+        own = self._node.state.node_id
+        others = [node for node in self._store.all(Node) if node.manager is not None and node.id != own]
+        for node in others:
+            client = await dial(str((node.manager or {}).get("Addr")), self._node.context())
+            try:
+                await client.call("member.tidy", {"full": full}, _TIDY_SECONDS)
+            finally:
+                await client.close()
+        health = await self._etcd.client.health()
+        if not others:
+            await upkeep.tidy(self._etcd.client, full)
+        elif health.full or upkeep.worth(health):
+            await self._hand_over()
 
     # --- managers come
 
@@ -305,7 +349,8 @@ class Managers:
 
         await store.update(write)
         self._supervisor.start(self._elections(), "elections")
-        self._supervisor.start(upkeep.upkeep(etcd.client, self._clock, self._folders[0] / "etcd.backup"), "upkeep")
+        self._supervisor.start(self._copies(etcd), "backups")
+        self._look_after(etcd)  # whoever lets others in leads
         logger.info("the swarm's state is in etcd now")
         return etcd
 

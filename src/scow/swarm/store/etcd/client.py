@@ -33,6 +33,16 @@ class NoAnswer(EtcdError):
     """The member does not answer, or does so too late."""
 
 
+class Full(EtcdError):
+    """The quota is reached: nothing can be written until there is room (`upkeep.py` makes it)."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the swarm's state has reached etcd's quota: nothing can be changed until the managers have made room, which they do now. "
+            "Try again in a minute"
+        )
+
+
 class Compacted(EtcdError):
     """What is asked for has been forgotten: read everything again."""
 
@@ -70,6 +80,8 @@ class Health:
     size: int
     used: int
     learner: bool
+    full: bool = False
+    """Some member has reached its quota: nothing can be written."""
 
 
 def encode(data: bytes) -> str:
@@ -130,6 +142,8 @@ class Client:
     @staticmethod
     def _fail(found: Mapping[str, Any]) -> None:
         text = str(found.get("message") or found.get("error") or "no reason")
+        if "database space exceeded" in text:
+            raise Full
         cls = (
             Compacted
             if "compacted" in text
@@ -212,6 +226,7 @@ class Client:
             int(found.get("dbSize") or 0),
             int(found.get("dbSizeInUse") or 0),
             bool(found.get("isLearner")),
+            any("NOSPACE" in str(one) for one in found.get("errors") or ()),
         )
 
     async def members(self) -> list[Member]:
@@ -245,10 +260,22 @@ class Client:
         """Hand the leadership over. Raises EtcdError."""
         await self.post("maintenance/transfer-leadership", {"targetID": str(member)})
 
+    async def revision(self) -> int:
+        """The revision of the last write that this member knows."""
+        found = await self.post("maintenance/status", {})
+        return int(found["header"].get("revision") or 0)
+
     async def compact(self, revision: int) -> None:
-        """Forget what was before a revision."""
-        with contextlib.suppress(EtcdError):
-            await self.post("kv/compaction", {"revision": str(revision)}, 30)
+        """Forget what was before a revision, and come back when it is forgotten; forgotten already is fine."""
+        try:
+            await self.post("kv/compaction", {"revision": str(revision), "physical": True}, 120)
+        except EtcdError as error:
+            if "compacted" not in error.message:
+                raise
+
+    async def disarm(self, member: int) -> None:
+        """A member has room again. Raises EtcdError."""
+        await self.post("maintenance/alarm", {"action": "DEACTIVATE", "memberID": str(member), "alarm": "NOSPACE"})
 
     async def defragment(self) -> None:
         """Give space back to the disk; the member answers nothing meanwhile."""

@@ -108,8 +108,9 @@ async def _run(argv: Sequence[str]) -> str:
 class Etcd:
     """One member. `client` speaks to it while it runs."""
 
-    def __init__(self, place: Place, root: ca.KeyPair) -> None:
-        """`root`: what certificates of members are made of."""
+    def __init__(self, place: Place, root: ca.KeyPair, quota: int = _QUOTA) -> None:
+        """`root`: what certificates of members are made of; `quota`: bytes that the database may have."""
+        self._quota = quota
         self.place = place
         self._root = root
         self._supervisor = Supervisor("etcd")
@@ -185,7 +186,7 @@ class Etcd:
             "strict-reconfig-check": "false",  # it refuses for five seconds after any change; whom to let go is checked by the control API
             "auto-compaction-mode": "revision",
             "auto-compaction-retention": "5000",
-            "quota-backend-bytes": str(_QUOTA),
+            "quota-backend-bytes": str(self._quota),
             "max-txn-ops": "1000000",
             "max-request-bytes": str(512 << 20),
             "logger": "zap",
