@@ -40,6 +40,18 @@ _DAMAGE = re.compile(
     r"|corrupt|failed to read WAL|failed to recover|no matching snap|page \d+: |version mismatch|can't find member|local name|member count"
 )
 """What etcd says of data that it cannot use. A full disk and the like are no damage: it goes on when there is room."""
+_NO_SERVICE = [
+    part
+    for option in (
+        "DPkg::Lock::Timeout=60",
+        *(
+            f"DPkg::Options::=--path-exclude={path}"
+            for path in ("/etc/init.d/etcd", "/lib/systemd/system/etcd.service", "/usr/lib/systemd/system/etcd.service")
+        ),
+    )
+    for part in ("-o", option)
+]
+"""The package would start an etcd of its own, which nobody asked for."""
 _MISSING = (
     "a swarm with more than one manager keeps its state in etcd, and etcd is not installed on {host}: {why}. "
     "Install Debian's package etcd-server there (apt-get install etcd-server) and try again"
@@ -77,9 +89,14 @@ async def program() -> str:
     if apt is None:
         raise Unavailable(_MISSING.format(host=host, why="this system has no apt-get to install it with"))
     logger.info("etcd is missing: apt-get installs it")
-    said = await _run([apt, "install", "-y", "-qq", "--no-install-recommends", "etcd-server"])
-    if found := shutil.which("etcd", path=spawn.PATH):
-        return found
+    said = ""
+    for update in (False, True):  # a fresh system has no lists of packages yet
+        if update:
+            await _run([apt, "update", "-qq"])
+        said = await _run([apt, "install", "-y", "-qq", "--no-install-recommends", *_NO_SERVICE, "etcd-server"])
+        if found := shutil.which("etcd", path=spawn.PATH):
+            logger.info("etcd was installed: %s", found)
+            return found
     raise Unavailable(_MISSING.format(host=host, why=f"apt-get could not install it ({said or 'no reason given'})"))
 
 
