@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from scow import ids, log
 from scow.aio import KeyedLock, Supervisor, in_pool
 from scow.engine_executor import netstate
-from scow.errors import Internal, NotFound, ScowError, Unavailable
+from scow.errors import Conflict, Internal, NotFound, ScowError, Unavailable
 from scow.metadata import Database
 from scow.model.network import EndpointIPAMConfig, EndpointSettings, NetworkCreate
 from scow.network import vxlan
@@ -224,6 +224,16 @@ class SwarmNetworks:
 
     async def ready(self, task: Task) -> None:
         """See Networks."""
+        ports = [
+            (str(row.get("Protocol") or "tcp"), int(row.get("PublishedPort") or 0))
+            for row in task.endpoint.get("Ports") or ()
+            if row.get("PublishMode") == "ingress"
+        ]
+        if ports:
+            await self._settle()  # they may have come with the task
+        for proto, port in ports:
+            if (proto, port) in self._service.balancers.refused:
+                raise Conflict(f"port {port}/{proto} cannot be published on this node: a container has it")
         async with self._changing:
             for row in task.networks:
                 view = row["Network"]

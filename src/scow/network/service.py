@@ -47,7 +47,7 @@ class NetworkService:
         self._ports = PortMapper(self._firewall)
         self.cluster: Cluster = NoCluster()
         self.cluster_names = ClusterNames()
-        self.balancers = Balancers(self._spaces)
+        self.balancers = Balancers(self._spaces, self._ports.mesh)
         names = NameServers(Records(self._sandboxes, self.cluster_names))
         self._drivers = drivers.table()
         self._watchmen = Guards(self._options.firewall)

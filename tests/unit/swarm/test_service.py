@@ -232,3 +232,22 @@ def test_bad_services_are_refused(tmp_path: Path, spec: dict[str, Any]) -> None:
                 await one.swarm.control.create_service(spec)
 
     go()
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "word"),
+    [("ingress", "ingress", "an ingress port"), ("ingress", "host", "an ingress port"), ("host", "ingress", "a host-published port")],
+)
+def test_a_port_of_the_mesh_is_no_other_services(tmp_path: Path, first: str, second: str, word: str) -> None:
+    def spec(name: str, mode: str, published: int = 8080) -> dict[str, Any]:
+        return {**web(name, 0), "EndpointSpec": {"Ports": [{"TargetPort": 80, "PublishedPort": published, "PublishMode": mode}]}}
+
+    @on_loop
+    async def go() -> None:
+        async with node(tmp_path) as one:
+            id = await one.swarm.control.create_service(spec("a", first))
+            with pytest.raises(InvalidArgument, match=f"port '8080' is already in use by service 'a' \\({id}\\) as {word}"):
+                await one.swarm.control.create_service(spec("b", second))
+            await one.swarm.control.create_service(spec("c", second, 8081))
+
+    go()

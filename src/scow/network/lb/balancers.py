@@ -24,10 +24,16 @@ def _apply(ruleset: str) -> None:
 
 
 class Balancers:
-    """Of one daemon. `sandboxes()` = namespaces (paths) by container id with the networks each is on."""
+    """Of one daemon. `sandboxes()` = namespaces (paths) by container id with the networks each is on; `hold` = see PortAllocator.mesh."""
 
-    def __init__(self, sandboxes: Callable[[], Mapping[str, tuple[str, Sequence[str]]]]) -> None:
+    def __init__(
+        self,
+        sandboxes: Callable[[], Mapping[str, tuple[str, Sequence[str]]]],
+        hold: Callable[[Collection[tuple[str, int]]], set[tuple[str, int]]],
+    ) -> None:
         self._sandboxes = sandboxes
+        self._hold = hold
+        self.refused: set[tuple[str, int]] = set()  # (protocol, port) that should be published here and are a container's
         self._lock = asyncio.Lock()
         self._rows: Mapping[str, Sequence[Virtual]] = {}  # network → its virtual addresses
         self._there: dict[str, tuple[Virtual, ...]] = {}  # container → what its namespace has
@@ -67,7 +73,9 @@ class Balancers:
 
     async def mesh(self, entries: Iterable[Entry], ingress: str, links: Collection[str], anew: bool = False) -> None:
         """Publish these ports on the host; nothing at all without `links`. `anew`: whatever others made of the table."""
-        every = tuple(sorted(set(entries)))
+        asked = sorted(set(entries))
+        self.refused = self._hold({(one.proto, one.port) for one in asked} if links else ())
+        every = tuple(one for one in asked if (one.proto, one.port) not in self.refused)
         text = render.mesh(every, ingress, links) if links else ""
         async with self._lock:
             if text == self._host and not anew:

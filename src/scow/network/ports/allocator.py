@@ -1,14 +1,18 @@
-"""Choosing host ports: explicit, out of a range, or any; each held by a bound socket, so nobody else on the host takes it."""
+"""Choosing host ports: explicit, out of a range, or any; each held by a bound socket, so nobody else on the host takes it. The ports that
+the routing mesh of a swarm publishes are no container's."""
 
 import errno
 import ipaddress
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from scow import log
 from scow.errors import Conflict, InvalidArgument
 from scow.model.container import PortBinding
+
+logger = log.get(__name__)
 
 _SCTP = 132
 _KINDS = {"tcp": (socket.SOCK_STREAM, 0), "udp": (socket.SOCK_DGRAM, 0), "sctp": (socket.SOCK_STREAM, _SCTP)}
@@ -95,6 +99,27 @@ class PortAllocator:
     def __init__(self) -> None:
         self._held: dict[tuple[str, int], dict[str, socket.socket | None]] = {}
         self._next: dict[str, int] = {}
+        self._mesh: dict[tuple[str, int], list[socket.socket]] = {}
+
+    def mesh(self, wanted: Collection[tuple[str, int]]) -> set[tuple[str, int]]:
+        """Hold these (protocol, port) for the routing mesh and no others of it; back come those that containers have. What another program
+        has is meant for the mesh all the same, as with dockerd."""
+        for key in set(self._mesh) - set(wanted):
+            for one in self._mesh.pop(key):
+                one.close()
+        taken = set(self._held) & set(wanted)
+        for proto, number in set(wanted) - taken - set(self._mesh):
+            held = self._mesh[proto, number] = []
+            for host in ("0.0.0.0", "::"):
+                try:
+                    bound = _bind(proto, host, number)
+                except OSError as error:
+                    if error.errno == errno.EADDRINUSE:
+                        where = join(host, number)
+                        logger.warning("%s/%s is another program's: the routing mesh takes what comes for it", where, proto)
+                else:
+                    held += [bound] if bound is not None else []
+        return taken
 
     def take(self, wish: Wish, target: str) -> int:
         """Hold a port for the wish on all its hosts; its number. Raises PortTaken with dockerd's sentence."""
@@ -125,7 +150,7 @@ class PortAllocator:
     def _hold(self, wish: Wish, number: int, target: str) -> None:
         held = self._held.get((wish.proto, number), {})
         for host in wish.hosts:
-            if any(_clash(host, other) for other in held):
+            if (wish.proto, number) in self._mesh or any(_clash(host, other) for other in held):
                 raise PortTaken(f"Bind for {join(host, number)} failed: port is already allocated")
         sockets: dict[str, socket.socket | None] = {}
         try:

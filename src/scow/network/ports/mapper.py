@@ -37,6 +37,10 @@ class PortMapper:
         self._allocator = PortAllocator()
         self._relays: dict[Published, TcpRelay | UdpRelay] = {}
 
+    def mesh(self, wanted: Collection[tuple[str, int]]) -> set[tuple[str, int]]:
+        """See PortAllocator."""
+        return self._allocator.mesh(wanted)
+
     def hold(
         self,
         wishes: Sequence[Wish],

@@ -5,7 +5,7 @@ Runs on every manager (the store commits or says why not).
 
 import ipaddress
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from scow.errors import Conflict, Forbidden, InvalidArgument, NotFound, Unsupported
@@ -85,21 +85,18 @@ class Control:
         return {**row, "Target": network.id}
 
     def _check_ports(self, tx: Tx, spec: Mapping[str, Any], id: str) -> None:
-        wanted = {
-            (str(row["Protocol"]), int(row["PublishedPort"]))
-            for row in (spec.get("EndpointSpec") or {}).get("Ports") or ()
-            if row["PublishMode"] == "ingress" and row.get("PublishedPort")
-        }
-        if not wanted:
+        """No other service has a port of the mesh, and nobody publishes on hosts what the mesh has."""
+        mine = _published(spec)
+        if not mine:
             return
         for other in tx.all(Service):
             if other.id == id:
                 continue
-            rows = [*(other.endpoint.get("Ports") or ()), *((other.spec.get("EndpointSpec") or {}).get("Ports") or ())]
-            for row in rows:
-                key = (str(row.get("Protocol") or "tcp"), int(row.get("PublishedPort") or 0))
-                if key in wanted and str(row.get("PublishMode") or "ingress") == "ingress":
-                    raise specs.invalid(f"port '{key[1]}' is already in use by service '{other.name}' ({other.id}) as an ingress port")
+            for key, modes in {**_published(other.spec), **_ports_of((other.endpoint or {}).get("Ports") or ())}.items():
+                mode = "ingress" if "ingress" in modes else "host"
+                if key in mine and (mode == "ingress" or "ingress" in mine[key]):
+                    word = "an ingress port" if mode == "ingress" else "a host-published port"
+                    raise specs.invalid(f"port '{key[1]}' is already in use by service '{other.name}' ({other.id}) as {word}")
 
     async def update_service(
         self, ref: str, version: int, spec: Mapping[str, Any], auth: str = "", auth_from: str = "", rollback: str = ""
@@ -441,6 +438,20 @@ class Control:
             tx.delete(Network, network.id)
 
         await self._store.update(write)
+
+
+def _published(spec: Mapping[str, Any]) -> dict[tuple[str, int], set[str]]:
+    return _ports_of((spec.get("EndpointSpec") or {}).get("Ports") or ())
+
+
+def _ports_of(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, int], set[str]]:
+    """(protocol, published port) → how it is published."""
+    found: dict[tuple[str, int], set[str]] = {}
+    for row in rows:
+        if row.get("PublishedPort"):
+            key = (str(row.get("Protocol") or "tcp"), int(row["PublishedPort"]))
+            found.setdefault(key, set()).add(str(row.get("PublishMode") or "ingress"))
+    return found
 
 
 def _subnet(row: Mapping[str, Any]) -> Any:

@@ -78,3 +78,25 @@ def test_random_ports_differ(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(PortTaken, match="all ports are allocated"):
         ports.take(Wish(80, "tcp", ("127.0.83.3",)), "10.0.0.2")
     ports.free("tcp", "127.0.83.3", taken[0])
+
+
+def test_ports_of_the_mesh_are_no_containers() -> None:
+    ports = PortAllocator()
+    number = ports.take(Wish(80, "tcp", ("0.0.0.0",)), "10.0.0.2")
+    assert ports.mesh([("tcp", number)]) == {("tcp", number)}  # a container's stays the container's
+    ports.free("tcp", "0.0.0.0", number)
+    assert ports.mesh([("tcp", number)]) == set()
+    for host in ("0.0.0.0", "127.0.0.1"):
+        with pytest.raises(PortTaken, match=f"Bind for {host}:{number} failed: port is already allocated"):
+            ports.take(Wish(80, "tcp", (host,), number, number), "10.0.0.2")
+    ports.mesh([])
+    assert ports.take(Wish(80, "tcp", ("0.0.0.0",), number, number), "10.0.0.2") == number
+    ports.free("tcp", "0.0.0.0", number)
+
+
+def test_what_another_program_has_goes_to_the_mesh_all_the_same() -> None:
+    with socket.socket() as other:
+        other.bind(("0.0.0.0", 0))
+        ports = PortAllocator()
+        assert ports.mesh([("tcp", other.getsockname()[1])]) == set()
+        ports.mesh([])
