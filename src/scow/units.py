@@ -7,6 +7,7 @@ Times are integer nanoseconds since the epoch; durations are integer nanoseconds
 from scow.errors import InvalidArgument
 
 NANO = 1_000_000_000
+_MANY = 512
 _MAX_NS = 2**63 - 1
 ZERO_TIME = "0001-01-01T00:00:00Z"
 _BINARY = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
@@ -41,12 +42,21 @@ def rfc3339nano(ns: int) -> str:
     if ns == 0:
         return ZERO_TIME
     seconds, fraction = divmod(ns, NANO)
-    days, rest = divmod(seconds, 86400)
-    year, month, day = _civil_from_days(days)
-    text = f"{year:04d}-{month:02d}-{day:02d}T{rest // 3600:02d}:{rest // 60 % 60:02d}:{rest % 60:02d}"
-    if fraction:
-        text += "." + f"{fraction:09d}".rstrip("0")
-    return text + "Z"
+    return f"{_second(seconds)}.{fraction:09d}".rstrip("0") + "Z" if fraction else _second(seconds) + "Z"
+
+
+_written: dict[int, str] = {}
+
+
+def _second(seconds: int) -> str:
+    text = _written.get(seconds)  # what is listed together was made together
+    if text is None:
+        if len(_written) >= _MANY:
+            _written.clear()
+        days, rest = divmod(seconds, 86400)
+        year, month, day = _civil_from_days(days)
+        _written[seconds] = text = f"{year:04d}-{month:02d}-{day:02d}T{rest // 3600:02d}:{rest // 60 % 60:02d}:{rest % 60:02d}"
+    return text
 
 
 def _fields(text: str, separator: str, widths: tuple[int, ...]) -> list[int]:

@@ -128,8 +128,17 @@ class ContainerController:
         if container is None:
             raise Failed("the task's container is gone")
         self._engine.mark(container.id, self)
-        watch = self._engine.bus.subscribe()
         over = container.waiter("not-running")
+        if (
+            container.state.health is None and container.config.healthcheck is None
+        ):  # every subscriber costs at every event, and there is one for each task
+            try:
+                await asyncio.wait([over])
+            finally:
+                over.cancel()
+            self._check_end(container)
+            return
+        watch = self._engine.bus.subscribe()
         try:
             async with asyncio.TaskGroup() as group:
                 sick = group.create_task(self._sickness(container, watch))
@@ -142,6 +151,9 @@ class ContainerController:
             watch.close()
         if unhealthy:
             await self._unhealthy(container)
+        self._check_end(container)
+
+    def _check_end(self, container: Container) -> None:
         if container.state.exit_code or container.state.error:
             raise self._ended(container)
 

@@ -35,7 +35,7 @@ class TaskState(IntEnum):
     @property
     def text(self) -> str:
         """Docker's word."""
-        return self.name.lower()
+        return self._name_.lower()
 
     @property
     def terminal(self) -> bool:
