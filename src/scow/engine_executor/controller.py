@@ -129,9 +129,8 @@ class ContainerController:
             raise Failed("the task's container is gone")
         self._engine.mark(container.id, self)
         over = container.waiter("not-running")
-        if (
-            container.state.health is None and container.config.healthcheck is None
-        ):  # every subscriber costs at every event, and there is one for each task
+        if container.state.health is None and container.config.healthcheck is None:
+            # no watch: each costs at every event, and there is one for each task
             try:
                 await asyncio.wait([over])
             finally:

@@ -89,10 +89,12 @@ def encode(obj: Any) -> Any:
     return obj
 
 
-@functools.cache
-def _keys(cls: Any) -> tuple[tuple[str, str], ...] | None:
+def _made_keys(cls: Any) -> tuple[tuple[str, str], ...] | None:
     """(attribute, JSON key) of each field of a dataclass, None for other types."""
     return tuple((field.name, json_key(field)) for field in dataclasses.fields(cls)) if dataclasses.is_dataclass(cls) else None
+
+
+_keys: Callable[[Any], tuple[tuple[str, str], ...] | None] = functools.cache(_made_keys)
 
 
 def _mismatch(value: Any, path: str, want: str) -> InvalidArgument:
