@@ -1,8 +1,11 @@
 """What the cluster's state means for a host's networks."""
 
+import base64
 from typing import Any
 
 from scow.engine_executor import netstate
+from scow.network import vxlan
+from scow.network.encryption.keys import address_of
 from scow.network.lb.render import Entry, Virtual
 from scow.network.vxlan import Far
 from scow.swarm.wire import ClusterState, Peer, ServiceState
@@ -92,3 +95,27 @@ def test_who_takes_part_and_what_runs_there() -> None:
     web = netstate.services(STATE, "n1")["web"]
     assert web["VIP"] == "10.0.1.2" and [task["EndpointIP"] for task in web["Tasks"]] == ["10.0.1.3", "10.0.1.4", "10.0.1.5"]
     assert [peer.endpoint for peer in netstate.leased(STATE)] == ["c" * 64]
+
+
+def sealed(**tunnels: tuple[dict[str, Any], ...]) -> ClusterState:
+    network = view("n1", "net", DriverConfiguration={"Name": "overlay", "Options": {"encrypted": ""}})
+    return ClusterState("me", STATE.nodes, {"n1": network}, STATE.peers, data_path_port=4789, tunnels=tunnels)
+
+
+def test_an_encrypted_network_leads_through_the_tunnel_or_nowhere() -> None:
+    one, two = (base64.b64encode(bytes([number]) * 32).decode() for number in (1, 2))
+    state = sealed(me=({"key": one, "port": 1},), other=({"key": two, "port": 51821}, {"key": one, "port": 51820}))
+    made = netstate.network(state.networks["n1"], state)
+    assert made.encrypted and made.data_path == "4790 ::" and vxlan.mtu(made) == 1350
+    inner = address_of(bytes([2]) * 32)
+    assert {one.host for one in netstate.far(state)["n1"]} == {inner}
+    assert [(one.host, one.port, one.address) for one in netstate.tunnel_peers(state)] == [
+        ("192.0.2.2", 51821, inner),
+        ("192.0.2.2", 51820, address_of(bytes([1]) * 32)),
+    ]
+
+
+def test_without_a_key_another_host_is_not_reached_at_all() -> None:
+    for tunnels in ({}, {"other": ()}, {"other": ({"key": "broken", "port": 1},)}, {"other": ({"port": 1},)}):
+        state = sealed(**tunnels)
+        assert "n1" not in netstate.far(state) and netstate.tunnel_peers(state) == []

@@ -79,7 +79,6 @@ def choose(folder: Path, ended: Callable[[], None]) -> Devices:
         raise Unsupported(why)
     if wireguard.available():
         return KernelDevices()
-    logger.warning("this kernel has no WireGuard: encrypted overlay networks go through the program wireguard-go, which is slower")
     return ProgramDevices(folder, ended)
 
 
@@ -163,6 +162,7 @@ class ProgramDevices:
         self._sockets = sockets
         self._supervisor = Supervisor("wireguard-go")
         self._minded: set[str] = set()
+        self._told = False
 
     async def ensure(self, name: str, private: bytes, port: int, mtu: int) -> bool:
         """See Devices."""
@@ -180,8 +180,9 @@ class ProgramDevices:
             await in_pool(_set_mtu, name, mtu)
             await in_pool(self._ask, name, f"set=1\nprivate_key={private.hex()}\nlisten_port={port}\n\n", port)
         except TimeoutError:
+            words = self._last_words(name) or "it says nothing"
             await self.remove(name)
-            raise Internal(f"wireguard-go does not come up: {self._last_words(name) or 'it says nothing'}") from None
+            raise Internal(f"wireguard-go does not come up: {words}") from None
         except BaseException:
             await self.remove(name)
             raise
@@ -233,6 +234,9 @@ class ProgramDevices:
         program = _program()
         if program is None:
             raise Unsupported(missing() or "wireguard-go is gone: install Debian's package wireguard-go")
+        if not self._told:
+            self._told = True
+            logger.warning("this kernel has no WireGuard: encrypted overlay networks go through the program wireguard-go, which is slower")
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         fd = os.open(self._folder / f"{name}.log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
@@ -309,7 +313,7 @@ class ProgramDevices:
             with contextlib.suppress(ProcessLookupError):
                 pidfd.send_signal(process, signal.SIGKILL)
             os.close(process)
-        for path in (self._folder / f"{name}.pid", self._sockets / f"{name}.sock"):
+        for path in (self._folder / f"{name}.pid", self._folder / f"{name}.log", self._sockets / f"{name}.sock"):
             with contextlib.suppress(OSError):
                 path.unlink()
 
