@@ -17,8 +17,7 @@ TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
     from typing import Any
 
-_ERRORS = {  # module -> the class of it that the extension module raises
-    "reader": "ReaderError",
+_ERRORS = {  # module -> the class of it that the extension module raises, beside the reader's
     "scanner": "ScannerError",
     "parser": "ParserError",
     "composer": "ComposerError",
@@ -32,6 +31,9 @@ _ERRORS = {  # module -> the class of it that the extension module raises
 class _Names:
     """A module that is not imported, but for one name."""
 
+    def __init__(self, name: str, value: type) -> None:
+        setattr(self, name, value)
+
 
 def _lean() -> None:
     """Puts the package in place with what its extension module needs."""
@@ -44,10 +46,17 @@ def _lean() -> None:
 
     for module in (error, events, nodes, tokens):
         vars(package).update({name: one for name, one in vars(module).items() if isinstance(one, type)})
+
+    class ReaderError(error.YAMLError):  # type: ignore[misc]
+        """A character that may not be there, at a byte of the text."""
+
+        def __init__(self, name: str, position: int, character: int, encoding: str, reason: str) -> None:
+            super().__init__(reason)
+            self.position, self.reason = position, reason
+
+    vars(package)["reader"] = _Names("ReaderError", ReaderError)
     for name, cls in _ERRORS.items():
-        module = _Names()
-        setattr(module, cls, type(cls, (error.MarkedYAMLError,), {}))
-        setattr(package, name, module)
+        vars(package)[name] = _Names(cls, type(cls, (error.MarkedYAMLError,), {}))
 
     def whole(name: str) -> Any:
         del package.__getattr__

@@ -13,7 +13,7 @@ import os
 from scow.compose import project as model
 from scow.compose.codec import decode
 from scow.compose.load import canonical, consistency, env, files, interpolate, merge, normalize, paths, profiles, validate
-from scow.compose.load.errors import BadValue, InvalidProject, LoadError, Place
+from scow.compose.load.errors import BadValue, InvalidProject, LoadError
 from scow.compose.load.extends import Extender, reset
 from scow.compose.load.places import Places
 from scow.compose.load.yaml import Document, documents
@@ -356,26 +356,26 @@ def _same_scale(project: Project) -> Project:
 
 def resolve_environment(project: Project) -> Project:
     """Services with what their `env_file` and `label_file` hold, and with the client's values of variables that are only named.
-    Raises LoadError."""
+    Raises LoadError, BadValue."""
     services = {}
     told: dict[str, dict[str, str]] = {}
     for name, service in project.services.items():
         found: dict[str, str | None] = {}
         for one in service.env_file:
-            found |= _env_file(one, found, project)
+            found |= _env_file(one, found, project, ("services", name, "env_file"))
         own = {key: project.environment.get(key) if value is None else value for key, value in service.environment.items()}
         if found and "x-on-change" in service.extensions:
             told[name] = {key: value or "" for key, value in found.items() if key not in own}
         labels: dict[str, str] = {}
         for path in service.label_file:
-            labels |= _label_file(path, project)
+            labels |= _label_file(path, project, ("services", name, "label_file"))
         if found or labels or own != service.environment or service.env_file:
             service = replace(service, environment={**found, **own}, env_file=(), labels={**labels, **service.labels}, label_file=())
         services[name] = service
     return replace(project, services=services, from_env_files=told)
 
 
-def _env_file(one: model.EnvFile, before: dict[str, str | None], project: Project) -> dict[str, str]:
+def _env_file(one: model.EnvFile, before: dict[str, str | None], project: Project, here: Path) -> dict[str, str]:
     def lookup(name: str) -> str | None:
         value = before.get(name)
         return value if value is not None else project.environment.get(name)
@@ -384,16 +384,16 @@ def _env_file(one: model.EnvFile, before: dict[str, str | None], project: Projec
         text = env.read(one.path)
     except FileNotFoundError:
         if one.required:
-            raise LoadError(f"env file {one.path} not found: stat {one.path}: no such file or directory", code=14) from None
+            raise BadValue(here, f"env file {one.path} not found: stat {one.path}: no such file or directory", code=14) from None
         return {}
     if one.format not in ("", "raw"):
-        raise LoadError(f'unsupported env_file format "{one.format}"', Place(one.path))
+        raise BadValue(here, f'unsupported env_file format "{one.format}"')
     return env.parse_raw(text, lookup, one.path) if one.format else env.parse(text, lookup, one.path)
 
 
-def _label_file(path: str, project: Project) -> dict[str, str]:
+def _label_file(path: str, project: Project, here: Path) -> dict[str, str]:
     try:
         text = env.read(path)
     except FileNotFoundError:
-        raise LoadError(f"label file {path} not found: stat {path}: no such file or directory", code=14) from None
+        raise BadValue(here, f"label file {path} not found: stat {path}: no such file or directory", code=14) from None
     return env.parse(text, project.environment.get, path)

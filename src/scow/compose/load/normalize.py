@@ -26,7 +26,7 @@ def normalize(tree: Tree, environ: Mapping[str, str]) -> Tree:
         resources: Tree = tree.get(kind) or {}
         for key in resources:
             resource = resources[key] = resources[key] or {}
-            if resource.get("name") is None:
+            if isinstance(resource, dict) and resource.get("name") is None:
                 resource["name"] = key if resource.get("external") is True else f"{tree['name']}_{key}"
     for key, model in (tree.get("models") or {}).items():
         if isinstance(model, dict) and model.get("name") is None:

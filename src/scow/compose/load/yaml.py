@@ -217,18 +217,19 @@ def documents(text: bytes, file: str) -> Iterator[Document]:
     """The documents of a text. Raises LoadError."""
     if len(text) > MAX_TEXT:
         raise LoadError(f"yaml: larger than {MAX_TEXT >> 20} MB", Place(file))
+    text = text.removeprefix(b"\xef\xbb\xbf")
     try:
-        loader = _Loader(text.decode("utf-8-sig"))
+        loader = _Loader(text.decode())
     except UnicodeDecodeError as exc:
-        raise LoadError(f"yaml: not UTF-8 (byte {exc.start})", Place(file)) from None
+        raise LoadError(f"yaml: not UTF-8 (byte {text[exc.start]:#04x})", _place(text, exc.start, file)) from None
     except YAMLError as exc:
-        raise _broken(exc, file) from None
+        raise _broken(exc, text, file) from None
     try:
         while True:
             try:
                 root = loader.get_node() if loader.check_node() else None
             except YAMLError as exc:
-                raise _broken(exc, file) from None
+                raise _broken(exc, text, file) from None
             except RecursionError:
                 raise LoadError("yaml: nested too deeply", Place(file)) from None
             if root is None:
@@ -238,9 +239,13 @@ def documents(text: bytes, file: str) -> Iterator[Document]:
         loader.dispose()
 
 
-def _broken(exc: YAMLError, file: str) -> LoadError:
+def _place(text: bytes, offset: int, file: str) -> Place:
+    start = text.rfind(b"\n", 0, offset) + 1
+    return Place(file, text.count(b"\n", 0, offset) + 1, len(text[start:offset].decode("utf-8", "replace")) + 1)
+
+
+def _broken(exc: YAMLError, text: bytes, file: str) -> LoadError:
     mark = getattr(exc, "problem_mark", None)
-    problem = getattr(exc, "problem", None) or getattr(exc, "reason", None) or str(exc).splitlines()[0]
-    place = Place(file, mark.line + 1, mark.column + 1) if mark else Place(file)
-    line = f" line {mark.line + 1}:" if mark else ""
-    return LoadError(f"yaml:{line} {problem}", place)
+    if mark:
+        return LoadError(f"yaml: line {mark.line + 1}: {exc.problem}", Place(file, mark.line + 1, mark.column + 1))
+    return LoadError(f"yaml: {getattr(exc, 'reason', None) or exc}", _place(text, getattr(exc, "position", None) or 0, file))
