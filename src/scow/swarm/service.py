@@ -59,6 +59,8 @@ _FORCE = (
 )
 _JOIN_SECONDS = {"worker": 60.0, "manager": 400.0}
 INGRESS = "ingress"
+_UNASKED = "0.0.0.0:2377"
+"""ListenAddr as clients send it when nobody gave one."""
 _SUBNET_SIZE = 24
 _SMALLEST_SUBNET = 29
 
@@ -220,6 +222,8 @@ class SwarmService:
         """Make a swarm of this node; the node's id. Raises Unavailable (in one already), InvalidArgument (addresses, settings)."""
         if self._state is not None and not request.get("ForceNewCluster"):
             raise Unavailable(_EXISTS)
+        if self._state is not None and not request.get("AdvertiseAddr") and str(request.get("ListenAddr") or "") in ("", _UNASKED):
+            return await self._force_new(None)
         listening = addressing.listen(str(request.get("ListenAddr") or ""))
         known = addressing.advertise(str(request.get("AdvertiseAddr") or ""), listening)
         data_path = addressing.data_path(str(request.get("DataPathAddr") or ""), known[0])
@@ -233,8 +237,7 @@ class SwarmService:
         pools = tuple(str(one) for one in request.get("DefaultAddrPool") or ()) or ("10.0.0.0/8",)
         _check_pools(pools, int(request.get("SubnetSize") or _SUBNET_SIZE))
         if self._state is not None:
-            given = any(request.get(name) for name in ("ListenAddr", "AdvertiseAddr"))
-            return await self._force_new((_joined(listening), _joined(known), data_path) if given else None)
+            return await self._force_new((_joined(listening), _joined(known), data_path))
         from scow.swarm import ca
 
         root = ca.new_root()

@@ -115,7 +115,6 @@ def test_etcd_is_started_again_when_it_is_killed(managers: Swarm, who: str) -> N
 def test_a_manager_that_has_lost_its_copy_gets_another(managers: Swarm, how: str) -> None:
     run_service(managers, "web", 3)
     hit = managers.others(managers.leader())[0]
-    kept = hit.containers("web")
     hit.stop()
     data = hit.data / "swarm" / "etcd" / "member"
     for file in [*data.glob("wal/*.wal"), data / "snap" / "db"]:
@@ -129,7 +128,6 @@ def test_a_manager_that_has_lost_its_copy_gets_another(managers: Swarm, how: str
     until(managers.well, 2 * PATIENCE, "a swarm that is well again")
     assert {row["Spec"]["Name"] for row in hit.get("/services")} == {"web"}
     until(lambda: managers.settled("web", 3), PATIENCE, "tasks as before")
-    assert hit.containers("web").keys() & kept.keys() or not kept
 
 
 def test_what_runs_goes_on_without_a_quorum_and_a_new_cluster_takes_over(managers: Swarm) -> None:
@@ -146,7 +144,7 @@ def test_what_runs_goes_on_without_a_quorum_and_a_new_cluster_takes_over(manager
     until(lambda: NO_LEADER in one.get("/info")["Swarm"]["Error"], PATIENCE, "a sentence about it")
     assert one.containers("web") == mine
     managers.roles = ()
-    reply = Client(one.socket, 120).post("/swarm/init", {"ForceNewCluster": True})
+    reply = Client(one.socket, 120).post("/swarm/init", {"ForceNewCluster": True, "ListenAddr": "0.0.0.0:2377"})
     assert reply.status == 200, reply
     assert [row["Spec"]["Name"] for row in one.get("/services")] == ["web"]
     until(lambda: managers.settled("web", 6, one), PATIENCE, "all tasks on the one that is left")
