@@ -279,9 +279,9 @@ def _links(project: Project, service: Service, want: Want) -> list[str]:
     found: list[str] = []
     for text in service.links:
         name, _, alias = text.partition(":")
-        for container in (want.names or {}).get(name, ()):
-            short = container.removeprefix(f"{project.name}-")
-            found += [f"{container}:{alias or name}", f"{container}:{short}", f"{container}:{container}"]
+        for number, container in enumerate((want.names or {}).get(name, ()), 1):
+            short = f"{name}-{number}"
+            found += [f"{container}:{alias or name}", f"{container}:{short}", f"{container}:{project.name}-{short}"]
     for text in service.external_links:
         name, _, alias = text.partition(":")
         found.append(f"{name}:{alias or name}")
@@ -535,6 +535,8 @@ def archive(project: Project, service: Service, reaction: str = "") -> bytes:
     placed = [one for one in _placed(project, service) if not one.source and reaction in ("", one.reaction)]
     if not placed:
         return b""
+    if service.read_only:
+        raise ScowError(f"service {service.name} is read_only: {placed[0].target} must be a secret or config of a file")
     import io
     import tarfile
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 PULL_FAILED = 18  # exit status
 AT_ONCE = 8
+PULLS = ("", "policy", "always", "missing", "if_not_present", "never", "build")
 
 
 class PullFailed(ScowError):
@@ -59,7 +60,13 @@ def ensure(
 ) -> Found:
     """Fetches and builds what is missing, or asked for by `pull` (always, missing, never, build; "" leaves it to the files) and `build`.
     Raises ScowError and ExitCode."""
-    names = {create.image_name(project, service, session.separator): service for service in project.services.values()}
+    if pull not in PULLS:
+        raise ScowError(f'invalid --pull option "{pull}": use always, missing, never or build')
+    names: dict[str, Service] = {}  # image -> who can build it, else who uses it
+    for service in project.services.values():
+        name = create.image_name(project, service, session.separator)
+        if service.build or name not in names:
+            names[name] = service
     found = Found()
     look(session, names, found)
     fetch: list[tuple[str, Service]] = []

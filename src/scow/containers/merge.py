@@ -10,6 +10,7 @@ from scow.ids import short
 from scow.kernel import cgroups
 from scow.model.container import ContainerConfig, CreateRequest, HealthConfig, HostConfig, LogConfig, RestartPolicy
 from scow.model.network import EndpointSettings
+from scow.runtime.checks import parse_port
 from scow.runtime.spec import MASKED_PATHS, READONLY_PATHS
 
 _CONFIG_FIELDS = tuple(field.name for field in dataclasses.fields(ContainerConfig))
@@ -31,6 +32,18 @@ def _health(own: HealthConfig | None, image: HealthConfig | None) -> HealthConfi
     return HealthConfig(**inherited)
 
 
+def _single_ports(ports: Mapping[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Exposed ports with ranges (`4000-4001/udp`) as their ports; what is no port stays, to be refused by the checks."""
+    found: dict[str, dict[str, Any]] = {}
+    for name, value in ports.items():
+        try:
+            first, last, protocol = parse_port(name)
+        except ValueError:
+            first, last, protocol = 0, 0, ""
+        found |= {f"{number}/{protocol}": value for number in range(first, last + 1)} if first < last else {name: value}
+    return found
+
+
 def with_image(own: ContainerConfig, image: ContainerConfig) -> ContainerConfig:
     """The user's configuration completed from the image's. Raises InvalidArgument when there is nothing to run."""
     cmd, entrypoint = own.cmd, own.entrypoint
@@ -48,7 +61,7 @@ def with_image(own: ContainerConfig, image: ContainerConfig) -> ContainerConfig:
     return dataclasses.replace(
         own,
         user=own.user or image.user,
-        exposed_ports={**image.exposed_ports, **own.exposed_ports},
+        exposed_ports=_single_ports({**image.exposed_ports, **own.exposed_ports}),
         env=env,
         cmd=cmd,
         entrypoint=entrypoint,

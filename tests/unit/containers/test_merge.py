@@ -67,3 +67,8 @@ def test_networks_of_a_container() -> None:
 @pytest.mark.parametrize(("mode", "expected"), [("bridge", "abcdefabcdef"), ("host", "machine"), ("container:x", "")])
 def test_host_name(mode: str, expected: str) -> None:
     assert merge.hostname(ContainerConfig(), HostConfig(network_mode=mode), "abcdef" * 10, "machine").hostname == expected
+
+
+def test_ranges_of_exposed_ports_become_ports() -> None:
+    own = ContainerConfig(exposed_ports={"4000-4001/udp": {}, "3000": {}, "x-y": {}})
+    assert merge.with_image(own, IMAGE).exposed_ports.keys() == {"80/tcp", "4000/udp", "4001/udp", "3000", "x-y"}

@@ -17,6 +17,7 @@ from scow.compose.commands.session import Session
 from scow.compose.commands.up import Prepared, carry_out, grace
 from scow.compose.display import logs, progress
 from scow.compose.execute import Executor
+from scow.compose.load.errors import unknown_service
 from scow.compose.observe import ContainerInfo
 from scow.compose.waiting import Watch
 from scow.errors import ScowError
@@ -37,11 +38,12 @@ class Foreground:
         self.project = made.project
         self.code_from = options.text("exit-code-from")
         if self.code_from and self.code_from not in self.project.services:
-            raise ScowError(f"no such service: {self.code_from}")
+            raise unknown_service(self.code_from, self.project.services)
         self.cascade = bool(self.code_from) or options.flag("abort-on-container-exit")
         self.on_failure = options.flag("abort-on-container-failure")
         self.news: queue.SimpleQueue[tuple[str, Any]] = queue.SimpleQueue()
         self.shown: dict[str, ContainerInfo] = {}
+        self.silent: dict[str, ContainerInfo] = {}  # their end counts, their output is not shown
         self.live: set[str] = set()
         self.reading: dict[str, threading.Thread] = {}
         self.stopping = False
@@ -63,6 +65,8 @@ class Foreground:
         if chosen:
             session.cli.out(f"Attaching to {', '.join(logs.name_of(one) for one in chosen)}\n")
             session.cli.flush()
+        counted = set(self.made.services) | {self.code_from} if self.made.services else set(self.project.services)
+        self.silent = {one.id: one for one in observed.containers if one.service in counted - wanted and not one.oneoff}
         for one in chosen:
             self.shown[one.id] = one
             self.live.add(one.id)
@@ -104,7 +108,7 @@ class Foreground:
         if options.list("attach"):
             for name in options.list("attach"):
                 if name not in services:
-                    raise ScowError(f"no such service: {name}")
+                    raise unknown_service(name, services)
             found = set(options.list("attach"))
         elif self.made.services and not options.flag("attach-dependencies") and not self.code_from:
             found = set(self.made.services)
@@ -153,6 +157,8 @@ class Foreground:
         ident, action = str(actor.get("ID") or ""), str(event.get("Action") or "")
         one = self.shown.get(ident)
         if one is None:
+            if action == "die" and ident in self.silent:
+                self._died(self.silent[ident], str((actor.get("Attributes") or {}).get("exitCode") or "0"))
             return
         if action == "start":
             self.live.add(ident)
@@ -176,15 +182,15 @@ class Foreground:
         thread = self.reading.get(one.id)
         if thread is not None:
             thread.join(0.5)  # what it said comes before that it has gone
-        if not self.stopping:
+        if not self.stopping and one.id in self.shown:
             sys.stdout.write(f"{logs.name_of(one)} exited with code {code}\n")
             sys.stdout.flush()
         if again:
             return
         if self.cascade or (self.on_failure and code) or (self.on_failure and self.stopping):
             if not self.stopping:
-                sys.stdout.write("Aborting on container exit...\n")
-                sys.stdout.flush()
+                sys.stderr.write("Aborting on container exit...\n")
+                sys.stderr.flush()
                 self.code_from = self.code_from or one.service
                 self._end(False)
             if one.service == self.code_from:
@@ -248,7 +254,7 @@ class Foreground:
         nanos = int(event.get("timeNano") or 0)
         since = f"{nanos // 1_000_000_000}.{nanos % 1_000_000_000:09d}"
         params: dict[str, object] = {"follow": True, "since": since, "timestamps": self.options.flag("timestamps")}
-        self._read(one, lambda: logs.follow(self.session.dial(), one, self.printer, params))
+        self._read(one, lambda: logs.follow(self.session.dial(), one, self.printer, params, apart=True))
 
 
 def _stamp() -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from scow.cli.flags import Options
 from scow.compose import create, observe
 from scow.compose.commands.session import Session, Verb, of_containers, with_resources
+from scow.compose.load.errors import unknown_service
 from scow.compose.observe import ContainerInfo, Observed
 from scow.compose.project import Project
 from scow.compose.reconcile import teardown
@@ -25,7 +26,7 @@ def down(session: Session, options: Options, args: list[str]) -> int:
     services = {*project.services, *project.disabled}
     for one in args:
         if one not in services:
-            raise ScowError(f"no such service: {one}")
+            raise unknown_service(one, services)
     wanted = _with_dependents(observed, set(args))
     chosen = [
         one

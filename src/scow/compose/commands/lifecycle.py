@@ -62,7 +62,8 @@ def restart(session: Session, options: Options, args: list[str]) -> int:
         names |= _restarted_with(project, names)
     chosen = [one for one in observed.containers if not one.oneoff and one.service in names and one.service in project.services]
     if not chosen:
-        raise ScowError("no container to restart")
+        session.cli.err("no container to restart\n")
+        return 0
     session.carry_out(_restarts(project, observed, chosen), project, observed, timeout=_grace(options))
     return 0
 
@@ -92,13 +93,13 @@ def _restarts(project: Project, observed: Observed, chosen: list[ContainerInfo])
 
 
 def kill(session: Session, options: Options, args: list[str]) -> int:
-    """Sends a signal to running containers."""
-    project, observed, chosen = session.acting(args, enabled=True)
+    """Sends a signal to running containers, those of `run`, too."""
+    project, observed, chosen = session.acting(args, everything=True, enabled=True)
     if options.flag("remove-orphans"):
         chosen = [*chosen, *(one for one in reconcile.orphans(project, observed) if one not in chosen)]
     running = [one for one in chosen if one.running]
     if not running:
-        session.cli.err("no container to kill")
+        session.cli.err("no container to kill\n")
         return 0
     session.carry_out(simple("kill", running, options.text("signal")), project, observed)
     return 0
@@ -120,21 +121,25 @@ def unpause(session: Session, options: Options, args: list[str]) -> int:
 
 def rm(session: Session, options: Options, args: list[str]) -> int:
     """Removes stopped containers; with --stop stops them first."""
-    project, observed, chosen = session.acting(args, everything=True, enabled=True)
+    project, observed, chosen = session.acting(args, enabled=True)
     if not options.flag("stop"):
         chosen = [one for one in chosen if not one.running]
     if not chosen:
         session.cli.err("No stopped containers\n")
         return 0
-    if not options.flag("force") and not session.dry and not _sure(session, chosen):
+    if not session.dry and not _sure(session, chosen, options.flag("force")):
         return 0
     plan = reconcile.teardown(chosen, (), ())
     session.carry_out(plan, project, observed, volumes=options.flag("volumes"))
     return 0
 
 
-def _sure(session: Session, chosen: list[ContainerInfo]) -> bool:
-    session.cli.out(f"? Going to remove {', '.join(one.name for one in chosen)} (y/N) ")
+def _sure(session: Session, chosen: list[ContainerInfo], force: bool) -> bool:
+    names = ", ".join(one.name for one in chosen)
+    if force:
+        session.cli.out(f"Going to remove {names}\n")
+        return True
+    session.cli.out(f"? Going to remove {names} (y/N) ")
     session.cli.flush()
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 

@@ -26,7 +26,7 @@ def ls(session: Session, options: Options, args: list[str]) -> int:
         raise ScowError(f"invalid filter '{min(filters.keys() - {'name'})}'")
     wanted = filters_param({"label": {labels.PROJECT: True, labels.HASH: True}})
     found: dict[str, list[dict[str, Any]]] = {}
-    for one in session.client.get("/containers/json", {"all": True, "filters": wanted}) or []:
+    for one in session.client.get("/containers/json", {"all": options.flag("all"), "filters": wanted}) or []:
         found.setdefault((one.get("Labels") or {}).get(labels.PROJECT, ""), []).append(one)
     rows = []
     for name in sorted(found):
@@ -35,8 +35,6 @@ def ls(session: Session, options: Options, args: list[str]) -> int:
         states: dict[str, int] = {}
         for one in found[name]:
             states[str(one.get("State"))] = states.get(str(one.get("State")), 0) + 1
-        if not options.flag("all") and not states.keys() & {"running", "paused", "restarting"}:
-            continue
         files: dict[str, None] = {}
         for one in found[name]:
             files.update(dict.fromkeys(str((one.get("Labels") or {}).get(labels.FILES) or "N/A").split(",")))
@@ -151,8 +149,8 @@ def _ports(one: ContainerInfo) -> str:
 
 
 def top(session: Session, options: Options, args: list[str]) -> int:
-    """Prints the processes of running containers."""
-    _, _, chosen = session.acting(args)
+    """Prints the processes of running containers, those of `run`, too."""
+    _, _, chosen = session.acting(args, everything=True)
     for one in sorted((one for one in chosen if one.state == "running"), key=lambda one: one.name):
         found = session.client.get(container_path(one.id, "top"))
         session.cli.out(f"{one.name}\n{layout([found['Titles'], *(found.get('Processes') or [])], minimum=0)}\n")

@@ -1,4 +1,4 @@
-"""`logs`: the output of a project's containers, in the order of time, or as it comes."""
+"""`logs`: the output of a project's containers, in the order of time, or as it comes; all of it on standard output, as the plugin does."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ def _print(session: Session, chosen: list[ContainerInfo], printer: logs.Printer,
 
     def lines(at: int, one: ContainerInfo) -> Iterator[tuple[bytes, int, int, bytes]]:
         try:
-            for number, (channel, line) in enumerate(logs.lines(session.dial(), one, {**params, "timestamps": True})):
+            for number, (_, line) in enumerate(logs.lines(session.dial(), one, {**params, "timestamps": True})):
                 stamp, _, text = line.partition(b" ")
-                yield stamp, at, number, (b"\2" if channel == 2 else b"\1") + (line if stamps else text)
+                yield stamp, at, number, line if stamps else text
         except ScowError as exc:
             session.warn(f"{one.name}: {exc.message}")
 
     for _, at, _, line in heapq.merge(*(lines(at, one) for at, one in enumerate(chosen))):
-        printer.line(logs.name_of(chosen[at]), line[1:], line[0])
+        printer.line(logs.name_of(chosen[at]), line)
 
 
 def _follow(session: Session, chosen: list[ContainerInfo], services: set[str], printer: logs.Printer, params: dict[str, object]) -> int:

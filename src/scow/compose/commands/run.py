@@ -147,9 +147,12 @@ def _service(session: Session, options: Options, command: list[str], service: Se
         environment |= env.parse(env.read(path), session.environ.get, path)
     for word in options.list("env"):
         key, sep, value = word.partition("=")
-        environment[key] = value if sep else session.environ.get(key)
+        if sep or key in session.environ:
+            environment[key] = value if sep else session.environ[key]
     changes["environment"] = environment
-    pairs = (word.partition("=") for word in options.list("label"))
+    pairs = [word.partition("=") for word in options.list("label")]
+    if any(not sep for _, sep, _ in pairs):
+        raise ScowError("label must be set as KEY=VALUE")
     changes["labels"] = {**service.labels, **{key: value for key, _, value in pairs}}
     changes["cap_add"] = (*service.cap_add, *options.list("cap-add"))
     changes["cap_drop"] = (*service.cap_drop, *options.list("cap-drop"))

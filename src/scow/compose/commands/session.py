@@ -10,6 +10,7 @@ from scow.cli.flags import Options
 from scow.client.api import Client
 from scow.compose import observe
 from scow.compose.display import progress
+from scow.compose.load.errors import unknown_service
 from scow.compose.observe import ContainerInfo, Observed
 from scow.compose.plan import Plan
 from scow.compose.project import Dependency, Network, Project, Service, Volume
@@ -139,7 +140,7 @@ class Session:
             project = profiles.with_profiles(project, profiles.profiles_for(project, names))
         for one in names:
             if one not in project.services and one not in project.disabled:
-                raise ScowError(f"no such service: {one}")
+                raise unknown_service(one, project.services)
         wanted = set(names) or (set(project.services) if enabled else set())
         chosen = [one for one in found if (not wanted or one.service in wanted) and (everything or not one.oneoff)]
         return project, observed, chosen

@@ -10,6 +10,7 @@ from scow.client.api import quote
 from scow.client.transport import ApiError
 from scow.compose import changes, images, observe, reconcile
 from scow.compose.commands.session import Session, Verb
+from scow.compose.load.errors import unknown_service
 from scow.compose.observe import Observed
 from scow.compose.plan import Plan
 from scow.compose.project import Project
@@ -51,7 +52,7 @@ def scaled(project: Project, wanted: dict[str, int]) -> Project:
         if name not in services:
             if name in project.disabled:
                 continue
-            raise ScowError(f"no such service: {name}")
+            raise unknown_service(name, services)
         services[name] = replace(services[name], scale=count)
     return project.with_services(services)
 

@@ -68,11 +68,11 @@ def lines(client: Client, one: ContainerInfo, params: dict[str, object]) -> Iter
         yield from pieces_of_lines(pieces)
 
 
-def follow(client: Client, one: ContainerInfo, printer: Printer, params: dict[str, object]) -> None:
-    """Prints a container's log; ends with it, or with the container where it is followed."""
+def follow(client: Client, one: ContainerInfo, printer: Printer, params: dict[str, object], apart: bool = False) -> None:
+    """Prints a container's log, `apart` its standard error on ours; ends with it, or with the container where it is followed."""
     try:
         for channel, line in lines(client, one, params):
-            printer.line(name_of(one), line, 2 if channel == 2 else 1)
+            printer.line(name_of(one), line, channel if apart else 1)
     except (ScowError, OSError):
         return
 

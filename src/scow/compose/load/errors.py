@@ -7,6 +7,8 @@ from scow.errors import ScowError
 
 TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     Path = tuple[str, ...]
 
 
@@ -30,6 +32,13 @@ class LoadError(ScowError):
         super().__init__(f"{place}: {message}" if place else message)
         self.place = place
         self.code = code
+
+
+def unknown_service(name: str, known: Iterable[str]) -> LoadError:
+    """The error for a word of the command line that is no service, with the nearest ones."""
+    from scow.opts.suggest import nearest, text
+
+    return LoadError(f"no such service: {name}{text(nearest(name, known))}".rstrip("\n"), code=1)
 
 
 class InvalidProject(LoadError):

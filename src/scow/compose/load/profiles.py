@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scow.compose.load.errors import LoadError
+from scow.compose.load.errors import unknown_service
 from scow.compose.project import Project, Service
 from scow.compose.records import replace
 
@@ -46,7 +46,7 @@ def select(project: Project, names: Iterable[str], dependencies: bool = True) ->
         service = project.services.get(name)
         if service is None:
             if required:
-                raise LoadError(f"no such service: {name}", code=1)
+                raise unknown_service(name, project.services)
             continue
         chosen.add(name)
         if dependencies:
