@@ -1,12 +1,14 @@
-"""Registries as `scow manifest` speaks to them without the engine: the registry client that the engine has, run to the end of each request.
+"""Registries as `scow manifest` and compose speak to them without the engine: the registry client that the engine has, run to the end of each request.
 
 So certificates (`/etc/scow/certs.d`, `/etc/docker/certs.d`), hosts.toml, mirrors, proxies and logging in are the same for both.
 """
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
+from scow.cli import credentials
+from scow.cli.command import Cli
 from scow.reference import Reference
 from scow.registry import credentials as creds
 from scow.registry import fetcher, pusher, referrers
@@ -17,6 +19,13 @@ from scow.registry.settings import Settings
 
 _CONFIG_MAX = 8 << 20
 _ATTEMPTS = 3
+
+
+def of(cli: Cli, reference: Reference, insecure: bool = False, push: bool = False) -> "RegistryClient":
+    """The repository of a reference, with the user's login and proxies. `insecure`: by plain HTTP, too."""
+    auth = credentials.get(cli, credentials.key_of(reference.domain))
+    proxies = {name: cli.env(f"{name}_proxy") or cli.env(f"{name.upper()}_PROXY") for name in ("http", "https", "no")}
+    return RegistryClient(reference.domain, reference.path, auth, insecure, push, proxies)
 
 
 class RegistryClient:
@@ -61,6 +70,22 @@ class RegistryClient:
         """Have a blob of another repository of the registry here, too; whether that worked."""
         done, _ = self._run(pusher.mount(self._repository, digest, source))
         return bool(done)
+
+    def blob(self, digest: str, size: int) -> bytes:
+        """A small blob, verified."""
+        return self.config(digest, size)
+
+    def upload(self, digest: str, data: bytes) -> None:
+        """Store a blob, where it is not there."""
+
+        async def pieces(start: int) -> AsyncIterator[bytes]:
+            yield data[start:]
+
+        async def send() -> None:
+            if not await pusher.has_blob(self._repository, digest):
+                await pusher.upload(self._repository, digest, len(data), pieces)
+
+        self._run(send())
 
     def put(self, ref: str, media_type: str, data: bytes) -> None:
         """Store a manifest."""

@@ -42,7 +42,7 @@ def run(session: Session, options: Options, args: list[str]) -> int:
         raise ScowError(f'unsupported format "{form}"')
     locked = options.flag("lock-image-digests")
     if locked or options.flag("resolve-image-digests"):
-        project = project.with_services({name: _pinned(session, one) for name, one in project.services.items()})
+        project = project.with_services({name: pinned(session, one) for name, one in project.services.items()})
     if locked:
         document: Any = {"services": {name: {"image": one.image} for name, one in sorted(project.services.items()) if one.image}}
     else:
@@ -206,7 +206,7 @@ def _variables(session: Session, form: str, tree: dict[str, Any]) -> int:
     return 0
 
 
-def _pinned(session: Session, service: Service) -> Service:
+def pinned(session: Session, service: Service) -> Service:
     """A service whose image is named with its digest, too. Raises ScowError."""
     from urllib.parse import quote
 

@@ -55,6 +55,7 @@ class Session:
         self.dry = dry or given.flag("dry-run")
         self.environ = cli.environ()
         self._progress: progress.Progress | None = None
+        self._copies: dict[str, str] = {}
         self.name = ""  # of the project, once it is known
 
     # ------------------------------------------------ the engine
@@ -96,8 +97,17 @@ class Session:
             "env_files": tuple(given.list("env-file")),
             "profiles": tuple(given.list("profile")),
             "environ": self.environ,
+            "remote": self._fetched,
         }
         return LoadOptions(**{**options, **more})
+
+    def _fetched(self, address: str) -> str:
+        """A copy of a file that is elsewhere. Raises ScowError."""
+        from scow.compose import remote
+
+        if address not in self._copies:
+            self._copies[address] = remote.local(self, address)
+        return self._copies[address]
 
     def project(self, services: Iterable[str] = (), dependencies: bool = True, build: bool = False) -> Project:
         """The project with the named services (none: all) and what they depend on. Raises LoadError."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import os
 
-from scow.compose.load import env
+from scow.compose.load import env, paths
 from scow.compose.load.errors import LoadError
 from scow.compose.load.yaml import MAX_TEXT
 from scow.compose.records import record
+from scow.errors import ScowError
 
 TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ _NO, _YES = ("0", "f", "false", "no", "n", ""), ("1", "t", "true", "yes", "y", "
 
 @record(frozen=True, slots=True)
 class Found:
-    """What `find` found. Paths are absolute; `name` is the asked project name or ""."""
+    """What `find` found. Paths are absolute; `name` is the asked project name or "", `base` the folder that names the project else."""
 
     files: list[str]
     directory: str
@@ -31,6 +32,7 @@ class Found:
     env_files: list[str]
     profiles: tuple[str, ...]
     name: str
+    base: str
 
 
 def project_name(text: str) -> str:
@@ -52,7 +54,7 @@ def find(options: LoadOptions, unset: dict[str, None]) -> Found:
     stack = options.dialect == "stack"
     environ = dict(options.environ)
     directory = os.path.normpath(os.path.join(cwd, options.project_dir)) if options.project_dir else ""
-    files = [one if one == "-" else os.path.normpath(os.path.join(cwd, one)) for one in options.files]
+    files = [_place(cwd, one, options) for one in options.files]
     asked = list(options.env_files) or [one for one in environ.get("COMPOSE_ENV_FILES", "").split(",") if one]
     env_files: list[str] = []
 
@@ -70,20 +72,34 @@ def find(options: LoadOptions, unset: dict[str, None]) -> Found:
         dotenv(directory or (_folder(files) or cwd))
         if not files and environ.get("COMPOSE_FILE"):
             separator = environ.get("COMPOSE_PATH_SEPARATOR") or ":"
-            files = [
-                one if one == "-" else os.path.normpath(os.path.join(cwd, one)) for one in environ["COMPOSE_FILE"].split(separator) if one
-            ]
+            files = [_place(cwd, one, options) for one in environ["COMPOSE_FILE"].split(separator) if one]
         if not files:
             files = _discover(directory or cwd)
         found = directory or _folder(files) or cwd
         if not asked:
             dotenv(found)
+    base = directory or _folder(files) or cwd
+    files = [_fetched(one, options) if paths.is_remote(one) and not one.startswith("/") else one for one in files]
     directory = directory or _folder(files) or cwd
     if not files:
         raise LoadError("no configuration file provided: not found", code=14)
     profiles = options.profiles or tuple(one.strip() for one in environ.get("COMPOSE_PROFILES", "").split(",") if one.strip())
     name = options.project_name or ("" if stack else environ.get("COMPOSE_PROJECT_NAME", ""))
-    return Found(files, directory, environ, env_files, profiles, name)
+    return Found(files, directory, environ, env_files, profiles, name, base)
+
+
+def _place(cwd: str, one: str, options: LoadOptions) -> str:
+    """A file's absolute path; standard input and what is elsewhere stay as they are written."""
+    path = os.path.normpath(os.path.join(cwd, one))
+    return one if one == "-" or (options.remote and paths.is_remote(one) and not os.path.exists(path)) else path
+
+
+def _fetched(one: str, options: LoadOptions) -> str:
+    assert options.remote is not None
+    try:
+        return options.remote(one)
+    except ScowError as exc:
+        raise LoadError(f"{one}: {exc.message}") from None
 
 
 def truth(text: str) -> bool:
@@ -92,7 +108,9 @@ def truth(text: str) -> bool:
 
 
 def _folder(files: list[str]) -> str:
-    return next((os.path.dirname(one) for one in files if one != "-"), "")
+    """The folder of the first file; "" where that is elsewhere."""
+    first = next((one for one in files if one != "-"), "")
+    return os.path.dirname(first) if first.startswith("/") else ""
 
 
 def _discover(folder: str) -> list[str]:

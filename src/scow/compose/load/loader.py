@@ -19,6 +19,7 @@ from scow.compose.load.places import Places
 from scow.compose.load.yaml import Document, documents
 from scow.compose.project import Project, Service
 from scow.compose.records import field, record, replace
+from scow.errors import ScowError
 
 TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
@@ -53,6 +54,7 @@ class LoadOptions:
     resolve_paths: bool = True
     resolve_environment: bool = True
     dialect: str = "compose"
+    remote: Callable[[str], str] | None = None  # an address (oci://, git) -> the path of a copy here; raises ScowError
 
 
 def load(options: LoadOptions) -> Project:
@@ -182,7 +184,7 @@ class _Loader:
                 name = value
         if name and self.options.interpolate:
             name = interpolate.tree(name, self.variables, None, ("name",))
-        return files.project_name(name) or files.project_name(os.path.basename(self.found.directory))
+        return files.project_name(name) or files.project_name(os.path.basename(self.found.base))
 
     # ------------------------------------------------ files
 
@@ -243,7 +245,12 @@ class _Loader:
 
     def _local(self, written: str, path: Path, directory: str) -> str:
         if paths.is_remote(written):
-            raise BadValue(path, f"{written}: remote files are not supported")
+            if self.options.remote is None:
+                raise BadValue(path, f"{written}: remote files are not supported here")
+            try:
+                return self.options.remote(written)
+            except ScowError as exc:
+                raise BadValue(path, f"{written}: {exc.message}") from None
         return paths.join(directory, paths.expand_user(written, self._home()))
 
     def _extended(self, written: str, path: Path, directory: str, variables: interpolate.Variables) -> tuple[Tree, str, list[Path]]:

@@ -191,6 +191,16 @@ class Document:
             at = at if depth else node
         return depth, Place(self.file, at.start_mark.line + 1, at.start_mark.column + 1)
 
+    def span(self, path: Path) -> tuple[int, int] | None:
+        """(begin, end) of the text of a value, in characters of the file; None where it is not there."""
+        node = self.root
+        for part in path:
+            step = _step(node, part, 0)
+            if step is None:
+                return None
+            node = step[1]
+        return node.start_mark.index, node.end_mark.index
+
 
 def _step(node: Any, part: str, depth: int) -> tuple[Any, Any] | None:
     """(node of the key or item, node of the value) below a node; merged mappings are looked through."""

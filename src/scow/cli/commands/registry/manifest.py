@@ -7,7 +7,7 @@ import re
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from scow.cli import credentials, libraries
+from scow.cli import libraries
 from scow.cli.command import Cli, Command
 from scow.cli.flags import Options
 from scow.cli.format.table import layout
@@ -57,11 +57,9 @@ def _save(cli: Cli, target: Reference, row: dict[str, Any]) -> None:
 
 def _client(cli: Cli, reference: Reference, insecure: bool, push: bool = False) -> "RegistryClient":
     libraries.load()
-    from scow.cli.registryclient import RegistryClient
+    from scow.cli import registryclient
 
-    auth = credentials.get(cli, credentials.key_of(reference.domain))
-    proxies = {name: cli.env(f"{name}_proxy") or cli.env(f"{name.upper()}_PROXY") for name in ("http", "https", "no")}
-    return RegistryClient(reference.domain, reference.path, auth, insecure, push, proxies)
+    return registryclient.of(cli, reference, insecure, push)
 
 
 def _fetch(client: "RegistryClient", reference: Reference) -> tuple[bytes, str, str]:
