@@ -193,17 +193,21 @@ def services(state: ClusterState, network_id: str) -> dict[str, Any]:
             "VIP": service.addresses.get(network_id, ""),
             "Ports": [f"Target: {row.get('TargetPort')}, Publish: {row.get('PublishedPort') or 0}" for row in service.ports],
             "LocalLBIndex": 0,
-            "Tasks": [
-                {
-                    "Name": peer.names[0] if peer.names else peer.endpoint,
-                    "EndpointID": peer.endpoint,
-                    "EndpointIP": peer.address,
-                    "Info": {"Host IP": state.nodes.get(peer.node, "")},
-                }
-                for peer in tasks
-            ],
+            "Tasks": [_member(state, peer) for peer in tasks],
         }
+    plain = [peer for peer in state.peers if peer.network == network_id and not peer.service and not peer.endpoint.startswith("node:")]
+    if plain:  # docker shows containers of no service as those of one without a name
+        found[""] = {"VIP": "<nil>", "Ports": [], "LocalLBIndex": 0, "Tasks": [_member(state, peer) for peer in plain]}
     return found
+
+
+def _member(state: ClusterState, peer: Peer) -> dict[str, Any]:
+    return {
+        "Name": peer.names[0] if peer.names else peer.endpoint,
+        "EndpointID": peer.endpoint,
+        "EndpointIP": peer.address,
+        "Info": {"Host IP": state.nodes.get(peer.node, "")},
+    }
 
 
 def leased(state: ClusterState) -> Iterable[Peer]:

@@ -1,10 +1,12 @@
 """What networks ask of a swarm: its networks, addresses on them for plain containers. The swarm's side is `engine_executor/networks.py`."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from scow.errors import Forbidden, Unavailable
 from scow.model.network import EndpointSettings, NetworkCreate
+from scow.network import osl
 from scow.network.endpoint import SandboxRequest
 from scow.network.network import Network, Pool
 
@@ -95,6 +97,18 @@ class NoCluster:
         """Nothing to do."""
 
 
-def shown(document: dict[str, Any], peers: Sequence[Mapping[str, str]]) -> dict[str, Any]:
-    """A network of swarm scope as inspect shows it."""
-    return {**document, "Peers": [dict(one) for one in peers]} if peers else document
+def shown(document: dict[str, Any], peers: Sequence[Mapping[str, str]], network: Network, made: bool) -> dict[str, Any]:
+    """A network of swarm scope as inspect shows it; `made`: it is there on this host, with its own end on the ingress network."""
+    found = {**document, "Peers": [dict(one) for one in peers]} if peers else dict(document)
+    if not made:
+        found["Containers"] = None
+    elif network.ingress and network.own_end:
+        end = {
+            "Name": "ingress-endpoint",
+            "EndpointID": hashlib.sha256(f"{network.id} {network.own_end}".encode()).hexdigest(),
+            "MacAddress": osl.mac_of(network.own_end.partition("/")[0]),
+            "IPv4Address": network.own_end,
+            "IPv6Address": "",
+        }
+        found["Containers"] = {**found["Containers"], "ingress-sbox": end}
+    return found

@@ -107,7 +107,7 @@ class NetworkService:
         network = self.get(ref)
         if network.scope != "swarm":
             return self._view(network)
-        document = shown(self._view(network), self.cluster.peers(network.id))
+        document = shown(self._view(network), self.cluster.peers(network.id), network, network.id in self.made)
         return {**document, "Services": self.cluster.services(network.id)} if verbose else document
 
     def _view(self, network: Network) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 
 from scow import units
 from scow.filters import Filters
+from scow.network.cluster import GATEWAY
 from scow.network.endpoint import Endpoint, SandboxState
 from scow.network.network import Network, Pool
 
@@ -29,7 +30,7 @@ def network(of: Network, members: Mapping[str, Endpoint], names: Mapping[str, st
     for container_id, endpoint in members.items():
         settings = endpoint.settings
         containers[container_id] = {
-            "Name": names.get(container_id, ""),
+            "Name": f"gateway_{container_id[:12]}" if of.name == GATEWAY else names.get(container_id, ""),
             "EndpointID": endpoint.id,
             "MacAddress": settings.mac_address,
             "IPv4Address": f"{settings.ip_address}/{settings.ip_prefix_len}" if settings.ip_address else "",

@@ -3,15 +3,17 @@
 import ipaddress
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from scow.errors import InvalidArgument
+from scow.kernel.netlink import Netlink
 
 DEFAULT_PORT = 2377
 _BAD_LISTEN = "listen address must be an IP address or network interface (with optional port number)"
 _BAD_ADVERTISE = "advertise address must be a non-zero IP address or network interface (with optional port number)"
 _BAD_DATA_PATH = "data path address must be a non-zero IP address or network interface (without a port number)"
 _SIOCGIFADDR = 0x8915
+_OWN_KINDS = ("bridge", "vxlan")  # networks of containers
 
 InterfaceAddress = Callable[[str], str]
 
@@ -99,12 +101,34 @@ def data_path(text: str, default: str, lookup: InterfaceAddress = interface_addr
 
 
 def outgoing() -> str:
-    """The address that this host would speak to others from. Raises InvalidArgument when there is none."""
+    """The address that this host would speak to others from, without a way to others its only one. Raises InvalidArgument."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         try:
             sock.connect(("198.51.100.1", 9))  # a documentation address: nothing is sent
             return str(sock.getsockname()[0])
         except OSError:
-            raise InvalidArgument(
-                "could not choose an IP address to advertise since this system has no route to others - specify one with --advertise-addr"
-            ) from None
+            return only(_own())
+
+
+def only(found: Sequence[tuple[str, str]]) -> str:
+    """The one address of (interface, address) rows. Raises InvalidArgument with what docker says of none and of several."""
+    if not found:
+        raise InvalidArgument("could not find the system's IP address")
+    if len(found) > 1:
+        (one, first), (two, second) = found[:2]
+        where = f"interface {one} ({first} and {second})"
+        if one != two:
+            where = f"different interfaces ({first} on {one} and {second} on {two})"
+        raise InvalidArgument(f"could not choose an IP address to advertise since this system has multiple addresses on {where}")
+    return found[0][1]
+
+
+def _own() -> list[tuple[str, str]]:
+    """(interface, address) of this host, without loopback and the engine's own networks. Raises InvalidArgument."""
+    try:
+        with Netlink() as netlink:
+            links = {link.index: link for link in netlink.links() if link.up and link.name != "lo" and link.kind not in _OWN_KINDS}
+            rows = [(links[index].name, address) for index, address, _ in netlink.addresses() if index in links]
+    except OSError as error:
+        raise InvalidArgument(f"could not find the system's IP address: {error.strerror}") from None
+    return [row for row in rows if not ipaddress.ip_address(row[1]).is_loopback and not ipaddress.ip_address(row[1]).is_link_local]

@@ -28,3 +28,13 @@ def test_advertising() -> None:
             addressing.advertise(bad, ("0.0.0.0", 2377), lookup)
     assert addressing.data_path("eth0", "1.1.1.1", lookup) == "10.1.2.3"
     assert addressing.data_path("", "1.1.1.1") == "1.1.1.1"
+
+
+def test_a_host_with_one_address_is_known_by_it() -> None:
+    assert addressing.only([("eth0", "10.0.0.1")]) == "10.0.0.1"
+    with pytest.raises(InvalidArgument, match="could not find the system's IP address"):
+        addressing.only([])
+    with pytest.raises(InvalidArgument, match=r"on different interfaces \(10.0.0.1 on eth0 and 10.0.0.2 on eth1\)"):
+        addressing.only([("eth0", "10.0.0.1"), ("eth1", "10.0.0.2")])
+    with pytest.raises(InvalidArgument, match=r"multiple addresses on interface eth0 \(10.0.0.1 and 10.0.0.2\)"):
+        addressing.only([("eth0", "10.0.0.1"), ("eth0", "10.0.0.2")])

@@ -9,9 +9,10 @@ if TYPE_CHECKING:
     from scow.cli.command import Cli
     from scow.cli.flags import Flag, Options
 
-from scow.cli.command import Command
+from scow.cli.command import Command, daemon_error
 from scow.cli.flags import UsageError, every
 from scow.client.api import quote
+from scow.client.transport import ApiError
 from scow.errors import ScowError
 from scow.opts import swarm as words
 
@@ -100,7 +101,12 @@ def init(cli: Cli, options: Options, args: list[str]) -> int:
         "Availability": _availability(options),
         "SubnetSize": mask or _MASK,
     }
-    node = cli.client.post("/swarm/init", None, body)
+    try:
+        node = cli.client.post("/swarm/init", None, body)
+    except ApiError as error:
+        if any(sign in str(error) for sign in _NO_ADDRESS):
+            raise ScowError(f"{daemon_error(str(error))} - specify one with --advertise-addr") from None
+        raise
     cli.out(f"Swarm initialized: current node ({node}) is now a manager.\n\n")
     cli.flush()
     _join_command(cli, str(node), "Worker")
@@ -109,6 +115,9 @@ def init(cli: Cli, options: Options, args: list[str]) -> int:
         key = (cli.client.get("/swarm/unlockkey") or {}).get("UnlockKey") or ""
         cli.out(_UNLOCK_TEXT.format(key=key))
     return 0
+
+
+_NO_ADDRESS = ("could not choose an IP address to advertise", "could not find the system's IP address")
 
 
 def _join_command(cli: Cli, node: str, role: str) -> None:
