@@ -4,9 +4,9 @@ SHELL := /bin/bash
 PY := .venv/bin/python
 PYTEST := $(PY) -m pytest -q
 
-.PHONY: help run stop swarm-demo setup check unit contract integration compat conformance security fuzz crash test slow bench lock install uninstall wheel deb
+.PHONY: help run stop swarm-demo setup check unit contract integration compat conformance security fuzz crash test slow faults bench lock install uninstall wheel deb
 help:
-	@sed -n '1,2s/^# //p' Makefile; echo "also: swarm-demo setup check unit contract integration compat conformance security fuzz crash bench lock install uninstall wheel deb"
+	@sed -n '1,2s/^# //p' Makefile; echo "also: swarm-demo setup check unit contract integration compat conformance security fuzz crash faults bench lock install uninstall wheel deb"
 
 run:
 	@tools/run
@@ -32,6 +32,10 @@ test: check
 
 slow: setup
 	$(PYTEST) -m slow tests
+
+# FAULT_ROUNDS=5 repeats the measured ones; -s shows the figures
+faults: setup
+	$(PYTEST) -m slow -s tests/integration/swarm
 
 bench: setup
 	@sed -n '/^```sh/,/^```/{/^```/d;p}' docs/benchmarks.md
