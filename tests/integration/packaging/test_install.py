@@ -53,12 +53,14 @@ def test_install_and_uninstall(tmp_path: Path) -> None:
         "lib/systemd/system/scow.socket",
         "lib/sysusers.d/scow.conf",
         "share/bash-completion/completions/scow",
+        "share/bash-completion/completions/scow-compose",
         "share/zsh/site-functions/_scow",
         "share/fish/vendor_completions.d/scow.fish",
         "share/doc/scow/README.md",
     } <= found
     assert f"ExecStart={prefix}/bin/scowd" in (prefix / "lib/systemd/system/scow.service").read_text()
-    assert "complete -F _scow scow" in (prefix / "share/bash-completion/completions/scow").read_text()
+    assert "watch" in run(prefix / "bin/scow-compose", "__complete", "wa")
+    assert "complete -F _scow scow scow-compose" in (prefix / "share/bash-completion/completions/scow").read_text()
     make("uninstall", PREFIX=str(prefix))
     assert files(prefix) == set()
 

@@ -1,9 +1,11 @@
 """The command line of `scow compose`: verbs, flags, exit codes, without an engine."""
 
+import sys
+
 import pytest
 
 from scow.cli import main
-from scow.compose.commands.main import load
+from scow.compose.commands.main import load, script
 from scow.compose.commands.table import UNSUPPORTED, VERBS
 from scow.compose.commands.up import scales
 from scow.errors import ScowError
@@ -56,6 +58,16 @@ def test_help_names_all_flags(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(f"--{flag[0]}" in text for flag in load("up").flags if flag[4])
     assert main.main(["compose", "--help"]) == 0
     assert "unpause" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [["__complete", "wa"], ["__complete", "compose", "wa"]])
+def test_scow_compose_completes_its_own_words(
+    words: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["scow-compose", *words])
+    monkeypatch.setattr(main, "run", lambda: main.main(sys.argv[1:]))
+    script()
+    assert [line.partition("\t")[0] for line in capsys.readouterr().out.splitlines()] == ["wait", "watch", ":4"]
 
 
 def test_scales() -> None:

@@ -125,7 +125,8 @@ def script() -> None:
         sys.stdout.write(metadata())
         return
     words = sys.argv[1:]
-    if words[:1] != ["compose"]:
-        words.insert(0, "compose")
+    at = 1 if words[:1] in (["__complete"], ["__completeNoDesc"]) else 0
+    if words[at : at + 1] != ["compose"]:
+        words.insert(at, "compose")
     sys.argv[1:] = words
     client.run()

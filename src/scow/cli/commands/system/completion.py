@@ -1,4 +1,5 @@
-"""`scow completion bash|zsh|fish`: the script that a shell reads once; it asks `scow __complete` at each tab."""
+"""`scow completion bash|zsh|fish`: the script that a shell reads once; it asks `scow __complete` (or
+`scow-compose __complete`) at each tab."""
 
 from __future__ import annotations
 
@@ -37,10 +38,10 @@ _scow() {
     [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *[:=/] ]] && compopt -o nospace 2>/dev/null
     declare -F __ltrim_colon_completions >/dev/null && __ltrim_colon_completions "$cur"
 }
-complete -F _scow scow
+complete -F _scow scow scow-compose
 """
 
-ZSH = r"""#compdef scow
+ZSH = r"""#compdef scow scow-compose
 # completion of scow for zsh
 _scow() {
     local line word text directive=4
@@ -59,7 +60,7 @@ _scow() {
     [[ $directive -eq 0 ]] && _files
     return 0
 }
-if [[ $zsh_eval_context[-1] == loadautofunc ]]; then _scow "$@"; else compdef _scow scow; fi
+if [[ $zsh_eval_context[-1] == loadautofunc ]]; then _scow "$@"; else compdef _scow scow scow-compose; fi
 """
 
 FISH = r"""# completion of scow for fish
@@ -74,6 +75,7 @@ function __scow_ask
     end
 end
 complete -c scow -f -a '(__scow_ask)'
+complete -c scow-compose -f -a '(__scow_ask)'
 """
 
 SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
