@@ -6,7 +6,7 @@
 import asyncio
 import inspect
 import re
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from scow import log
@@ -29,7 +29,6 @@ _PING = [
     ("Builder-Version", "2"),
     ("Cache-Control", "no-cache, no-store, must-revalidate"),
     ("Pragma", "no-cache"),
-    ("Swarm", "inactive"),
 ]
 
 
@@ -90,8 +89,16 @@ class App:
         self.extra_head = (
             f"Api-Version: {version_text(MAX_VERSION)}\r\nDocker-Experimental: false\r\nOstype: linux\r\nServer: {SERVER_NAME}\r\n"
         ).encode()
-        self._pong = Response(200, b"OK", _PING, "text/plain; charset=utf-8")
-        self._empty_pong = Response(200, b"", _PING, "text/plain; charset=utf-8")
+        self._pongs: dict[tuple[bytes, str], Response] = {}
+        self.swarm_word: Callable[[], str] = lambda: "inactive"
+        """What /_ping says of the swarm: inactive, pending, error, locked, active/worker, active/manager."""
+
+    def _pong(self, body: bytes) -> Response:
+        key = (body, self.swarm_word())
+        found = self._pongs.get(key)
+        if found is None:
+            found = self._pongs[key] = Response(200, body, [*_PING, ("Swarm", key[1])], "text/plain; charset=utf-8")
+        return found
 
     def opened(self) -> None:
         """All routes are registered and the engine has recovered: requests may come through."""
@@ -137,7 +144,7 @@ class App:
                 raise InvalidArgument("malformed request: invalid URL escape in the path")
             path, version, wrong = _version(target)
             if path == "/_ping" and head.method in ("GET", "HEAD"):
-                plan.response = wrong or (self._pong if head.method == "GET" else self._empty_pong)
+                plan.response = wrong or (self._pong(b"OK") if head.method == "GET" else self._pong(b""))
             elif head.method == "OPTIONS":
                 plan.response = Response(200)
             elif not self._ready.is_set():

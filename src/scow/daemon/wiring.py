@@ -343,6 +343,7 @@ async def build(options: Options, app: App, reloader: Reloader, lifecycle: Lifec
     swarm_networks.desk = Desk(swarm)
     await lifecycle.start(Step("swarm", stop=swarm.close))
     swarm_routes.register(app.router, swarm)
+    app.swarm_word = lambda: swarm.word
     _routes(options, app, reloader, parts, service, attach, background, known, builds, swarm)
     await in_pool(clear_views, paths.run / "views")
     builds.pin()

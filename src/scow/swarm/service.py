@@ -443,6 +443,12 @@ class SwarmService:
             return "error"
         return "active" if self.agent is None or self.agent.connected.is_set() or self.is_manager else "pending"
 
+    @property
+    def word(self) -> str:
+        """What /_ping says: the local state, with the role of an active node."""
+        state = self.local_state
+        return state if state != "active" else "active/manager" if self.is_manager else "active/worker"
+
     def _trouble(self) -> str:
         node = self._node
         if self._error or node is None:

@@ -90,9 +90,9 @@ class Host(Engine):
         self._holder.kill()
         self._holder.communicate()
         self._holder = None
+        # not left to the end of the namespace: another engine's mounts, copied while it was there, may hold it
+        _run("ip", "-n", self.wire, "link", "del", f"h{self.number}")
         _run("ip", "netns", "del", self.name)
-        # the kernel takes the link down behind the answer
-        until(lambda: subprocess.run(["ip", "-n", self.wire, "link", "show", f"h{self.number}"], capture_output=True).returncode, 30)
         shutil.rmtree(self.run, ignore_errors=True)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self.socket)
