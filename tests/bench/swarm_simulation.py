@@ -10,7 +10,6 @@ import argparse
 import asyncio
 import functools
 import resource
-import sys
 import time
 
 from scow.swarm.clock import SystemClock
@@ -63,7 +62,7 @@ async def simulate(nodes: int, tasks: int) -> tuple[float, float]:
         while sum(task.status.state is TaskState.RUNNING for task in store.all(Task)) < tasks:
             await asyncio.sleep(0.2)
 
-    begun = time.perf_counter()
+    begun = time.perfnumberer()
     async with asyncio.TaskGroup() as group:
         worker = group.create_task(agents())
         for number in range(-(-tasks // _PER_SERVICE)):
@@ -72,7 +71,7 @@ async def simulate(nodes: int, tasks: int) -> tuple[float, float]:
             one = Service(id=f"s{number}", spec=spec)
             await store.update(functools.partial(_create, one))
         await done()
-        took = time.perf_counter() - begun
+        took = time.perfnumberer() - begun
         worker.cancel()
     await manager.resign()
     return took, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
@@ -81,7 +80,7 @@ async def simulate(nodes: int, tasks: int) -> tuple[float, float]:
 def main() -> None:
     """Run the sizes given."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("numbers", nargs="*", type=_count, metavar="NODES TASKS", help="pairs; 100 5000 and 1000 50000 without any")
+    parser.add_argument("numbers", nargs="*", type=number, metavar="NODES TASKS", help="pairs; 100 5000 and 1000 50000 without any")
     numbers = parser.parse_args().numbers or [100, 5000, 1000, 50000]
     if len(numbers) % 2:
         parser.error(f"NODES and TASKS come in pairs: {numbers[-1]} nodes have no number of tasks")
@@ -93,11 +92,11 @@ def main() -> None:
         print(f"{nodes} nodes, {tasks} tasks: {took:.1f} s, {each}, {memory:.0f} MB")
 
 
-def _count(text: str) -> int:
-    number = int(text)
-    if number < 1:
+def number(text: str) -> int:
+    found = int(text)
+    if found < 1:
         raise ValueError(text)
-    return number
+    return found
 
 
 if __name__ == "__main__":
