@@ -12,7 +12,7 @@ import signal
 import socket
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from scow import aio, log
 from scow.aio import Supervisor, in_pool
@@ -173,12 +173,11 @@ class ProgramDevices:
         self._mind(name, await in_pool(self._launch, name))
         try:
             async with asyncio.timeout(_START_SECONDS):
-                while not await in_pool(self._lives, name):
-                    if name not in self._minded:
-                        raise Internal(f"wireguard-go has ended: {self._last_words(name) or 'it said nothing'}")
-                    await asyncio.sleep(_STEP_SECONDS)
-            await in_pool(_set_mtu, name, mtu)
-            await in_pool(self._ask, name, f"set=1\nprivate_key={private.hex()}\nlisten_port={port}\n\n", port)
+                await self._until(name, self._lives, name)
+                await in_pool(_raise, name, mtu)
+                await in_pool(self._ask, name, f"set=1\nprivate_key={private.hex()}\nlisten_port={port}\n\n", port)
+                # it hears later that its link is up; a greeting sent before it listens would be said again after five seconds only
+                await self._until(name, _listens, port)
         except TimeoutError:
             words = self._last_words(name) or "it says nothing"
             await self.remove(name)
@@ -187,6 +186,15 @@ class ProgramDevices:
             await self.remove(name)
             raise
         return True
+
+    async def _until(self, name: str, check: Callable[..., bool], *args: Any) -> None:
+        """Wait for something, as long as the program runs. Raises Internal."""
+        while True:
+            if await in_pool(check, *args):
+                return
+            if name not in self._minded:
+                raise Internal(f"wireguard-go has ended: {self._last_words(name) or 'it said nothing'}")
+            await asyncio.sleep(_STEP_SECONDS)
 
     def _lives(self, name: str) -> bool:
         try:
@@ -322,8 +330,16 @@ class ProgramDevices:
         await self._supervisor.close()
 
 
-def _set_mtu(name: str, mtu: int) -> None:
+def _raise(name: str, mtu: int) -> None:
     with Netlink() as netlink:
-        link = netlink.link(name)
-        if link is not None and link.mtu != mtu:
-            netlink.set_link(link.index, mtu=mtu)
+        if (link := netlink.link(name)) is not None:
+            netlink.set_link(link.index, mtu=mtu, up=True)
+
+
+def _listens(port: int) -> bool:
+    """Whether somebody has this UDP port."""
+    for path in ("/proc/self/net/udp", "/proc/self/net/udp6"):
+        with contextlib.suppress(OSError), open(path) as file:
+            if any(line.split()[1].endswith(f":{port:04X}") for line in file.readlines()[1:]):
+                return True
+    return False
