@@ -12,7 +12,7 @@ from scow.network.lb.render import Entry, Virtual
 from scow.network.network import Network, Pool
 from scow.network.vxlan import Far
 from scow.swarm.objects import wants_encryption
-from scow.swarm.wire import ClusterState, Peer
+from scow.swarm.wire import ClusterState, Peer, ServiceState
 from scow.units import parse_rfc3339
 
 OVERLAY = "overlay"
@@ -174,6 +174,11 @@ def _serving(state: ClusterState, serves: Serves) -> dict[tuple[str, str], list[
         if peer.service and serves(peer) and ":" not in peer.address:
             found.setdefault((peer.network, peer.service), []).append(peer.address)
     return {key: sorted(addresses, key=ipaddress.IPv4Address) for key, addresses in found.items()}
+
+
+def senders(state: ClusterState, service: ServiceState) -> set[str]:
+    """The nodes that send load to a service's tasks: every one to its ports, those with something on its networks to its addresses."""
+    return set(state.nodes) if service.ports else {peer.node for peer in state.peers if peer.network in service.addresses}
 
 
 def hosts(state: ClusterState, network_id: str, here: bool) -> list[dict[str, str]]:

@@ -179,9 +179,10 @@ class SwarmNetworks:
         state = self._state
         self._service.cluster_names.replace(*(netstate.names(state, self._serves) if state is not None else ({}, {})))
 
-    def _settle_soon(self) -> None:
+    def _settle_soon(self) -> "asyncio.Task[None]":
         if self._due is None or self._due.done():
             self._due = self._supervisor.start(self._settle_due(), "settle")
+        return self._due
 
     async def _settle_due(self) -> None:
         async with self._settling:
@@ -245,16 +246,18 @@ class SwarmNetworks:
         self._of_tasks.add(container_id)
 
     async def unbalance(self, task: Task) -> None:
-        """See Networks. Other hosts hear it from the cluster: they get a moment where there are any."""
+        """See Networks. Other hosts hear it from the cluster: they get a moment where there are any that send load to the task."""
         if not any(row.get("Addresses") for row in task.networks):
             return
         state = self._state
-        balanced = state is not None and any(one.id == task.service_id and (one.addresses or one.ports) for one in state.services)
         self._drained.add(task.id)
         self._name()
-        if balanced and state is not None:
-            await self._settle()
-            if len(state.nodes) > 1:
+        if state is None:
+            return
+        service = next((one for one in state.services if one.id == task.service_id and (one.addresses or one.ports)), None)
+        if service is not None:
+            await asyncio.wait([self._settle_soon()])  # one for all tasks that end together
+            if netstate.senders(state, service) - {state.node_id}:
                 await asyncio.sleep(_OTHERS_SECONDS)
 
     async def gone(self, task: Task) -> None:

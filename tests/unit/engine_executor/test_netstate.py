@@ -1,6 +1,7 @@
 """What the cluster's state means for a host's networks."""
 
 import base64
+import dataclasses
 from typing import Any
 
 from scow.engine_executor import netstate
@@ -119,3 +120,12 @@ def test_without_a_key_another_host_is_not_reached_at_all() -> None:
     for tunnels in ({}, {"other": ()}, {"other": ({"key": "broken", "port": 1},)}, {"other": ({"port": 1},)}):
         state = sealed(**tunnels)
         assert "n1" not in netstate.far(state) and netstate.tunnel_peers(state) == []
+
+
+def test_who_sends_load_to_a_service() -> None:
+    assert netstate.senders(STATE, WEB) == {"me", "other"}
+    inner = dataclasses.replace(WEB, ports=())
+    assert netstate.senders(STATE, inner) == {"me", "other"}
+    alone = dataclasses.replace(STATE, peers=tuple(peer for peer in STATE.peers if peer.node == "me"))
+    assert netstate.senders(alone, inner) == {"me"}
+    assert netstate.senders(alone, WEB) == {"me", "other"}  # its port is published there, too
