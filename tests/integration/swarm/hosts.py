@@ -199,6 +199,7 @@ class Swarm:
         if self.roles == roles:
             until(self.well, PATIENCE, "a swarm that is well again")
             self.clear()
+            self.beat(beat)
             return self
         self.disband()
         self[0].init(beat)
@@ -207,6 +208,18 @@ class Swarm:
         self.roles = roles
         until(self.well, PATIENCE, "a swarm that is well")
         return self
+
+    def beat(self, seconds: float) -> None:
+        """From now on a node is missed after three times as long."""
+        boss = self.leader()
+
+        def changed() -> bool:
+            found = boss.get("/swarm")
+            spec = {**found["Spec"], "Dispatcher": {"HeartbeatPeriod": int(seconds * 1e9)}}
+            return boss.ask("POST", f"/swarm/update?version={found['Version']['Index']}", spec).status == 200
+
+        until(changed, PATIENCE, "another heartbeat")
+        time.sleep(2 * BEAT)  # every node has heard it with its next one
 
     def restore(self) -> None:
         """Every host runs and is on the wire."""

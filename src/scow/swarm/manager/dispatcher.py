@@ -56,6 +56,7 @@ class Dispatcher:
         self._sessions: dict[str, _Session] = {}
         self._members: dict[str, Counter[str]] = {}  # network → node → tasks
         self._seen: dict[str, int] = {}  # node → when it last beat, or came to be known (elapsed time)
+        self._periods: dict[str, int] = {}  # node → nanoseconds until its next beat, as it was told: a shorter period holds from then on
 
     # --- the loop
 
@@ -163,7 +164,12 @@ class Dispatcher:
         session = _Session(node_id)
         session.tasks = {task.id for task in self._store.by(Task, "node", node_id)}
         self._sessions[node_id] = session
-        return self.period()
+        return self._promise(node_id)
+
+    def _promise(self, node_id: str) -> float:
+        period = self.period()
+        self._periods[node_id] = int(period * 1e9)
+        return period
 
     async def leave(self, node_id: str) -> None:
         """A node leaves: it is down at once, its tasks move."""
@@ -186,7 +192,7 @@ class Dispatcher:
         """This manager leads no more: agents are to look for the one that does."""
         for node_id in list(self._sessions):
             self._end(node_id)
-        self._seen = {}
+        self._seen, self._periods = {}, {}
 
     def want_logs(self, node_id: str, request: Mapping[str, Any]) -> bool:
         """Hand a request for a task's output to its node; whether the node is connected."""
@@ -205,7 +211,7 @@ class Dispatcher:
         if node_id not in self._sessions or node.status_state != "ready":
             raise Unavailable("the node has to register again")
         self._seen[node_id] = self._clock.elapsed_ns()
-        return self.period()
+        return self._promise(node_id)
 
     async def report(self, node_id: str, statuses: Sequence[tuple[str, TaskStatus]]) -> None:
         """States of tasks; only this node's own, and only forward."""
@@ -255,7 +261,7 @@ class Dispatcher:
     def _verdict(self, node: Node, begun: int) -> str:
         """What has become of a silent node: down, lost, or "" when nothing changes."""
         silent = self._clock.elapsed_ns() - max(self._seen.get(node.id, 0), begun)
-        limit = int(self.period() * 1e9) * _GRACE_BEATS
+        limit = self._periods.get(node.id, int(self.period() * 1e9)) * _GRACE_BEATS
         if node.status_state in ("ready", "disconnected") and silent > limit:
             return "down"
         if node.status_state == "unknown" and silent > 2 * limit:

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from scow.swarm.objects import Node, Service, Task, TaskState
+from scow.swarm.objects import Cluster, Node, Service, Task, TaskState
 from scow.swarm.store.store import Tx
 from tests.fakes.swarm import Cluster0
 from tests.support.asynchronous import on_loop
@@ -350,4 +350,27 @@ async def test_an_update_is_watched_as_long_wherever_the_clock_is_set() -> None:
     found = cluster.store.get(Service, id)
     assert found is not None
     assert (found.update_status or {})["State"] == "paused"
+    await cluster.stop()
+
+
+@on_loop
+async def test_a_shorter_heartbeat_holds_from_a_nodes_next_one() -> None:
+    cluster = await Cluster0(nodes=2).start()
+    id = await cluster.service("web", 2)
+    before = cluster.running(id)
+    await cluster.pass_time(1)
+
+    def write(tx: Tx) -> None:
+        (found,) = tx.all(Cluster)
+        tx.update(found.changed(spec={**found.spec, "Dispatcher": {"HeartbeatPeriod": 10**9}}))
+
+    await cluster.store.update(write)
+    for _ in range(8):  # nobody beats for four seconds: they were told five
+        cluster.clock.advance(0.5)
+        await cluster.settle()
+    assert cluster.running(id) == before
+    await cluster.pass_time(1)
+    cluster.dead = {"n2"}
+    await cluster.pass_time(5)
+    assert {task.node_id for task in cluster.running(id)} == {"n1"}
     await cluster.stop()
