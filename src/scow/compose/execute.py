@@ -3,6 +3,7 @@ runs end, starts nothing more, and is raised. Called by `commands/`."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import threading
@@ -157,11 +158,50 @@ class Executor:
             self.client().post("/networks/create", None, create.network(self.project, one.key))
         except ApiError as exc:
             if exc.status == 409 and "already exists" in exc.message:
-                return  # another `up` of the project made it
+                self._ours(one)  # another `up` of the project may have made it
+                return
             raise Failed(f"failed to create network {one.target}: Error response from daemon: {exc.message}") from None
 
+    def _others(self) -> str:
+        return f"it is there, but was not made for project {self.project.name}: `external: true` says that this is meant"
+
+    def _ours(self, one: Operation) -> None:
+        """Raises Failed where the network that has the name is another one of the files or none of compose's."""
+        marks = self.client().get(f"/networks/{quote(one.target)}").get("Labels") or {}
+        if marks.get(labels.NETWORK) != one.key:
+            raise Failed(
+                f'network {one.target} was found but has incorrect label {labels.NETWORK} set to "{marks.get(labels.NETWORK, "")}" '
+                f'(expected: "{one.key}"): remove it, or say `external: true` to use it as it is'
+            )
+        if marks.get(labels.PROJECT) != self.project.name:
+            raise Skipped(self._others())
+
+    def _renew_network(self, one: Operation) -> None:
+        """Makes a network anew and brings back who was in it: the plan makes containers anew, but another `up` may have chosen others."""
+        client = self.client()
+        path = f"/networks/{quote(one.target)}"
+        members = set((client.get(path).get("Containers") or {}).keys())
+        members |= {info.id for info in self.observed.containers if one.target in _networks_of(info)}
+        held = {}
+        for ident in sorted(members):
+            try:
+                facts = client.get(container_path(ident, "json"))
+                held[ident] = ((facts.get("NetworkSettings") or {}).get("Networks") or {}).get(one.target) or {}
+                client.post(path + "/disconnect", None, {"Container": ident, "Force": True})
+            except ApiError as exc:
+                if exc.status not in (404, 409):
+                    raise
+        client.delete(path)
+        self._network(one)
+        for ident, endpoint in held.items():
+            kept = {name: endpoint[name] for name in ("Aliases", "Links", "IPAMConfig", "DriverOpts") if endpoint.get(name)}
+            with contextlib.suppress(ApiError):  # a fixed address that the network has no more: that container is made anew
+                client.post(path + "/connect", None, {"Container": ident, "EndpointConfig": kept})
+
     def _volume(self, one: Operation) -> None:
-        self.client().post("/volumes/create", None, create.volume(self.project, one.key))
+        found = self.client().post("/volumes/create", None, create.volume(self.project, one.key))
+        if (found.get("Labels") or {}).get(labels.PROJECT) != self.project.name:
+            raise Skipped(self._others())
 
     def _remove_network(self, one: Operation) -> None:
         try:
@@ -428,6 +468,10 @@ class Executor:
             return True
 
         self._condition(one, look)
+
+
+def _networks_of(one: observe.ContainerInfo) -> dict[str, Any]:
+    return (one.summary.get("NetworkSettings") or {}).get("Networks") or {}
 
 
 def healthy(facts: dict[str, Any], name: str, must_check: bool) -> bool | None:

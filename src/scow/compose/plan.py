@@ -10,6 +10,7 @@ from scow.compose.records import field, record
 # kinds of operations, and the words of the display while they run and when they are done
 WORDS = {
     "network": ("Creating", "Created"),
+    "renew-network": ("Recreate", "Recreated"),
     "volume": ("Creating", "Created"),
     "create": ("Creating", "Created"),
     "recreate": ("Recreate", "Recreated"),
@@ -52,7 +53,7 @@ class Operation:
     def label(self) -> str:
         """`Container p-web-1`, as the display calls it."""
         nouns = {"network": "Network", "volume": "Volume", "image": "Image"}
-        kind = nouns.get(self.kind.removeprefix("remove-"), "Container")
+        kind = nouns.get(self.kind.removeprefix("remove-").removeprefix("renew-"), "Container")
         return f"{kind} {self.target}"
 
 

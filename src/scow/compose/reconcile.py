@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from scow.compose import create, labels
+from scow.compose import create, drift, labels
 from scow.compose.observe import ContainerInfo, Observed
 from scow.compose.plan import Operation, Plan
 from scow.compose.project import Project, Service
@@ -107,6 +107,7 @@ class _Up:
             if not one.oneoff and (one.service not in self.ids or one.number == 1):
                 self.ids[one.service] = one.id
         self.fresh: set[str] = set(options.fresh)  # services that get new containers
+        self.renewed: set[str] = set()  # keys of networks that are made anew
         self.made_by: dict[str, list[int]] = {}  # service -> creating operations
         self.started: dict[str, list[int]] = {}  # service -> starting operations
         self.live: dict[str, list[tuple[str, int, ContainerInfo | None, list[int]]]] = {}
@@ -130,8 +131,13 @@ class _Up:
     def _shared(self) -> list[int]:
         base = []
         for key, network in self.project.networks.items():
-            if not network.external and network.name not in self.observed.networks:
+            if network.external:
+                continue
+            if network.name not in self.observed.networks:
                 base.append(self.maker.add("network", network.name, "it is not there", key=key))
+            elif self.options.recreate != "never" and (what := drift.network(self.project, key, self.observed.networks[network.name])):
+                base.append(self.maker.add("renew-network", network.name, f"its configuration changed ({what})", key=key))
+                self.renewed.add(key)
         for key, volume in self.project.volumes.items():
             if not volume.external and volume.name not in self.observed.volumes:
                 base.append(self.maker.add("volume", volume.name, "it is not there", key=key))
@@ -148,6 +154,11 @@ class _Up:
         new = sorted(create.shared(service) & self.fresh)
         if new:
             return f"it shares with {', '.join(new)}, which is made anew"
+        renewed = sorted(self.renewed & service.networks.keys())
+        if renewed:
+            return f"its network {self.project.networks[renewed[0]].name} is made anew"
+        if network := drift.left(self.project, service, self.observed, one):
+            return f"it is not in the network {network}"
         if create.digest(service, self.ids) != one.hash:
             plain = one.labels.get(labels.PLAIN)
             if not plain or create.plain_digest(self.project, service, self.ids) != plain:
@@ -259,6 +270,8 @@ class _Up:
                 elif not ids and one.state == "running" and (signals := self._signals(service, one)):
                     more = {"service": service, "number": number, "old": one, "key": signals}
                     self.maker.add("signal", name, CHANGED, after, **more)
+                elif not ids and one.state == "paused":
+                    own.append(self.maker.add("unpause", name, "it is paused", after, service=service, number=number, old=one))
                 elif not ids:
                     self.maker.add("keep", name, "it runs as wanted", service=service, number=number, old=one)
                 continue

@@ -67,3 +67,60 @@ services:
     assert "job" not in done.out
     assert project.containers()[f"{project.name}-web-1"]["State"] == "exited"
     project("up", "--exit-code-from", "job", "--no-attach", "job", code=3)
+
+
+NETWORKED = """
+services:
+  web: {image: busybox, command: sleep 1000, stop_signal: KILL, volumes: ["/anon"]}
+  calm: {image: busybox, command: sleep 1000, stop_signal: KILL, networks: [calm]}
+networks:
+  default: {internal: INTERNAL, ipam: {config: [{subnet: 10.99.7.0/24}]}}
+  calm: {}
+"""
+
+
+def test_a_changed_network_is_made_anew_with_who_is_in_it(project: Project) -> None:
+    project.file(NETWORKED.replace("INTERNAL", "false"))
+    project("up", "-d")
+    before = {name: row["Id"] for name, row in project.containers().items()}
+    project.file(NETWORKED.replace("INTERNAL", "true"))
+    assert "its configuration changed (internal)" in project("up", "--dry-run").out
+    project("up", "-d", "calm")  # does not need the network
+    assert project.ids() == set(before.values())
+    project("up", "-d")
+    after = {name: row["Id"] for name, row in project.containers().items()}
+    assert {name for name in after if after[name] != before[name]} == {f"{project.name}-web-1"}
+    facts = project.engine.api("GET", f"/networks/{project.name}_default").json
+    assert facts["Internal"] is True
+    assert facts["Containers"].keys() == {after[f"{project.name}-web-1"]}
+    assert "keep" in project("diff").out
+    project.engine.api("POST", f"/networks/{project.name}_default/disconnect", {"Container": f"{project.name}-web-1"})
+    assert f"it is not in the network {project.name}_default" in project("up", "--dry-run").out
+    project("up", "-d")
+    assert len(project.engine.api("GET", f"/networks/{project.name}_default").json["Containers"]) == 1
+
+
+def test_what_others_made_is_not_taken_silently(project: Project) -> None:
+    api = project.engine.api
+    project.file("services: {web: {image: busybox, command: sleep 1000, stop_signal: KILL, volumes: ['data:/data']}}\nvolumes: {data: }")
+    api("POST", "/volumes/create", {"Name": f"{project.name}_data"})
+    api("POST", "/networks/create", {"Name": f"{project.name}_default"})
+    assert "incorrect label com.docker.compose.network set to" in project("up", "-d", code=1).err
+    assert not project.ids()
+    api("DELETE", f"/networks/{project.name}_default")
+    assert "was not made for project" in project("up", "-d").err
+    project("down", "-v")
+    assert api("DELETE", f"/volumes/{project.name}_data").status == 204
+    project("up", "-d")
+    text = "volumes: {data: {driver_opts: {type: tmpfs, device: tmpfs}}}"
+    project.file(f"services: {{web: {{image: busybox, command: sleep 1000, stop_signal: KILL, volumes: ['data:/data']}}}}\n{text}")
+    assert "is not as the files want it (driver_opts)" in project("up", "-d").err
+    project("down", "-v")
+
+
+def test_up_thaws_what_is_paused(project: Project) -> None:
+    project.file(ONE)
+    project("up", "-d")
+    project("pause")
+    project("up", "-d")
+    assert project.containers()[f"{project.name}-web-1"]["State"] == "running"

@@ -8,7 +8,7 @@ from scow.cli.command import ExitCode
 from scow.cli.flags import Options
 from scow.client.api import quote
 from scow.client.transport import ApiError
-from scow.compose import changes, images, observe, reconcile
+from scow.compose import changes, drift, images, observe, reconcile
 from scow.compose.commands.session import Session, Verb
 from scow.compose.load.errors import unknown_service
 from scow.compose.observe import Observed
@@ -110,6 +110,8 @@ def prepare(session: Session, options: Options, services: list[str], start: bool
             f"Found orphan containers ([{names}]) for this project. If you removed or renamed this service in your compose file, you can "
             "run this command with the --remove-orphans flag to clean it up."
         )
+    for sentence in drift.volumes(project, observed):
+        session.warn(sentence)
     renew = options.flag("renew-anon-volumes")
     named = "never" if options.flag("no-recreate") else "force" if options.flag("force-recreate") or renew else "diverged"
     others = "never" if options.flag("no-recreate") else "force" if options.flag("always-recreate-deps") else "diverged"
