@@ -42,6 +42,7 @@ from scow.swarm.wire import Assignment, Session
 logger = log.get(__name__)
 
 _RENEW_CHECK_SECONDS = 3600.0
+_RENEW_LEAST_SECONDS = 60.0
 _RENEW_AGAIN_SECONDS = (2.0, 5.0, 15.0, 60.0, 300.0)
 _RETRY_SECONDS = 0.7
 
@@ -331,6 +332,8 @@ class SwarmNode:
                 try:
                     await self._renew()
                     logger.info("this node's certificate was renewed")
+                    # where this host's clock is far from the leader's, the next one may be due at once, too
+                    await self._clock.sleep(min(_RENEW_LEAST_SECONDS, ca.seconds(ca.identity(self.state.certificate)) / 10))
                 except ScowError as error:
                     logger.warning("the node's certificate could not be renewed yet: %s", error.message)
                     await self._clock.sleep(_RENEW_AGAIN_SECONDS[min(tries, len(_RENEW_AGAIN_SECONDS) - 1)])

@@ -1,7 +1,10 @@
 """The cluster's root is exchanged, and certificates are renewed, while nodes work: real links, engines that run nothing."""
 
+import asyncio
+import itertools
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +13,11 @@ import pytest
 from scow.errors import InvalidArgument, NotFound, Unavailable
 from scow.swarm import ca
 from scow.swarm.ca import roots
+from scow.swarm.clock import ManualClock
 from scow.swarm.links import rpc
+from scow.swarm.node import SwarmNode
 from scow.swarm.objects import Cluster
+from scow.swarm.state import NodeState
 from scow.swarm.store.store import Tx
 from tests.support.asynchronous import on_loop, until
 from tests.unit.swarm.test_joining import Host, hosts, needs_etcd, settled, settled_without, web
@@ -173,6 +179,41 @@ def test_a_certificate_is_due_between_the_half_and_four_fifths_of_its_time() -> 
         assert abs(ca.due_ns(held, share) - time.time_ns() - days * DAY) < 60 * 10**9
 
 
+@on_loop
+async def test_renewals_come_in_time_and_are_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock, hour = ManualClock(), 3600
+    begun = clock.now_ns()
+
+    def identity(text: str) -> ca.Identity:
+        """Of a certificate for ten hours that was made at the hour in its text."""
+        at = begun + int(float(text) * hour * 1e9)
+        return ca.Identity("n", "worker", "c", at - hour * 10**9, at + 10 * hour * 10**9)
+
+    tries: list[float] = []
+
+    async def renew() -> None:
+        tries.append((clock.now_ns() - begun) / 1e9 / hour)
+        if len(tries) < 4:
+            raise Unavailable("nobody is there")
+        node.state = replace(node.state, certificate=str(tries[-1]))
+
+    monkeypatch.setattr(ca, "identity", identity)
+    node = SwarmNode.__new__(SwarmNode)
+    node._clock = clock
+    node.state = NodeState("n", "c", "worker", "", "", "", certificate="0")
+    monkeypatch.setattr(node, "_renew", renew, raising=False)
+    work = asyncio.get_running_loop().create_task(node._renewals())
+    while clock.now_ns() - begun < 40 * hour * 10**9:
+        clock.advance(60)
+        for _ in range(5):
+            await asyncio.sleep(0)
+    work.cancel()
+    assert 5 <= tries[0] <= 8.1
+    assert tries[3] - tries[0] < 0.2  # tried again within minutes
+    assert all(4.9 <= later - earlier <= 8.2 for earlier, later in itertools.pairwise(tries[3:]))
+    assert len(tries) > 6
+
+
 async def expire_within(host: Host, seconds: float) -> None:
     """Certificates that hold for less than the API lets one ask for."""
 
@@ -184,6 +225,7 @@ async def expire_within(host: Host, seconds: float) -> None:
     await host.swarm._store.update(write)
 
 
+@pytest.mark.slow  # certificates of seconds
 @on_loop
 async def test_certificates_are_renewed_before_they_expire_and_tasks_go_on(tmp_path: Path) -> None:
     async with hosts(tmp_path, 2) as (boss, worker):
@@ -202,6 +244,7 @@ async def test_certificates_are_renewed_before_they_expire_and_tasks_go_on(tmp_p
         assert not any(what == "shutdown" for host in (boss, worker) for what, _ in host.engine.log)
 
 
+@pytest.mark.slow  # certificates of seconds
 @on_loop
 async def test_a_node_whose_certificate_has_expired_says_so_and_a_manager_helps_itself(tmp_path: Path) -> None:
     async with hosts(tmp_path, 2) as (boss, worker):

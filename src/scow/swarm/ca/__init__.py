@@ -216,8 +216,12 @@ def identity(certificate: str) -> Identity:
 
 def due_ns(held: Identity, share: float) -> int:
     """When a certificate is to be renewed: after a share (0.5 to 0.8, by chance, as swarmkit) of the time that it was made for."""
-    begun = held.not_before_ns + _BACKDATE_SECONDS * 10**9
-    return begun + int((held.not_after_ns - begun) * share)
+    return held.not_after_ns - int(seconds(held) * (1 - share) * 1e9)
+
+
+def seconds(held: Identity) -> float:
+    """The time that a certificate was made for."""
+    return (held.not_after_ns - held.not_before_ns) / 1e9 - _BACKDATE_SECONDS
 
 
 def tls_info(root: str, issuer: str = "") -> dict[str, str]:
