@@ -10,7 +10,7 @@ import threading
 
 from scow.client.api import Client, container_path, image_path, quote
 from scow.client.transport import ApiError
-from scow.compose import create, labels, observe
+from scow.compose import contents, create, labels, observe
 from scow.compose.display.progress import Progress
 from scow.compose.observe import Observed
 from scow.compose.plan import WORDS, Operation, Plan
@@ -260,7 +260,7 @@ class Executor:
         try:
             for key, value in late.items():
                 client.post(f"/networks/{quote(key)}/connect", None, {"Container": ident, "EndpointConfig": value})
-            self._put(ident, create.archive(self.project, service))
+            self._put(ident, contents.archive(self.project, service))
         except ScowError:
             self.forget(ident)
             raise
@@ -398,10 +398,10 @@ class Executor:
         from scow.compose import changes
 
         assert one.old is not None and one.service is not None
-        self._put(one.old.id, create.archive(self.project, one.service, "signal"))
+        self._put(one.old.id, contents.archive(self.project, one.service, "signal"))
         for signal in one.key.split(","):
             self._verb(one, "kill", {"signal": signal})
-        digest = create.content_digest(self.project, one.service, "signal")
+        digest = contents.digest(self.project, one.service, "signal")
         with self._lock:
             changes.remember(self.project.name, one.old.id, digest, os.environ)
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from scow.compose import create, drift, labels
+from scow.compose import contents, create, drift, labels
 from scow.compose.observe import ContainerInfo, Observed
 from scow.compose.plan import Operation, Plan
 from scow.compose.project import Project, Service
@@ -166,7 +166,7 @@ class _Up:
         image = self.options.images.get(create.image_name(self.project, service, self.options.separator), "")
         if image and one.image and image != one.image:
             return "its image changed"
-        content = create.content_digest(self.project, service, "recreate")
+        content = contents.digest(self.project, service, "recreate")
         if one.content and content and content != one.content:
             return CHANGED
         return CHANGED if not one.running and self._signals(service, one) else ""
@@ -175,8 +175,8 @@ class _Up:
         """The signals, with commas between, that tell a container of configs and secrets that changed; "" for none."""
         if self.options.recreate == "never" or not one.told:
             return ""
-        content = create.content_digest(self.project, service, "signal")
-        return ",".join(create.signals(self.project, service)) if content and content != one.told else ""
+        content = contents.digest(self.project, service, "signal")
+        return ",".join(contents.signals(self.project, service)) if content and content != one.told else ""
 
     def _containers(self, service: Service, base: list[int]) -> None:
         wanted = service.replicas

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scow.compose import create
+from scow.compose import contents, create
 from scow.compose.project import FileObject, FileUse, Network, Project, Service
 from scow.errors import ScowError
 
@@ -21,4 +21,4 @@ def test_content_can_not_be_put_into_what_is_read_only() -> None:
     web = Service(name="web", image="busybox", read_only=True, configs=(FileUse(source="one"),))
     project = Project(name="p", services={"web": web}, configs={"one": FileObject(name="one", content="x")})
     with pytest.raises(ScowError, match="service web is read_only: /one must be a secret or config of a file"):
-        create.archive(project, web)
+        contents.archive(project, web)

@@ -10,7 +10,7 @@ from scow.client.api import container_path
 from scow.compose import images, observe, reconcile
 from scow.compose.commands.exec import options_of
 from scow.compose.commands.session import Session, Verb
-from scow.compose.commands.up import check_external, provided
+from scow.compose.commands.up import provided
 from scow.compose.execute import Executor
 from scow.compose.plan import Operation, Plan
 from scow.compose.project import Mount, Port, Project, Service
@@ -27,7 +27,6 @@ def run(session: Session, options: Options, args: list[str]) -> int:
     name = args[0]
     project = session.project([name], not options.flag("no-deps"))
     service = project.services[name]
-    check_external(session, project)
     if service.provider:
         raise ScowError(f"service {name} is made by the provider {service.provider.type}: it has no container to run a command in")
     project = provided(session, project, options.flag("quiet-pull"))

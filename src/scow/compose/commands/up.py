@@ -6,9 +6,7 @@ import os
 
 from scow.cli.command import ExitCode
 from scow.cli.flags import Options
-from scow.client.api import quote
-from scow.client.transport import ApiError
-from scow.compose import changes, drift, images, observe, reconcile
+from scow.compose import changes, drift, externals, images, observe, reconcile
 from scow.compose.commands.session import Session, Verb
 from scow.compose.load.errors import unknown_service
 from scow.compose.observe import Observed
@@ -57,27 +55,10 @@ def scaled(project: Project, wanted: dict[str, int]) -> Project:
     return project.with_services(services)
 
 
-def check_external(session: Session, project: Project) -> None:
-    """Raises ScowError for networks and volumes that should be there and are not."""
-    for network in project.networks.values():
-        if network.external:
-            _there(session, f"/networks/{quote(network.name)}", f"network {network.name} declared as external, but could not be found")
-    for volume in project.volumes.values():
-        if volume.external:
-            _there(session, f"/volumes/{quote(volume.name)}", f'external volume "{volume.name}" not found')
-
-
-def _there(session: Session, path: str, sentence: str) -> None:
-    try:
-        session.client.call("GET", path).read()
-    except ApiError as exc:
-        if exc.status == 404:
-            raise ScowError(sentence) from None
-        raise
-
-
 def provided(session: Session, project: Project, quiet: bool = False) -> Project:
-    """The project of containers: providers have made their services, and models are there; others know by variables. Raises ScowError."""
+    """The project of containers: what is external is there, providers have made their services, and models are there; others know by
+    variables. Raises ScowError."""
+    project = externals.resolved(session, project)
     if not any(service.provider or service.models for service in project.services.values()):
         return project
     from scow.compose import models, providers
@@ -96,7 +77,6 @@ def prepare(session: Session, options: Options, services: list[str], start: bool
     project = scaled(session.project(services, not options.flag("no-deps")), scales(options.list("scale")))
     if not project.services:
         raise ScowError("no service selected")
-    check_external(session, project)
     project = provided(session, project, options.flag("quiet-pull"))
     found = images.ensure(
         session, project, options.flag("build"), options.flag("no-build"), options.text("pull"), options.flag("quiet-pull")
@@ -228,7 +208,6 @@ def scale(session: Session, options: Options, args: list[str]) -> int:
     """Changes how many containers services have."""
     wanted = scales(args)
     project = scaled(session.project(wanted, not options.flag("no-deps")), wanted)
-    check_external(session, project)
     project = provided(session, project)
     found = images.ensure(session, project)
     observed = observe.observe(session.client, project.name)

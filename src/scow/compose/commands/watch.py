@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from scow.cli.command import ExitCode
 from scow.cli.flags import Options
 from scow.client.api import container_path, filters_param
-from scow.compose import building, hooks, images, labels, observe, reconcile, watching
+from scow.compose import building, externals, hooks, images, labels, observe, reconcile, watching
 from scow.compose.commands.session import Session, Verb
 from scow.compose.commands.up import Prepared, carry_out, provided
 from scow.compose.project import Project
@@ -37,6 +37,8 @@ def run(session: Session, options: Options, args: list[str]) -> int:
         chosen = reconcile.Options(images=found.ids, separator=session.separator, services=tuple(args))
         made = Prepared(project, observed, reconcile.reconcile(project, observed, chosen), found, chosen, args)
         carry_out(session, made, made.plan, observed)
+    else:
+        project = externals.resolved(session, project)
     return follow(session, project, args, options.flag("quiet"), prune=options.flag("prune"))
 
 
