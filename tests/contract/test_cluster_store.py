@@ -18,7 +18,7 @@ from scow.swarm.store.etcd.store import EtcdStore, fill
 from scow.swarm.store.local import LocalStore
 from scow.swarm.store.memory import MemoryStore
 from scow.swarm.store.sealed import Sealer
-from scow.swarm.store.store import Change, NameTaken, NoObject, OutOfSequence, Store, Tx
+from scow.swarm.store.store import Change, NameTaken, NoObject, OutOfSequence, Store, Subscription, Tx
 from tests.support.asynchronous import on_loop, until
 
 SEALER = Sealer(b"k" * 32)
@@ -117,6 +117,56 @@ async def test_refusals(opened: Open, tmp_path: Path) -> None:
                 await store.update(work)
         assert store.version == version
         assert [one.id for one in store.all(Service)] == ["a"]
+
+
+@each_store
+@on_loop
+async def test_writers_at_the_same_time_see_each_other(opened: Open, tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await store.update(lambda tx: tx.create(service("a", "one")))
+        read = store.find(Service, "one")
+        watch = store.watch(Service, Task)
+        before = store.version
+
+        def half(tx: Tx) -> None:
+            tx.update(read.changed(job_iteration=9))
+            tx.create(Task(id="t"))
+            raise InvalidArgument("no")
+
+        def gone(tx: Tx) -> None:
+            tx.create(Task(id="u"))
+            tx.delete(Task, "u")
+
+        works = [
+            lambda tx: tx.create(Task(id="first")),
+            half,
+            lambda tx: tx.update(read.changed(job_iteration=1)),
+            lambda tx: tx.update(read.changed(job_iteration=2)),
+            lambda tx: tx.create(service("b", "two")),
+            lambda tx: tx.create(service("c", "two")),
+            lambda tx: len(tx.all(Task)),
+            lambda tx: tx.delete(Task, "first"),
+            gone,
+        ]
+        results = await asyncio.gather(*(store.update(work) for work in works), return_exceptions=True)
+        assert [type(one) for one in results if isinstance(one, Exception)] == [InvalidArgument, OutOfSequence, NameTaken]
+        assert results[6] == 1
+        assert (store.find(Service, "one").job_iteration, store.find(Service, "two").id) == (1, "b")
+        assert store.all(Task) == []
+        seen = [change async for changes in _first(watch, 4) for change in changes]
+        assert [(change.object.id, change.new is not None) for change in seen][:4] == [
+            ("first", True), ("a", True), ("b", True), ("first", False),
+        ]  # fmt: skip
+        assert [change.new.version - before for change in seen if change.new is not None] == [1, 2, 3]
+
+
+async def _first(watch: Subscription, count: int) -> AsyncIterator[tuple[Change, ...]]:
+    """So many commits."""
+    async for changes in watch:
+        yield changes
+        count -= 1
+        if not count:
+            watch.close()
 
 
 @each_store

@@ -152,6 +152,7 @@ class Transaction:
         self._now = now_ns
         self.written: dict[tuple[str, str], Object | None] = {}
         self._of_kind: dict[str, dict[str, Object | None]] = {}
+        self._staged: dict[tuple[str, str], Object | None] = {}
 
     def _write(self, kind: str, id: str, obj: Object | None) -> None:
         self.written[kind, id] = obj
@@ -235,6 +236,24 @@ class Transaction:
     def commit(self, version: int) -> dict[tuple[str, str], Object | None]:
         """What was written, as it is at the commit `version`."""
         return {key: None if obj is None else obj.changed(version=version, updated_ns=self._now) for key, obj in self.written.items()}
+
+    def stage(self, version: int) -> dict[tuple[str, str], Object | None]:
+        """The same for one of several writers that commit together: the next finds it so, and `written` is the next one's."""
+        part = self.commit(version)
+        for (kind, id), obj in part.items():
+            self._of_kind[kind][id] = obj
+        self._staged |= part
+        self.written = {}
+        return part
+
+    def drop(self) -> None:
+        """Forget what was written since the last `stage`."""
+        for kind, id in self.written:
+            if (kind, id) in self._staged:
+                self._of_kind[kind][id] = self._staged[kind, id]
+            else:
+                del self._of_kind[kind][id]
+        self.written = {}
 
 
 class MemorySubscription:

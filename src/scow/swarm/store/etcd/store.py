@@ -7,16 +7,17 @@ of `sealed.Sealer`, with their version in them.
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
-from typing import TypeVar
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, TypeVar, cast
 
 import orjson
 
 from scow import log
 from scow.aio import Supervisor
+from scow.errors import ScowError
 from scow.swarm.objects import Object
 from scow.swarm.store.etcd.client import SECONDS, Client, Compacted, EtcdError, NoAnswer, Row
-from scow.swarm.store.memory import MemoryStore
+from scow.swarm.store.memory import MemoryStore, Transaction
 from scow.swarm.store.sealed import Sealer
 from scow.swarm.store.store import NoLeader, Tx
 
@@ -32,7 +33,42 @@ _AGAIN_SECONDS = 0.5
 _OPEN_SECONDS = 60.0
 _FRESH_SECONDS = 0.05
 
+_ROWS = 256  # about what one commit takes from several writers
+
 Written = Mapping[tuple[str, str], Object | None]
+
+
+class _Writer:
+    """Somebody who waits for a write of his."""
+
+    def __init__(self, fn: Callable[[Tx], Any], done: "asyncio.Future[Any]") -> None:
+        self.done = done
+        self._fn = fn
+        self._result: Any = None
+        self._error: Exception | None = None
+
+    def run(self, tx: Transaction) -> None:
+        """Do it on a transaction; what it refuses is told when those before it are committed: they may be why."""
+        self._result, self._error = None, None
+        if self.done.done():  # nobody waits any more
+            return
+        try:
+            self._result = self._fn(tx)
+        except Exception as error:
+            self._error = error
+            tx.drop()
+
+    def settle(self) -> None:
+        """It has ended."""
+        if self._error is not None:
+            self.fail(self._error)
+        elif not self.done.done():
+            self.done.set_result(self._result)
+
+    def fail(self, error: Exception) -> None:
+        """It could not be done."""
+        if not self.done.done():
+            self.done.set_exception(error)
 
 
 class EtcdStore(MemoryStore):
@@ -45,6 +81,8 @@ class EtcdStore(MemoryStore):
         self._seen = 0  # revision of the last commit that the copy has, 0 for none
         self._revision = 0  # the copy is what etcd had at this revision
         self._turn = asyncio.Lock()
+        self._waiting: list[_Writer] = []
+        self._writing: asyncio.Task[None] | None = None
         self._moved = asyncio.Event()
         self._supervisor = Supervisor("cluster store")
         self._confirmed = 0.0  # when the quorum last answered
@@ -67,8 +105,11 @@ class EtcdStore(MemoryStore):
         self._supervisor.start(self._watch(), "watch")
 
     async def close(self) -> None:
-        """End."""
+        """End; who still waits for a write hears that there is no leader."""
         await self._supervisor.close()
+        for one in self._waiting:
+            one.fail(NoLeader())
+        self._waiting = []
 
     # --- reading
 
@@ -119,20 +160,20 @@ class EtcdStore(MemoryStore):
                 logger.info("the watch of the cluster's state begins again: %s", error.message)
             await asyncio.sleep(_AGAIN_SECONDS)
 
-    def _take(self, rows: Iterable[Row]) -> None:
+    def _take(self, rows: Collection[Row]) -> None:
         """A commit of anybody; ours are in the copy already."""
+        revision = max((row.revision for row in rows), default=0)
+        if revision <= self._revision:
+            return
         version = self._version
-        revision = 0
         written: dict[tuple[str, str], Object | None] = {}
         for row in rows:
-            revision = row.revision
             if row.key == _COMMIT:
                 version = int(row.value or b"0")
             elif (place := _place(row)) is not None:
                 written[place] = None if row.value is None else self._decode(place[0], row)
-        if revision > self._revision:
-            self._seen = self._revision = revision
-            self.show(written, version)
+        self._seen = self._revision = revision
+        self.show(written, version)
 
     # --- writing
 
@@ -141,36 +182,74 @@ class EtcdStore(MemoryStore):
         rows: list[tuple[bytes, bytes | None]] = [(_COMMIT, str(version).encode())]
         for (kind, id), obj in written.items():
             key = _OBJECTS + f"{kind}/{id}".encode()
-            rows.append((key, None if obj is None else orjson.dumps({"version": version, "row": self._sealer.encode(obj)})))
+            rows.append((key, None if obj is None else orjson.dumps({"version": obj.version, "row": self._sealer.encode(obj)})))
         return rows
 
     async def update(self, fn: Callable[[Tx], T]) -> T:
-        """See Store."""
-        async with self._turn:
-            for _ in range(_TRIES):
-                tx = self.begin()
-                result = fn(tx)
-                if not tx.written:
-                    return result
-                seen, version = self._seen, self._version + 1
-                written = tx.commit(version)
+        """See Store. What comes while a commit is under way goes into the next one together, each writer with a version of its own."""
+        writer = _Writer(fn, asyncio.get_running_loop().create_future())
+        self._waiting.append(writer)
+        if self._writing is None or self._writing.done():
+            self._writing = self._supervisor.start(self._write(), "writes")
+        return cast("T", await writer.done)
+
+    async def _write(self) -> None:
+        while self._waiting:
+            async with self._turn:
+                writers, self._waiting = self._waiting, []
                 try:
-                    if time.monotonic() - self._confirmed > _FRESH_SECONDS:
-                        # a write that finds no quorum stays in the member's log and would happen when the others are back: ask first
-                        await self._client.confirm(_COMMIT)
-                    revision = await self._client.commit(_COMMIT, seen, self.encoded(written, version))
-                except NoAnswer as error:
-                    # written or not: only what is read back tells, and that may have to wait for a quorum
-                    logger.warning("a change could not be committed: %s", error.message)
-                    raise NoLeader from None
-                self._confirmed = time.monotonic()
-                if revision:
-                    if self._revision < revision:
-                        self._seen = self._revision = revision
-                        self.show(written, version)
-                    return result
-                await self._behind(seen)
+                    await self._commit(writers)
+                except BaseException as error:
+                    for one in writers:
+                        one.fail(error if isinstance(error, ScowError) else NoLeader())
+                    if not isinstance(error, ScowError):
+                        for one in self._waiting:
+                            one.fail(NoLeader())
+                        self._waiting = []
+                        raise
+
+    async def _commit(self, writers: Sequence["_Writer"]) -> None:
+        """Run them on one transaction and commit it; those that find no room in it wait for the next. Raises NoLeader."""
+        for _ in range(_TRIES):
+            tx = self.begin()
+            seen, version = self._seen, self._version
+            parts: list[Written] = []
+            written: dict[tuple[str, str], Object | None] = {}
+            ended = 0
+            for one in writers:
+                if len(written) >= _ROWS:
+                    break
+                ended += 1
+                one.run(tx)
+                if tx.written:
+                    version += 1
+                    parts.append(tx.stage(version))
+                    written |= parts[-1]
+            if not written or await self._committed(seen, written, parts, version):
+                for one in writers[:ended]:
+                    one.settle()
+                self._waiting[:0] = writers[ended:]
+                return
+            await self._behind(seen)
         raise NoLeader
+
+    async def _committed(self, seen: int, written: Written, parts: Sequence[Written], version: int) -> bool:
+        """Whether the commit was accepted: False when others were faster. Raises NoLeader."""
+        try:
+            if time.monotonic() - self._confirmed > _FRESH_SECONDS:
+                # a write that finds no quorum stays in the member's log and would happen when the others are back: ask first
+                await self._client.confirm(_COMMIT)
+            revision = await self._client.commit(_COMMIT, seen, self.encoded(written, version))
+        except NoAnswer as error:
+            # written or not: only what is read back tells, and that may have to wait for a quorum
+            logger.warning("a change could not be committed: %s", error.message)
+            raise NoLeader from None
+        self._confirmed = time.monotonic()
+        if revision and self._revision < revision:
+            self._seen = self._revision = revision
+            for number, part in enumerate(parts, version - len(parts) + 1):
+                self.show(part, number)
+        return bool(revision)
 
     async def _behind(self, seen: int) -> None:
         """Others were faster: wait until the copy has what they wrote."""
