@@ -33,3 +33,18 @@ services:
     name = f"compose --project-name={project.name}"
     assert log.count(f"{name} up --kind=mysql db") == 3
     assert log[-1] == f"{name} down --kind=mysql db"
+
+
+def test_a_project_of_providers_only_and_one_that_fails(project: Project) -> None:
+    cloud = project.folder / "bin/cloud"
+    cloud.parent.mkdir()
+    cloud.write_text("#!/bin/sh\n[ $3 = up ] && [ $4 = --fail=yes ] && { echo >&2 no money; exit 7; }\nexit 0\n")
+    cloud.chmod(0o755)
+    env = {"PATH": f"{cloud.parent}:/usr/sbin:/usr/bin:/sbin:/bin"}
+    text = "services: {db: {provider: {type: cloud, options: {fail: FAIL}}}}"
+    project.file(text.replace("FAIL", "'no'"))
+    project("up", env=env)
+    assert "would have cloud provide service db" in project("up", "--dry-run", env=env).out
+    project("down", env=env)
+    project.file(text.replace("FAIL", "'yes'"))
+    assert "status 7: no money" in project("up", "-d", env=env, code=1).err
