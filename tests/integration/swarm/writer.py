@@ -66,7 +66,19 @@ class Writer:
             elif sure:
                 self._change(host, self._random.choice(sure))
             else:
-                time.sleep(0.05)
+                self._look(host, self._random.choice(there))
+
+    def _look(self, host: Host, name: str) -> None:
+        """See what an unanswered change has come to."""
+        found = host.ask("GET", f"/services/{name}")
+        number = int(found.json["Spec"]["Labels"]["number"]) if found.status == 200 else GONE if found.status == 404 else None
+        if number is None:
+            time.sleep(0.1)
+        elif number in self.known[name].possible:
+            self.known[name] = Known(number)
+        else:
+            self.unexpected.append(f"{name} is {number}, known: {self.known[name]}")
+            self.known[name] = Known(number)
 
     def _spec(self, name: str, number: int) -> dict[str, object]:
         made = service(name, number % 3, Labels={"number": str(number)})
