@@ -147,6 +147,8 @@ def _check_network(options: Options) -> None:
     for what, mtu in (("default", options.mtu), ("network control plane", options.network_control_plane_mtu)):
         if not 0 <= mtu <= _MTU_MAX:
             raise InvalidArgument(f"invalid {what} MTU: {mtu}: it is a number of bytes up to {_MTU_MAX}, 0 for the usual")
+    if not 0 < options.swarm_encryption_port < _PORT_MAX:
+        raise InvalidArgument(f"invalid swarm-encryption-port {options.swarm_encryption_port}: it is a UDP port below {_PORT_MAX}")
     if options.bridge and not _INTERFACE.match(options.bridge):
         raise InvalidArgument(f"invalid bridge {options.bridge!r}: the name of an interface has at most 15 characters and no space, / or :")
     if options.bridge and options.bridge != "none" and options.bip:

@@ -268,8 +268,11 @@ class Tunnel:
         keys = advanced(self._keys, self._now_ns(), self._known_ns, self._ports, new_key)
         if keys != self._keys:
             await self._keep(keys)
+            step = (
+                "the old one is gone" if len(keys) == 1 else ("the new one is used" if keys[0] in self._keys[1:] else "a new one is told")
+            )
+            logger.info("keys of encrypted networks: %s", step)
             self._keys, self._known_ns = keys, 0
-            logger.info("keys of encrypted networks: %s", "a new one is made known" if len(keys) > 1 else "the old one is gone")
 
     async def close(self) -> None:
         """The daemon stops; the tunnel stays."""
