@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -20,6 +19,7 @@ from scow.swarm.store.memory import MemoryStore
 from scow.swarm.store.sealed import Sealer
 from scow.swarm.store.store import Change, NameTaken, NoObject, OutOfSequence, Store, Subscription, Tx
 from tests.support.asynchronous import on_loop, until
+from tests.support.ports import free_port
 
 SEALER = Sealer(b"k" * 32)
 Open = Callable[[Path], AbstractAsyncContextManager[Store]]
@@ -39,10 +39,7 @@ async def local(folder: Path) -> AsyncIterator[Store]:
 
 @asynccontextmanager
 async def member(folder: Path, **more: int) -> AsyncIterator[Etcd]:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
-    address = f"127.0.0.1:{port}"
+    address = f"127.0.0.1:{free_port()}"
     made = Etcd(Place("one", address, address, folder / "data", folder / "run"), ca.new_root(), **more)
     await made.start(fresh=True)
     try:

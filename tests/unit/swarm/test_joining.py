@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,15 +17,10 @@ from scow.swarm.links import rpc, tls
 from scow.swarm.service import SwarmService
 from tests.fakes.executor import FakeExecutor
 from tests.support.asynchronous import on_loop, until
+from tests.support.ports import free_port
 
 NOTHING = Filters.parse("", set())
 SPEC = {"Dispatcher": {"HeartbeatPeriod": 300_000_000}}
-
-
-def free_port() -> int:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        return int(sock.getsockname()[1])
 
 
 class Host:
@@ -69,9 +63,11 @@ class Host:
 
     def running(self, service: str) -> list[dict[str, Any]]:
         filters = Filters.parse('{"service": ["' + service + '"]}', {"service"})
-        return [
-            task for task in self.swarm.control.tasks(filters) if task["Status"]["State"] == "running" and task["DesiredState"] == "running"
-        ]
+        try:
+            tasks = self.swarm.control.tasks(filters)
+        except NotFound:
+            return []  # made at another manager a moment ago
+        return [task for task in tasks if task["Status"]["State"] == "running" and task["DesiredState"] == "running"]
 
 
 @asynccontextmanager
