@@ -21,12 +21,21 @@ if TYPE_CHECKING:
     Path = tuple[str, ...]
 
 
-def canonical(tree: dict[str, Any], strict: bool = True) -> dict[str, Any]:
+class Room:
+    """How much more the long forms of a load may make."""
+
+    __slots__ = ("ports",)
+
+    def __init__(self) -> None:
+        self.ports = MAX_PORTS
+
+
+def canonical(tree: dict[str, Any], room: Room, strict: bool = True) -> dict[str, Any]:
     """The tree in long forms, changed in place. Raises BadValue."""
 
     def one(rule: Any, value: Any, path: Path) -> Any:
         try:
-            return rule(value, path)
+            return rule(value, path) if rule is not _ports else _ports(value, path, room)
         except ValueError as exc:
             if not strict:
                 return value
@@ -106,15 +115,17 @@ def _device(value: Any, path: Path) -> Any:
     return {"source": parts[0], "target": target or parts[0], "permissions": parts[2] if len(parts) > 2 else "rwm"}
 
 
-def _ports(value: Any, path: Path) -> Any:
+def _ports(value: Any, path: Path, room: Room) -> Any:
     found: list[Any] = []
     for one in value if isinstance(value, list) else []:
         if isinstance(one, dict):
             found.append(one)
         else:
-            found += parse_ports(text_of(one))
-        if len(found) > MAX_PORTS:
-            raise BadValue(path, f"{dotted(path)}: more than {MAX_PORTS} ports")
+            more = parse_ports(text_of(one))
+            room.ports -= len(more)
+            found += more
+        if room.ports < 0:
+            raise BadValue(path, f"{dotted(path)}: more than {MAX_PORTS} ports in all")
     return found
 
 

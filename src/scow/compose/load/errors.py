@@ -24,12 +24,24 @@ class Place:
         return f"{self.file}:{self.line}:{self.column}" if self.line else self.file
 
 
+MAX_MESSAGE = 2000
+
+
+def shown(text: str) -> str:
+    """A sentence as a terminal may be given it, whatever it quotes: not endless, nothing that moves the cursor."""
+    if len(text) > MAX_MESSAGE:
+        text = text[:MAX_MESSAGE] + "…"
+    if text.isprintable():
+        return text
+    return "".join(one if one.isprintable() or one == "\n" else one.encode("unicode_escape").decode() for one in text)
+
+
 class LoadError(ScowError):
     """The files can't become a project. `.message` starts with the place where it is known; `code` is the exit status of commands
     (14 where a file is missing, else 15, as the plugin's)."""
 
     def __init__(self, message: str, place: Place | None = None, code: int = 15) -> None:
-        super().__init__(f"{place}: {message}" if place else message)
+        super().__init__(shown(f"{place}: {message}" if place else message))
         self.place = place
         self.code = code
 

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     Path = tuple[str, ...]
     Lookup = Callable[[str], str | None]
 
-MAX_RESULT = 4 << 20
+MAX_RESULT = 4 << 20  # letters of one value
+MAX_WORK = 32 << 20  # letters that the variables of a load make
+PER_VARIABLE = 64  # letters that a variable counts for beside its value
 MAX_NESTING = 32
 SHOWN = 500  # letters of a template that an error quotes
 
@@ -31,13 +33,21 @@ _BOOLS = {"true": True, "y": True, "yes": True, "on": True, "false": False, "n":
 
 
 class Variables:
-    """What a text may name. `lookup` gives a value or None; names that are not set are noted in `unset`, once each."""
+    """What a text may name. `lookup` gives a value or None; names that are not set are noted in `unset`, once each. `outer` are the
+    variables of the file that includes this one: what is noted and counted is shared with it."""
 
-    __slots__ = ("lookup", "unset")
+    __slots__ = ("_work", "lookup", "unset")
 
-    def __init__(self, lookup: Lookup) -> None:
+    def __init__(self, lookup: Lookup, outer: Variables | None = None) -> None:
         self.lookup = lookup
-        self.unset: dict[str, None] = {}
+        self.unset: dict[str, None] = {} if outer is None else outer.unset
+        self._work: list[int] = [0] if outer is None else outer._work
+
+    def spend(self, letters: int) -> None:
+        """Counts what is made. Raises LoadError where it is too much: values in values double with each line."""
+        self._work[0] += letters
+        if self._work[0] > MAX_WORK:
+            raise LoadError(f"variables make more than {MAX_WORK >> 20} MB of text")
 
     def value(self, name: str) -> str:
         """The value of a plain `$NAME`."""
@@ -63,6 +73,8 @@ def substitute(text: str, variables: Variables, depth: int = 0) -> str:
         return text
     if depth > MAX_NESTING:
         raise InvalidTemplate(f"variables nested deeper than {MAX_NESTING} levels")
+    if depth:
+        variables.spend(len(text))
     out = [text[:at]]
     size = at
     end = len(text)
@@ -92,6 +104,7 @@ def substitute(text: str, variables: Variables, depth: int = 0) -> str:
                 continue
             value = variables.value(text[at + 1 : stop])
             at = stop
+        variables.spend(len(value) + PER_VARIABLE)
         size += len(value)
         if size > MAX_RESULT:
             raise LoadError(f"variables make a text of more than {MAX_RESULT >> 20} MB")

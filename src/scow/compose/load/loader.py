@@ -98,6 +98,8 @@ class _Loader:
         self.variables = interpolate.Variables(self.environ.get)
         self.variables.unset.update(unset)
         self.includes = 0
+        self.room = canonical.Room()
+        self.bases: dict[tuple[str, interpolate.Variables], tuple[Tree, str, list[Path]]] = {}  # files that `extends` names
         self.name = ""
 
     # ------------------------------------------------ the whole
@@ -226,7 +228,7 @@ class _Loader:
             del tree["version"]
             if compose:
                 self.warnings.setdefault(f"{file}: {OBSOLETE}")
-        canonical.canonical(tree, self.options.interpolate)
+        canonical.canonical(tree, self.room, self.options.interpolate)
         return merge.unique(tree)
 
     def _interpolated(self, document: Document, variables: interpolate.Variables) -> Tree:
@@ -256,6 +258,9 @@ class _Loader:
     def _extended(self, written: str, path: Path, directory: str, variables: interpolate.Variables) -> tuple[Tree, str, list[Path]]:
         """The services of a file that `extends` names."""
         file = self._local(written, path, directory)
+        known = self.bases.get((file, variables))
+        if known:
+            return known
         self.includes += 1
         if self.includes > MAX_INCLUDES:
             raise BadValue(path, f"more than {MAX_INCLUDES} files are included and extended")
@@ -268,12 +273,13 @@ class _Loader:
         for document in parsed:
             own = self._interpolated(document, variables)
             reset(tree, document.resets)
-            tree = canonical.canonical(merge.unique(merge.merge(tree, own)), self.options.interpolate)
+            tree = canonical.canonical(merge.unique(merge.merge(tree, own)), self.room, self.options.interpolate)
             resets += document.resets
         services = tree.get("services")
         if not isinstance(services, dict):
             raise BadValue(path, f"cannot extend from {file}: no services section")
         paths.resolve(tree, self._base(os.path.dirname(file)), self._home())
+        self.bases[file, variables] = services, file, resets
         return services, file, resets
 
     def _include(self, own: Tree, directory: str, variables: interpolate.Variables, chain: list[str]) -> None:
@@ -300,8 +306,7 @@ class _Loader:
                 raise BadValue(path, f"more than {MAX_INCLUDES} files are included")
             below = wanted.get("project_directory")
             folder = self._local(below, path, directory) if isinstance(below, str) and below else os.path.dirname(found[0])
-            inner = interpolate.Variables(self._included_environ(wanted, path, directory, folder, variables).get)
-            inner.unset = self.variables.unset
+            inner = interpolate.Variables(self._included_environ(wanted, path, directory, folder, variables).get, self.variables)
             try:
                 parsed = [(file, self._parse(file)) for file in found]
             except LoadError as exc:

@@ -96,7 +96,8 @@ def _sequences(base: Any, over: Any, node: Trie, path: Path) -> list[Any]:
 
 def _new_items(base: Any, over: Any, node: Trie, path: Path) -> list[Any]:
     there = _sequence(base)
-    return there + [one for one in _sequence(over) if one not in there]
+    known = {repr(one) for one in there}
+    return there + [one for one in _sequence(over) if repr(one) not in known]
 
 
 def _keyed(default: Tree | None) -> Callable[[Any, Any, Trie, Path], Any]:

@@ -9,7 +9,7 @@ TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
     from typing import Any
 
-MAX_PORTS = 1 << 17  # of one service
+MAX_PORTS = 1 << 17  # of all services: each port of two protocols
 
 
 def parse_ports(text: str) -> list[dict[str, Any]]:

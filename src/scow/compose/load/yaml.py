@@ -45,11 +45,19 @@ _STRICT: dict[str, Any] = {
 class _Loader(CParser):  # type: ignore[misc]
     """libyaml without PyYAML's idea of what a plain scalar is: a node has the tag that is written, or one of ours."""
 
+    file = ""
+    nodes = 0
+
     def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
         return _PLAIN if kind is _SCALAR and implicit[0] else _STR
 
-    def descend_resolver(self, node: Any, index: Any) -> None:
-        """Rules by path are not used."""
+    def descend_resolver(self, parent: Any, index: Any) -> None:
+        """Called before each node: the parser itself would fill the memory."""
+        self.nodes += 1
+        if self.nodes > MAX_VALUES:
+            mark = getattr(parent, "start_mark", None)
+            place = Place(self.file, mark.line + 1, mark.column + 1) if mark else Place(self.file)
+            raise LoadError(f"yaml: more than {MAX_VALUES} values", place)
 
     def ascend_resolver(self) -> None:
         """Rules by path are not used."""
@@ -230,6 +238,7 @@ def documents(text: bytes, file: str) -> Iterator[Document]:
     text = text.removeprefix(b"\xef\xbb\xbf")
     try:
         loader = _Loader(text.decode())
+        loader.file = file
     except UnicodeDecodeError as exc:
         raise LoadError(f"yaml: not UTF-8 (byte {text[exc.start]:#04x})", _place(text, exc.start, file)) from None
     except YAMLError as exc:

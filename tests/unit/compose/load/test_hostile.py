@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from scow.compose.load import yaml
+from scow.compose.load import interpolate, yaml
 from scow.compose.load.errors import LoadError
 from scow.compose.load.loader import LoadOptions, load
 
@@ -37,17 +37,50 @@ def refused(folder: Path, text: str) -> str:
         ("services: {? [a] : {image: x}}\n", "a key is a text"),
         ("services: {a: {<<: 5}}\n", "map merge requires"),
         ("\0\1", "control characters are not allowed"),
+        ("services:\n" + "".join(f"  a{n}: {{image: x, ports: ['1-65535']}}\n" for n in range(3)), "more than 131072 ports in all"),
+        ("networks: {'': x}\n" + SERVICE, "must be a mapping"),
+        ("services: {a: {image: x, build: {'': x}}}\n", "services.a.build Additional property  is not allowed"),
+        ('services: {a: {image: x, "\\e[31mred": 1}}\n', r"Additional property \x1b[31mred is not allowed"),
+        ("services: {a: {image: x, ports: ['" + "9" * 5000 + "']}}\n", "invalid containerPort: 999"),
+        ("services: {a: {image: x, env_file: nowhere}}\n", "/compose.yaml:1:26: env file"),
+        ("services:\n" + "".join(f"  a{n}: {{image: x, depends_on: [a{(n + 1) % 300}]}}\n" for n in range(300)), "cycle"),
     ],
-    ids=["laughs", "cycle", "depth", "levels", "variables", "ports", "digits", "key", "merge", "binary"],
+    ids=[
+        *("laughs", "cycle", "depth", "levels", "variables", "ports", "digits", "key", "merge", "binary", "all-ports", "name", "empty-key"),
+        *("escape", "long", "env-file", "ring"),
+    ],
 )
 def test_is_refused(text: str, says: str, tmp_path: Path) -> None:
     message = refused(tmp_path, text)
-    assert says in message and len(message) < 1000
+    assert says in message and len(message) < 2100
 
 
 def test_large_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(yaml, "MAX_TEXT", 100)
     assert "larger than" in refused(tmp_path, SERVICE + "#" * 200)
+
+
+def test_many_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are counted while the parser makes them."""
+    monkeypatch.setattr(yaml, "MAX_VALUES", 100)
+    assert refused(tmp_path, "x-a: [" + "!a a," * 100 + "]\n" + SERVICE) == "/compose.yaml:1:6: yaml: more than 100 values"
+
+
+def test_variables_that_grow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interpolate, "MAX_WORK", 1 << 20)
+    (tmp_path / ".env").write_text("A=" + "x" * 1000 + "\n" + "".join(f"{b}=${a}${a}\n" for a, b in pairwise("ABCDEFGHIJK")))
+    assert "variables make more than" in refused(tmp_path, SERVICE)
+    (tmp_path / ".env").write_text("A=" + "x" * 1000 + "\n")
+    (tmp_path / "more.yaml").write_text("x-a: [" + "'${A}'," * 600 + "]\n")
+    assert "x-a." in refused(tmp_path, "include: [more.yaml]\nx-a: [" + "'$A'," * 600 + "]\n" + SERVICE), "files share what there is"
+
+
+def test_many_services_extend_one_file(tmp_path: Path) -> None:
+    (tmp_path / "base.yaml").write_text("services: {base: {image: x, labels: {a: b}}}\n")
+    file = tmp_path / "compose.yaml"
+    file.write_text("services:\n" + "".join(f"  a{n}: {{extends: {{file: base.yaml, service: base}}}}\n" for n in range(400)))
+    services = load(LoadOptions(files=(str(file),))).services
+    assert len(services) == 400 and services["a7"].labels == {"a": "b"}
 
 
 def test_not_utf8(tmp_path: Path) -> None:
