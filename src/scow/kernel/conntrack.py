@@ -21,6 +21,7 @@ _PROTO_NUM, _PROTO_DST_PORT = 1, 3
 _NESTED = 0x8000
 _RECEIVE = 1 << 18
 _SECONDS = 5
+_COUNT = "/proc/sys/net/netfilter/nf_conntrack_count"  # of the namespace of the thread that opens it
 _FAMILY = struct.pack("=BBH", socket.AF_INET, 0, 0)
 
 
@@ -61,8 +62,19 @@ def forget_udp_to(addresses: Collection[str]) -> int:
     return _forget(lambda entry: _target(entry) in packed)
 
 
+def _idle() -> bool:
+    """Whether the thread's namespace tracks no flow at all: a dump walks through the tables of all namespaces (some 10 ms)."""
+    try:
+        with open(_COUNT) as file:
+            return int(file.read()) == 0
+    except (OSError, ValueError):
+        return False
+
+
 def _forget(chosen: Callable[[bytes], bool]) -> int:
     count = 0
+    if _idle():
+        return 0
     with contextlib.suppress(OSError), socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETFILTER) as route:
         route.settimeout(_SECONDS)
         route.bind((0, 0))

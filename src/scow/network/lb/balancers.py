@@ -104,5 +104,6 @@ def _inside(pin: Path, ruleset: str, dropped: Collection[str]) -> None:
 
 
 def _dropped(before: Iterable[Virtual], after: Iterable[Virtual]) -> set[str]:
-    """Virtual addresses whose tasks have changed: datagrams would follow the old way for as long as they come."""
-    return {one.address for one in set(before) - set(after)}
+    """Virtual addresses that have lost a task: datagrams would follow the way to it for as long as they come."""
+    left = {one.address: one.tasks for one in after}
+    return {one.address for one in before if set(one.tasks) - set(left.get(one.address, ()))}
