@@ -94,6 +94,7 @@ async def test_copies_are_few_and_one_brings_everything_back(tmp_path: Path) -> 
 @on_loop
 async def test_three_managers_make_room_one_after_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("scow.swarm.store.etcd.upkeep._LOOK_SECONDS", 0.5)
+    monkeypatch.setattr("scow.swarm.store.etcd.upkeep._WORTH_BYTES", 1 << 20)
     monkeypatch.setattr(Etcd.__init__, "__defaults__", (24 << 20,))
     tidied: list[int] = []
     tidy = upkeep.tidy

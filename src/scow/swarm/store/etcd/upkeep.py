@@ -49,12 +49,12 @@ async def tidy(client: Client, full: bool) -> None:
 
 async def rounds(client: Client, clock: Clock, everybody: Tidy) -> None:
     """The leader's part, for ever: `everybody(full)` has all members tidied, hourly, and at once when the quota is reached."""
-    begun = clock.elapsed_ns()
+    begun = clock.elapsed_ns() - int(_ROUND_SECONDS * 1e9)  # the leader before may have left its own turn to this one
     while True:
         await clock.sleep(_LOOK_SECONDS)
         try:
             full = (await client.health()).full
-            if full or clock.elapsed_ns() - begun > _ROUND_SECONDS * 10**9:
+            if full or clock.elapsed_ns() - begun >= _ROUND_SECONDS * 1e9:
                 begun = clock.elapsed_ns()
                 await everybody(full)
         except ScowError as error:
