@@ -60,6 +60,7 @@ class Foreground:
         chosen = [one for one in observed.containers if one.service in wanted and not one.oneoff]
         colour = session.colour and not self.options.flag("no-color")
         self.printer = logs.Printer([logs.name_of(one) for one in chosen], not self.options.flag("no-log-prefix"), colour)
+        self.printer.gone = lambda: self.news.put(("gone", None))
         watch = Watch(session.dial(), self.project.name)
         watch.listen(lambda event: self.news.put(("event", event)))
         if chosen:
@@ -129,6 +130,8 @@ class Foreground:
                 started = True
                 if what is not None and not self.stopping:
                     raise what
+            elif word == "gone":
+                raise BrokenPipeError  # nobody reads on: the containers stay
             elif word == "watched" and what is not None:
                 self.session.cli.err(f"watch: {getattr(what, 'message', what)}\n")
             elif word == "stopped":

@@ -88,16 +88,20 @@ def _follow(session: Session, chosen: list[ContainerInfo], services: set[str], p
         nanos = int(event.get("timeNano") or 0)
         begin(one, {"since": f"{nanos // 1_000_000_000}.{nanos % 1_000_000_000:09d}", "tail": None})
 
+    gone = threading.Event()
+    printer.gone = gone.set
     watch.listen(heard)
     for one in chosen:
         begin(one, {})
-    while any(thread.is_alive() for thread in list(threads.values())):
+    while any(thread.is_alive() for thread in list(threads.values())) and not gone.is_set():
         for thread in list(threads.values()):
             thread.join(0.2)
         time.sleep(0.05)
         if not any(thread.is_alive() for thread in list(threads.values())):
             time.sleep(0.5)  # a container that restarts
     watch.close()
+    if gone.is_set():
+        raise BrokenPipeError
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 
 from scow.cli import libraries, terminal
@@ -215,8 +216,10 @@ class Session:
             if mode not in ("auto", "tty", "plain", "json", "rawjson", "quiet"):
                 raise ExitCode(16, f'unsupported --progress value "{mode}": use auto, tty, plain, json or quiet')
             ansi = self.ansi
-            live = terminal.is_terminal(2) and ansi != "never" and self.environ.get("TERM") != "dumb"
-            self._progress = progress.make(mode, live, terminal.size(2), ansi != "never" and not self.environ.get("NO_COLOR"))
+            fd = 1 if self.truth("COMPOSE_STATUS_STDOUT") else 2
+            live = terminal.is_terminal(fd) and ansi != "never" and self.environ.get("TERM") != "dumb"
+            self._progress = progress.make(mode, live, terminal.size(fd), ansi != "never" and not self.environ.get("NO_COLOR"))
+            self._progress.out = sys.stdout if fd == 1 else sys.stderr
         return self._progress
 
     def quiet(self) -> None:

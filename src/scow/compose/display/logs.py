@@ -12,7 +12,7 @@ from scow.errors import ScowError
 
 TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 COLOURS = ("36", "33", "32", "35", "34", "36;1", "33;1", "32;1", "35;1", "34;1")
 MAX_LINE = 1024 * 1024
@@ -26,6 +26,7 @@ class Printer:
         self._colours: dict[str, str] = {}
         self._prefix, self._colour = prefix, colour
         self._lock = threading.Lock()
+        self.gone: Callable[[], object] = lambda: None  # called when nobody reads our output any more
 
     def line(self, name: str, data: bytes, fd: int = 1) -> None:
         """One line, without its end."""
@@ -39,8 +40,12 @@ class Printer:
                     text = f"\x1b[{code}m{text}\x1b[0m"
                 head = text.encode()
             view = memoryview(head + data + b"\n")
-            while view:
-                view = view[os.write(fd, view) :]
+            try:
+                while view:
+                    view = view[os.write(fd, view) :]
+            except BrokenPipeError:
+                self.gone()
+                raise
 
 
 def pieces_of_lines(pieces: Iterator[tuple[int, bytes]]) -> Iterator[tuple[int, bytes]]:

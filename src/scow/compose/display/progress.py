@@ -1,8 +1,9 @@
-"""How operations go, on standard error: a table that is redrawn (tty), a line per change (plain), JSON lines (json), nothing (quiet).
+"""How operations go, on standard error (or `out`): a table redrawn (tty), a line per change (plain), JSON lines (json), nothing (quiet).
 Called from many threads."""
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -22,6 +23,7 @@ class Progress:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self.out = sys.stderr
 
     def event(self, label: str, word: str, detail: str = "", done: bool = False, failed: bool = False) -> None:
         """A resource's new state: `Container p-web-1`, `Starting`."""
@@ -35,8 +37,15 @@ class Progress:
         """The last drawing."""
 
     def _show(self, label: str, word: str, detail: str, done: bool, failed: bool) -> None:
-        sys.stderr.write(f" {label}  {word} {detail}".rstrip() + "\n")
-        sys.stderr.flush()
+        self._write(f" {label}  {word} {detail}".rstrip() + "\n")
+
+    def _write(self, text: str) -> None:
+        """Whoever stopped reading does not stop the work."""
+        try:
+            self.out.write(text)
+            self.out.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self.out.fileno())
 
 
 class Quiet(Progress):
@@ -55,8 +64,7 @@ class JsonLines(Progress):
             row["details"] = detail
         import json  # its import costs the other kinds 10 ms
 
-        sys.stderr.write(json.dumps(row) + "\n")
-        sys.stderr.flush()
+        self._write(json.dumps(row) + "\n")
 
 
 class Live(Progress):
@@ -67,7 +75,7 @@ class Live(Progress):
         self._rows: dict[str, tuple[str, str, bool, bool, float, float]] = {}
         self._layers: dict[str, dict[str, tuple[int, int]]] = {}
         self._drawn = 0
-        self._width, self._height = max(width, 40), max(rows, 8)
+        self._width, self._height = max(width, 20), max(rows, 8)
         self._colour = colour
         self._closed = threading.Event()
         self._last = 0.0
@@ -129,11 +137,10 @@ class Live(Progress):
         for label, (word, detail, done, failed, began, ended) in shown:
             mark = self._paint("31", "✘") if failed else self._paint("32", "✔") if done else self._paint("33", "⠿")
             seconds = (ended if done else moment) - began
-            text = f"{label:<{wide}}  {word} {detail}".rstrip()
+            text = f"{label:<{wide}}  {word} {detail}".rstrip().replace("\n", " ")
             lines.append(f" {mark} {text[: self._width - 12]:<{self._width - 12}}{seconds:>7.1f}s")
         up = f"\x1b[{self._drawn}A" if self._drawn else ""
-        sys.stderr.write(up + "".join(f"\r\x1b[2K{line}\n" for line in lines))
-        sys.stderr.flush()
+        self._write(up + "".join(f"\r\x1b[2K{line}\n" for line in lines))
         self._drawn = len(lines)
 
 
