@@ -12,7 +12,9 @@ from scow import ids, log
 from scow.errors import Conflict, Internal, ScowError, Unsupported
 from scow.kernel.neighbours import Neighbours
 from scow.kernel.netlink import Netlink
+from scow.kernel.nft import NftError, run_program
 from scow.network import osl
+from scow.network.encryption import rules
 from scow.network.network import Network
 
 logger = log.get(__name__)
@@ -116,6 +118,8 @@ def _tunnel(netlink: Netlink, network: Network, bridge: int, mtu: int) -> None:
 
 def _add(netlink: Netlink, network: Network, wanted: tuple[int, int, str], mtu: int) -> None:
     """A number is there once in the kernel: what a killed engine has left of another swarm makes room. Raises OSError, Conflict."""
+    if network.encrypted:
+        _guard(wanted[1])
     try:
         netlink.add_vxlan(tunnel_name(network), *wanted, mtu=mtu)
     except OSError as error:
@@ -145,6 +149,14 @@ def _make_room(netlink: Netlink, network: Network, wanted: tuple[int, int, str])
         if bridge is not None and bridge.name.startswith(_BRIDGE):
             netlink.delete_link(bridge.name)
     return removed
+
+
+def _guard(port: int) -> None:
+    """Before an encrypted network has a link that takes packets from anywhere, be there a tunnel or not. Raises Unsupported."""
+    try:
+        run_program(rules.text(port))
+    except NftError as error:
+        raise Unsupported(f"encrypted overlay networks need nftables: {error}") from None
 
 
 def remove(network: Network) -> None:

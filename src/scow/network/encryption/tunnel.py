@@ -162,9 +162,9 @@ class Tunnel:
     async def ensure(self, port: int, mtu: int = 0) -> None:
         """An encrypted network is here, its VXLAN packets go to UDP port `port`: have the tunnel. Raises Unsupported, Internal."""
         async with self._lock:
-            await self._have_keys()
             self._in_use = port
             self._mtu = max(self._mtu, mtu)
+            await self._have_keys()
             await self._program()
 
     async def lead(self, peers: Collection[WireGuardPeer], in_use: bool) -> None:
@@ -173,7 +173,7 @@ class Tunnel:
             self._wanted = {one.public: one for one in peers}
             if not in_use:
                 await self._rest()
-            elif self._in_use:
+            elif self._in_use and self._keys:
                 try:
                     await self._program()
                 except ScowError as error:
@@ -184,7 +184,7 @@ class Tunnel:
         async with self._lock:
             self._applied.clear()
             self._routed, self._guarded = "", 0
-            if self._in_use:
+            if self._in_use and self._keys:
                 await self._program()
 
     async def _program(self) -> None:
@@ -226,9 +226,9 @@ class Tunnel:
 
     async def _rest(self) -> None:
         """No encrypted network is here any more: links go, keys stay."""
-        if self._devices is None or (not self._in_use and not self._applied):
+        before, self._in_use = self._in_use, 0
+        if self._devices is None or (not before and not self._applied):
             return
-        self._in_use = 0
         with contextlib.suppress(OSError):
             for name in await in_pool(self._links.names):
                 await self._devices.remove(name)
@@ -255,12 +255,12 @@ class Tunnel:
     async def tick(self) -> None:
         """Look after links, take a due step of a rotation, tell the swarm what it does not know. Raises ScowError."""
         async with self._lock:
-            if self._in_use:
-                await self._rotate()
-                await self._program()
-            elif not self._keys and self._now_ns() - self._tried_ns > _ABLE_NS:
+            if not self._keys and self._now_ns() - self._tried_ns > _ABLE_NS:
                 with contextlib.suppress(ScowError):
                     await self._have_keys()  # somebody may have installed what was missing
+            if self._in_use and self._keys:
+                await self._rotate()
+                await self._program()
         if self._keys and not self._known_ns and self._tell is not None:
             await self._tell(self.rows)
 
@@ -268,9 +268,10 @@ class Tunnel:
         keys = advanced(self._keys, self._now_ns(), self._known_ns, self._ports, new_key)
         if keys != self._keys:
             await self._keep(keys)
-            step = (
-                "the old one is gone" if len(keys) == 1 else ("the new one is used" if keys[0] in self._keys[1:] else "a new one is told")
-            )
+            if len(keys) == 1:
+                step = "the old one is gone"
+            else:
+                step = "a new one is told" if keys[0] == self._keys[0] else "the new one is used"
             logger.info("keys of encrypted networks: %s", step)
             self._keys, self._known_ns = keys, 0
 

@@ -190,10 +190,12 @@ async def test_a_host_that_cannot_says_so_and_may_learn_it(tmp_path: Path) -> No
     assert not tunnel.able and tunnel.rows == ()
     with pytest.raises(Unsupported):
         await tunnel.ensure(4790)
+    await tunnel.lead([peer(1)], True)
     world.able = True
     world.now += 61 * 10**9
     await tunnel.tick()
     assert tunnel.able and world.told[-1] == tunnel.rows
+    assert [set(peers) for peers in world.links.values()] == [{peer(1).public}]  # the network that was there is served now
     await tunnel.forget()
 
 
