@@ -16,7 +16,7 @@ from scow.swarm.store.etcd.store import EtcdStore
 from scow.swarm.store.store import Tx
 from tests.contract.test_cluster_store import SEALER, member, service
 from tests.support.asynchronous import on_loop, until
-from tests.unit.swarm.test_joining import hosts, needs_etcd, settled
+from tests.unit.swarm.test_joining import NOTHING, hosts, needs_etcd, settled, web
 
 BIG = "x" * 700_000
 
@@ -127,4 +127,43 @@ async def test_three_managers_make_room_one_after_another(tmp_path: Path, monkey
         while not await works():
             await asyncio.sleep(0.2)
         await until(lambda: len(set(tidied)) == 3)
+        await until(lambda: settled(made))
+
+
+@needs_etcd
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("etcdctl") is None, reason="etcdctl is not installed")
+@on_loop
+async def test_a_swarm_goes_back_to_a_copy(tmp_path: Path) -> None:
+    """The way of docs/design/swarm.md."""
+    async with hosts(tmp_path, 2) as made:
+        one, two = made
+        await one.init()
+        await two.join(one, "manager")
+        await until(lambda: settled(made))
+        await one.swarm.control.create_service(web(1))
+        node = one.swarm._node
+        assert node is not None
+        assert node.managers is not None
+        assert node.managers._etcd is not None
+        folder = one.folder / "swarm"
+        copy = await upkeep.save(node.managers._etcd.client, folder / "backups", 3)
+        id, peer = one.id, node.managers._etcd.place.peer
+        await two.swarm.close()
+        await one.swarm.close()
+        (folder / "etcd").rename(folder / "away")
+        argv = ["etcdctl", "snapshot", "restore", str(copy), "--data-dir", str(folder / "etcd"), "--name", id]
+        argv += ["--initial-cluster", f"{id}={peer}", "--initial-advertise-peer-urls", peer]
+        done = subprocess.run(argv, capture_output=True, text=True, env={"ETCDCTL_API": "3", "PATH": "/usr/bin:/bin"})
+        assert done.returncode == 0, done.stderr
+        one.swarm = one._service()
+        await one.swarm.start()
+        await until(lambda: one.swarm.is_manager)
+        await one.swarm.init({"ForceNewCluster": True, "ListenAddr": one.listen, "AdvertiseAddr": one.listen})
+        await until(lambda: settled([one]))
+        assert [row["Spec"]["Name"] for row in one.swarm.control.services(NOTHING)] == ["web"]
+        two.swarm = two._service()
+        await two.swarm.start()
+        await two.swarm.leave(True)
+        await two.join(one, "manager")
         await until(lambda: settled(made))
