@@ -374,3 +374,18 @@ async def test_a_shorter_heartbeat_holds_from_a_nodes_next_one() -> None:
     await cluster.pass_time(5)
     assert {task.node_id for task in cluster.running(id)} == {"n1"}
     await cluster.stop()
+
+
+@on_loop
+async def test_a_global_service_may_publish_on_hosts_and_reserve_more_than_half() -> None:
+    cluster = await Cluster0(2).start()
+    ports = [{"TargetPort": 80, "PublishedPort": 8080, "PublishMode": "host", "Protocol": "tcp"}]
+    template = {
+        "ContainerSpec": {"Image": "x"},
+        "Resources": {"Reservations": {"MemoryBytes": 6 << 30}},
+        "Placement": {"MaxReplicas": 1},
+    }
+    id = await cluster.service("all", None, Mode={"Global": {}}, TaskTemplate=template, EndpointSpec={"Mode": "vip", "Ports": ports})
+    await cluster.settle()
+    assert sorted(task.node_id for task in cluster.running(id)) == ["n1", "n2"]
+    await cluster.stop()

@@ -4,6 +4,7 @@ Tasks of one spec are placed as a group: filters run once per node and group, th
 cost per task does not grow with the number of nodes. Spread preferences are nested groups of nodes that are filled evenly.
 """
 
+import dataclasses
 import heapq
 from collections.abc import Iterable, Sequence
 
@@ -139,7 +140,8 @@ class Scheduler:
             if room is None:
                 left.append(task)
                 continue
-            mine = task.changed(node_id=room.node.id, generic_resources=claim(task, room))
+            status = dataclasses.replace(task.status, state=TaskState.ASSIGNED)
+            mine = task.changed(node_id=room.node.id, generic_resources=claim(task, room), status=status)
             room.add(mine)
             placed.append((mine, room.node.id))
         if not left:
