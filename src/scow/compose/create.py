@@ -73,18 +73,17 @@ def shared(service: Service) -> set[str]:
     return references(service) - {text.partition(":")[0] for text in service.links}
 
 
-def resolved(service: Service, containers: Mapping[str, str]) -> Service:
-    """The service with `service:x` replaced by `container:ID`: what the plugin hashes. Unknown ones stay."""
+def resolved(service: Service, containers: Mapping[str, str], modes: bool = True) -> Service:
+    """The service with `service:x` replaced by `container:ID`; unknown ones stay. `modes` are those of `volumes_from`."""
 
     def one(text: str) -> str:
         kind, _, name = text.partition(":")
         return f"container:{containers[name]}" if kind == "service" and name in containers else text
 
     def volumes(text: str) -> str:
-        if text.startswith("container:"):
-            return text.removeprefix("container:")
-        name, sep, mode = text.partition(":")
-        return containers.get(name, name) + sep + mode
+        foreign = text.startswith("container:")
+        name, sep, mode = text.removeprefix("container:").partition(":")
+        return (name if foreign else containers.get(name, name)) + (sep + mode if modes else "")
 
     if not references(service) and not service.volumes_from:
         return service
@@ -98,8 +97,9 @@ def resolved(service: Service, containers: Mapping[str, str]) -> Service:
 
 
 def digest(service: Service, containers: Mapping[str, str]) -> str:
-    """The hash for the label, given which containers its references are."""
-    return hashing.digest(resolved(service, containers))
+    """The hash for the label, given which containers its references are. The plugin loses the `:ro` of `volumes_from`, so its hash is
+    without."""
+    return hashing.digest(resolved(service, containers, modes=False))
 
 
 def plain_digest(project: Project, service: Service, containers: Mapping[str, str]) -> str:
@@ -160,16 +160,16 @@ def volume(project: Project, key: str) -> Json:
 
 def container(project: Project, service: Service, want: Want) -> Json:
     """The request for a container. Raises ScowError for what an engine can't be asked for."""
-    service = resolved(service, want.containers or {})
-    hashed = resolved(want.hashed, want.containers or {}) if want.hashed else service
+    containers, hashed = want.containers or {}, want.hashed or service
+    service = resolved(service, containers)
     image = want.image_id or service.image or image_name(project, service)
-    marks = labels.of_container(project, service, want.number, hashing.digest(hashed), want.image_id, want.oneoff, want.slug)
+    marks = labels.of_container(project, service, want.number, digest(hashed, containers), want.image_id, want.oneoff, want.slug)
     if want.replaces:
         marks[labels.REPLACE] = want.replaces
     for label, reaction in ((labels.CONTENT, "recreate"), (labels.TOLD, "signal")):
         if content := contents.digest(project, service, reaction):
             marks[label] = content
-    if plain := plain_digest(project, hashed, want.containers or {}):
+    if plain := plain_digest(project, hashed, containers):
         marks[labels.PLAIN] = plain
     networks, mode = _networks(project, service, want)
     body: Json = {

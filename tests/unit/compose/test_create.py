@@ -1,24 +1,14 @@
-"""Requests that become of services."""
+"""Requests for containers."""
 
-import pytest
-
-from scow.compose import contents, create
-from scow.compose.project import FileObject, FileUse, Network, Project, Service
-from scow.errors import ScowError
-
-NETWORKS = {"default": Network(name="p_default")}
+from scow.compose import create
+from scow.compose.project import Service
 
 
-def test_links_give_a_name_of_its_own_the_usual_ones() -> None:
-    web = Service(name="web", image="busybox", networks={"default": None}, links=("db:base",))
-    project = Project(name="p", services={"web": web, "db": Service(name="db")}, networks=NETWORKS)
-    body = create.container(project, web, create.Want(names={"db": ("thedb",)}))
-    links = body["NetworkingConfig"]["EndpointsConfig"]["p_default"]["Links"]
-    assert links == ["thedb:base", "thedb:db-1", "thedb:p-db-1"]
-
-
-def test_content_can_not_be_put_into_what_is_read_only() -> None:
-    web = Service(name="web", image="busybox", read_only=True, configs=(FileUse(source="one"),))
-    project = Project(name="p", services={"web": web}, configs={"one": FileObject(name="one", content="x")})
-    with pytest.raises(ScowError, match="service web is read_only: /one must be a secret or config of a file"):
-        contents.archive(project, web)
+def test_the_hash_is_without_the_modes_of_shared_volumes() -> None:
+    """The plugin loses them; the request has them."""
+    ids = {"base": "abc"}
+    plain, readonly = (
+        Service(name="a", image="x", volumes_from=(text, "container:other" + mode)) for text, mode in (("base", ""), ("base:ro", ":ro"))
+    )
+    assert create.digest(plain, ids) == create.digest(readonly, ids) != create.digest(plain, {"base": "def"})
+    assert create.resolved(readonly, ids).volumes_from == ("abc:ro", "other:ro")
