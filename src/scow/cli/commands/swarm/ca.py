@@ -29,6 +29,13 @@ def run(cli: Cli, options: Options, args: list[str]) -> int:
             if options.given(flag):
                 raise ScowError(f"`--{flag}` flag requires the `--rotate` flag to update the CA")
         return _show(cli, swarm)
+    if cert and not key and not cas:
+        raise ScowError("the --ca-cert flag requires that a --ca-key flag and/or --external-ca flag be provided as well")
+    if cas and not cert:
+        raise ScowError(
+            "rotating to an external CA requires the `--ca-cert` flag to specify the external CA's cert - to add an external CA with the "
+            "current root CA certificate, use the `update` command instead"
+        )
     spec = swarm.get("Spec") or {}
     config: dict[str, Any] = spec.setdefault("CAConfig", {})
     if options.given("cert-expiry"):
@@ -45,7 +52,7 @@ def run(cli: Cli, options: Options, args: list[str]) -> int:
     if options.flag("detach"):
         return 0
     _wait(cli, options.flag("quiet"))
-    return _show(cli, cli.client.get("/swarm"))
+    return 0 if options.flag("quiet") else _show(cli, cli.client.get("/swarm"))
 
 
 def _show(cli: Cli, swarm: dict[str, Any]) -> int:
