@@ -11,7 +11,7 @@ from tests.integration.swarm.writer import Writer
 from tests.support.engine import until
 from tests.support.http import Client
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=why_not())]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.skipif(bool(why_not()), reason=why_not())]
 
 ROLES = ("manager", "manager", "manager")
 NO_LEADER = "The swarm does not have a leader"

@@ -3,17 +3,20 @@
 `FAULT_ROUNDS=5` repeats the measured one; each prints how long it took (`pytest -s`).
 """
 
+import json
 import os
+import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.integration.swarm.hosts import PATIENCE, Host, Swarm, service, swarms, why_not
 from tests.integration.swarm.writer import Writer
-from tests.support.engine import until
+from tests.support.engine import ROOT, until
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=why_not())]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.skipif(bool(why_not()), reason=why_not())]
 
 ROUNDS = int(os.environ.get("FAULT_ROUNDS", "1"))
 ROLES = ("manager", "worker", "worker")
@@ -102,6 +105,36 @@ def test_nothing_is_half_made_or_doubled_when_daemons_are_killed_in_the_middle(t
     assert {host: host.containers("steady") for host in trio.hosts} == before
 
 
+def test_a_stack_whose_deploy_was_cut_short_is_finished_by_the_next(trio: Swarm, tmp_path: Path) -> None:
+    trio.beat(SLOW)
+    boss = trio[0]
+    names = [f"s{number}" for number in range(8)]
+    services = {
+        name: {"image": "busybox:latest", "command": "sleep 100000", "stop_signal": "SIGKILL", "configs": ["c"], "deploy": {"replicas": 1}}
+        for name in names
+    }
+    file = tmp_path / "stack.yaml"
+    file.write_text(json.dumps({"services": services, "configs": {"c": {"content": "x"}}}))
+    deploy = [str(ROOT / ".venv/bin/scow"), "stack", "deploy", "--resolve-image", "never", "-d=true", "-c", str(file), "st"]
+    env = {**os.environ, "DOCKER_HOST": f"unix://{boss.socket}"}
+    with subprocess.Popen(deploy, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as running:
+        until(lambda: len(boss.get("/services")) >= 2, PATIENCE, "a part of the stack")
+        boss.kill()
+        said, _ = running.communicate(timeout=PATIENCE)
+    assert b"Traceback" not in said
+    boss.start()
+    for _ in range(2):  # the second has nothing to do
+        done = subprocess.run(deploy, env=env, capture_output=True, timeout=PATIENCE, check=False)
+        assert done.returncode == 0, done.stderr
+    assert sorted(row["Spec"]["Name"] for row in boss.get("/services")) == [f"st_{name}" for name in names]
+    until(lambda: all_settled(trio, *trio.hosts), PATIENCE, "the whole stack")
+    assert [row["Name"] for row in boss.get("/networks", name=["st_default"])] == ["st_default"]
+    remove = [deploy[0], "stack", "rm", "st"]
+    subprocess.run(remove, env=env, capture_output=True, timeout=PATIENCE, check=True)
+    until(lambda: not any(host.containers(running=False) for host in trio.hosts), PATIENCE, "no container")
+
+
+@pytest.mark.timeout(300 * ROUNDS)
 def test_a_dead_node_is_noticed_within_three_heartbeats_and_replaced_within_five_seconds(swarm: Swarm) -> None:
     """With Docker's heartbeat of five seconds."""
     swarm.form(*ROLES, beat=5.0)
