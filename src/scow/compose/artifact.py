@@ -23,6 +23,7 @@ EMPTY_CONFIG = "application/vnd.docker.compose.config.empty.v1+json"  # says in 
 COMPOSE_FILE = "application/vnd.docker.compose.file+yaml"
 ENV_FILE = "application/vnd.docker.compose.envfile"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+OCI_INDEX = "application/vnd.oci.image.index.v1+json"
 OCI_EMPTY = "application/vnd.oci.empty.v1+json"
 MAX_LAYERS = 256
 _EMPTY = b"{}"
@@ -66,8 +67,8 @@ def manifest(layers: list[Layer], version: str) -> bytes:
     return fastjson.dumps(found).encode()
 
 
-def push(client: RegistryClient, tag: str, layers: list[Layer], version: str = "") -> str:
-    """Sends it; the manifest's digest. Without a version 1.1 is tried, and 1.0 where the registry takes no such manifest. Raises
+def push(client: RegistryClient, tag: str, layers: list[Layer], version: str = "") -> dict[str, Any]:
+    """Sends it; the manifest's descriptor. Without a version 1.1 is tried, and 1.0 where the registry takes no such manifest. Raises
     ScowError."""
     client.upload(_digest(_EMPTY), _EMPTY)
     for layer in layers:
@@ -80,8 +81,16 @@ def push(client: RegistryClient, tag: str, layers: list[Layer], version: str = "
             if version or one == "1.0" or getattr(exc, "status", 0) not in _NOT_AUTH:
                 raise
             continue
-        return _digest(data)
+        return _descriptor(OCI_MANIFEST, data)
     raise AssertionError
+
+
+def push_images(client: RegistryClient, project: dict[str, Any], images: list[dict[str, Any]]) -> None:
+    """Sends the index of an application's images, which are in its repository: it refers to the application. Raises ScowError."""
+    notes = {_VERSION: labels.SPOKEN}
+    found = {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": images, "subject": project, "annotations": notes}
+    data = fastjson.dumps(found).encode()
+    client.put(_digest(data), OCI_INDEX, data)
 
 
 def pull(client: RegistryClient, ref: str) -> tuple[str, list[Layer]]:

@@ -1,5 +1,7 @@
 """Applications in a registry and in a git repository: published, and brought up from there."""
 
+import hashlib
+import json
 import shutil
 import subprocess
 import threading
@@ -8,6 +10,7 @@ from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -50,9 +53,46 @@ def test_an_application_is_published_and_brought_up_from_the_registry(project: P
         assert sorted(project("config", "--services", env=env).lines) == ["more", "web"]
         for version in ("1.0", "1.1"):
             cli("compose", *there[3:], "publish", "--with-env", "--oci-version", version, name, cwd=tmp_path, env=env)
+        _image(registry)
+        (tmp_path / "app.yaml").write_text(f"services: {{one: {{image: '{registry.address}/base/one:1'}}}}")
+        cli("compose", "-f", "app.yaml", "publish", "--app", f"{registry.address}/team/whole:1", cwd=tmp_path, env=env)
+        with urlopen(f"http://{registry.address}/v2/team/whole/manifests/{_digest(MANIFEST)}") as answer:
+            assert answer.read() == MANIFEST
+        shown = cli("compose", "-f", f"oci://{registry.address}/team/whole:1", "config", "--images", cwd=tmp_path, env=env).out
+        assert shown == f"{registry.address}/base/one:1"
     done = cli(*there, "config", code=None, cwd=tmp_path, env=env)
     assert done.code
     assert "Traceback" not in done.err
+
+
+LAYER = b"layer"
+KIND = "application/vnd.oci.image.manifest.v1+json"
+
+
+def _digest(data: bytes) -> str:
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+MANIFEST = json.dumps(
+    {
+        "schemaVersion": 2,
+        "mediaType": KIND,
+        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": _digest(b"{}"), "size": 2},
+        "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", "digest": _digest(LAYER), "size": len(LAYER)}],
+    }
+).encode()
+
+
+def _image(registry: Program) -> None:
+    """An image base/one:1 in the registry."""
+
+    def send(method: str, path: str, data: bytes, kind: str) -> None:
+        with urlopen(Request(f"http://{registry.address}/v2/base/one/{path}", data, {"Content-Type": kind}, method=method)):
+            pass
+
+    for data in (LAYER, b"{}"):
+        send("POST", f"blobs/uploads/?digest={_digest(data)}", data, "application/octet-stream")
+    send("PUT", "manifests/1", MANIFEST, KIND)
 
 
 @contextmanager

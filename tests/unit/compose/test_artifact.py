@@ -55,7 +55,7 @@ LAYERS = [
 @pytest.mark.parametrize(("refuses", "version", "kind"), [(0, "", artifact.PROJECT), (400, "", None), (0, "1.0", None)])
 def test_what_is_pushed_is_pulled(tmp_path: Path, refuses: int, version: str, kind: str | None) -> None:
     registry: Any = Registry(refuses)
-    digest = artifact.push(registry, "1", LAYERS, version)
+    digest = artifact.push(registry, "1", LAYERS, version)["digest"]
     found = json.loads(registry.manifests["1"])
     assert found.get("artifactType") == kind
     assert found["config"]["mediaType"] == (artifact.OCI_EMPTY if kind else artifact.EMPTY_CONFIG)

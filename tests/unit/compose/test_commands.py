@@ -37,7 +37,6 @@ def test_every_verb_of_the_plugin_is_there() -> None:
         (["-f", "FILE", "up", "-d", "--abort-on-container-exit"], 1, "can't be used with --detach"),
         (["-f", "FILE", "up", "--scale", "web"], 1, "invalid scale"),
         (["--ansi", "x", "-f", "FILE", "up", "-d"], 1, "Cannot connect"),
-        (["-f", "FILE", "publish", "--app", "x"], 1, "not supported"),
         (["-f", "FILE", "publish", "--oci-version", "2", "x"], 1, "use 1.0 or 1.1"),
         *(([name], 1, "SCOW_COMPOSE=plugin") for name in UNSUPPORTED),
     ],

@@ -18,6 +18,7 @@ TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
     from typing import Any
 
+    from scow.cli.registryclient import RegistryClient
     from scow.compose.artifact import Layer
     from scow.compose.load.yaml import Document
 
@@ -32,8 +33,6 @@ def publish(session: Session, options: Options, args: list[str]) -> int:
     version = options.text("oci-version")
     if version not in ("", "1.0", "1.1"):
         raise ScowError(f"unsupported OCI version: {version}: use 1.0 or 1.1")
-    if options.flag("app"):
-        raise ScowError("--app is not supported: the artifact holds the files, `compose push` sends the images")
     reference = Reference.parse(args[0]).tagged()
     project = session.load(profiles=("*",))
     without = [service.name for service in project.services.values() if service.build and not service.image]
@@ -58,12 +57,15 @@ def publish(session: Session, options: Options, args: list[str]) -> int:
 
     insecure = options.flag("insecure-registry") or reference.domain in session.given.list("insecure-registry")
     session.progress.event(args[0], "Publishing")
+    client = registryclient.of(session.cli, reference, insecure, True)
     try:
-        digest = artifact.push(registryclient.of(session.cli, reference, insecure, True), reference.tag, layers, version)
+        made = artifact.push(client, reference.tag, layers, version)
+        if options.flag("app"):
+            artifact.push_images(client, made, _copied(session, project, client))
     except ScowError:
         session.progress.event(args[0], "Error", "", True, True)
         raise
-    session.progress.event(args[0], "Published", digest, True)
+    session.progress.event(args[0], "Published", made["digest"], True)
     session.end()
     return 0
 
@@ -205,6 +207,21 @@ def _images(session: Session, project: Project) -> None:
                 session.warn(f"service {service.name}: its image was not pushed: {exc.message}")
 
 
+def _copied(session: Session, project: Project, client: RegistryClient) -> list[dict[str, Any]]:
+    """Brings the images of services into the application's repository; their descriptors. Raises ScowError."""
+    from scow.cli import registryclient
+    from scow.reference import Reference
+
+    found = []
+    for name in dict.fromkeys(service.image for _, service in sorted(project.services.items()) if service.image):
+        image = Reference.parse(name).tagged()
+        session.progress.event(name, "Copying")
+        source = registryclient.of(session.cli, image, image.domain in session.given.list("insecure-registry"))
+        found.append(client.copy(source, image.digest or image.tag))
+        session.progress.event(name, "Copied", "", True)
+    return found
+
+
 def _pins(session: Session, project: Project) -> Layer:
     from scow.compose.artifact import Layer
     from scow.compose.commands.config import pinned
@@ -216,7 +233,7 @@ def _pins(session: Session, project: Project) -> Layer:
 PUBLISH = Verb(
     " [OPTIONS] REPOSITORY[:TAG]",
     (
-        ("app", "", "bool", False, ""),
+        ("app", "", "bool", False, "Copy the images into the repository, too"),
         ("insecure-registry", "", "bool", False, ""),
         ("oci-version", "", "string", "", "Version of the OCI specification (1.0, 1.1; default: what the registry takes)"),
         ("resolve-image-digests", "", "bool", False, "Pin images to their digests"),
