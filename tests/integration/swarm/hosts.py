@@ -189,6 +189,7 @@ class Swarm:
         _run("ip", "-n", self.wire, "link", "set", "br0", "up")
         self.hosts = [Host(self.wire, number + 1) for number in range(count)]
         self.roles: tuple[str, ...] = ()
+        self._beat = BEAT
 
     def __getitem__(self, number: int) -> Host:
         return self.hosts[number]
@@ -203,6 +204,7 @@ class Swarm:
             return self
         self.disband()
         self[0].init(beat)
+        self._beat = beat
         for host, role in zip(self.hosts[1:], roles[1:], strict=True):
             host.join(self[0], role)
         self.roles = roles
@@ -218,8 +220,10 @@ class Swarm:
             spec = {**found["Spec"], "Dispatcher": {"HeartbeatPeriod": int(seconds * 1e9)}}
             return boss.ask("POST", f"/swarm/update?version={found['Version']['Index']}", spec).status == 200
 
-        until(changed, PATIENCE, "another heartbeat")
-        time.sleep(2 * BEAT)  # every node has heard it with its next one
+        if seconds != self._beat:
+            until(changed, PATIENCE, "another heartbeat")
+            time.sleep(self._beat + 1)  # every node hears it with its next one
+            self._beat = seconds
 
     def restore(self) -> None:
         """Every host runs and is on the wire."""
