@@ -21,6 +21,8 @@ logger = log.get(__name__)
 _TOLERANCE = 0.1
 _EVERY_SECONDS = 1.0
 _MAX_SAMPLES = 1000
+_UPDATING = ("updating", "paused", "rollback_started", "rollback_paused")  # more tasks of a spec in doubt help nobody
+_LAST_NS = 20 * 10**9
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ class Autoscaler:
 
     async def _consider(self, service: Service) -> None:
         policy = policy_of(service.labels)
-        if policy is None or service.mode != "replicated":
+        if policy is None or service.mode != "replicated" or (service.update_status or {}).get("State") in _UPDATING:
             return
         now = self._clock.elapsed_ns()
         replicas = service.replicas
@@ -95,14 +97,16 @@ class Autoscaler:
             return
         if now - self._changed.get(service.id, -policy.cooldown_ns) < policy.cooldown_ns:
             return
-        used = self.used(service, policy)
+        used, complete = self.used(service, policy)
         decision = decide(policy, replicas, used) if used else None
-        if decision is not None:
+        if decision is not None and (complete or decision.replicas > replicas):
             await self._scale(service, decision)
 
-    def used(self, service: Service, policy: Policy) -> dict[str, float]:
-        """Mean use per running task over the window, in the targets' units; {} when there is not enough to say."""
-        since = self._clock.elapsed_ns() - policy.window_ns
+    def used(self, service: Service, policy: Policy) -> tuple[dict[str, float], bool]:
+        """Mean use per running task over the window, in the targets' units, {} when there is not enough to say; whether all tasks count:
+        of some that tell nothing nobody knows that they could be spared."""
+        now = self._clock.elapsed_ns()
+        since = now - policy.window_ns
         totals: dict[str, list[float]] = {}
         running = [
             task
@@ -113,7 +117,10 @@ class Autoscaler:
         cores = int(limits.get("NanoCPUs") or 0) / 1e9 or 1.0
         memory = int(limits.get("MemoryBytes") or 0)
         for task in running:
-            rows = [row for at, row in self._samples.get(task.id, ()) if at >= since]
+            samples = self._samples.get(task.id, ())
+            rows = [row for at, row in samples if at >= since]
+            if not rows and samples and samples[-1][0] >= now - _LAST_NS:
+                rows = [samples[-1][1]]  # a window shorter than the time between two reports
             for name in policy.targets:
                 values = [row[name] for row in rows if name in row]
                 if not values:
@@ -126,7 +133,8 @@ class Autoscaler:
                         continue  # without a limit there is nothing to be a percentage of
                     mean = 100 * mean / memory
                 totals.setdefault(name, []).append(mean)
-        return {name: sum(values) / len(values) for name, values in totals.items() if len(values) * 2 > len(running)}
+        complete = all(len(totals.get(name, ())) == len(running) for name in policy.targets)
+        return {name: sum(values) / len(values) for name, values in totals.items() if len(values) * 2 > len(running)}, complete
 
     async def _scale(self, service: Service, decision: Decision) -> None:
         """Write it as an update of the service, unless its spec has changed meanwhile."""
@@ -136,9 +144,12 @@ class Autoscaler:
             fresh = tx.get(Service, service.id)
             if fresh is None or fresh.version != service.version:
                 return False
-            spec = {**fresh.spec, "Mode": {"Replicated": {"Replicas": decision.replicas}}}
+            mode = {"Mode": {"Replicated": {"Replicas": decision.replicas}}}
+            # a rollback leads to what a user asked for before, not to the number of a moment ago
+            previous = {**fresh.previous_spec, **mode} if fresh.previous_spec is not None else None
             told = {"From": service.replicas, "To": decision.replicas, "Reason": decision.reason, "At": units.rfc3339nano(now)}
-            tx.update(fresh.changed(spec=spec, previous_spec=fresh.spec, spec_version=fresh.spec_version + 1, scaling=told))
+            changed = fresh.changed(spec={**fresh.spec, **mode}, previous_spec=previous, spec_version=fresh.spec_version + 1, scaling=told)
+            tx.update(changed)
             return True
 
         if await self._store.update(write):

@@ -77,3 +77,47 @@ async def test_a_busy_service_grows_says_why_and_shrinks_again() -> None:
     await use(0.1, 30)
     assert len(cluster.running(id)) == 1
     await cluster.stop()
+
+
+async def _scaled(replicas: int) -> tuple[Cluster0, str]:
+    cluster = await Cluster0().start()
+    labels = {"scow.autoscale.max": "5", "scow.autoscale.cpu": "50", "scow.autoscale.window": "5s", "scow.autoscale.cooldown": "0s"}
+    return cluster, await cluster.service("web", replicas, Labels=labels)
+
+
+@on_loop
+async def test_tasks_that_tell_nothing_are_not_taken_for_idle() -> None:
+    cluster, id = await _scaled(3)
+    silent = cluster.running(id)[0].id
+    for _ in range(30):
+        cluster.manager.autoscaler.note({task.id: {"cpu": 0.0} for task in cluster.running(id) if task.id != silent})
+        await cluster.pass_time(1)
+    assert len(cluster.running(id)) == 3
+    await cluster.stop()
+
+
+@on_loop
+async def test_a_rollback_after_scaling_leads_to_what_was_asked_for_before() -> None:
+    cluster, id = await _scaled(1)
+    await cluster.change(id, TaskTemplate={"ContainerSpec": {"Image": "y"}, "RestartPolicy": {"Delay": 0}})
+    await cluster.settle()
+    for _ in range(20):
+        cluster.manager.autoscaler.note({task.id: {"cpu": 1.0} for task in cluster.running(id)})
+        await cluster.pass_time(1)
+    service = cluster.store.get(Service, id)
+    assert service is not None and service.previous_spec is not None
+    assert service.replicas == 5
+    assert service.previous_spec["TaskTemplate"]["ContainerSpec"]["Image"] == "x"
+    assert service.previous_spec["Mode"] == {"Replicated": {"Replicas": 5}}
+    await cluster.stop()
+
+
+@on_loop
+async def test_no_scaling_while_an_update_has_stopped() -> None:
+    cluster, id = await _scaled(1)
+    await cluster.store.update(lambda tx: tx.update(tx.find(Service, id).changed(update_status={"State": "paused"})))
+    for _ in range(20):
+        cluster.manager.autoscaler.note({task.id: {"cpu": 1.0} for task in cluster.running(id)})
+        await cluster.pass_time(1)
+    assert len(cluster.running(id)) == 1
+    await cluster.stop()
