@@ -11,6 +11,7 @@ from scow.compose import building, externals, hooks, images, labels, observe, re
 from scow.compose.commands.session import Session, Verb
 from scow.compose.commands.up import Prepared, carry_out, provided
 from scow.compose.project import Project
+from scow.compose.records import replace
 from scow.errors import ScowError
 
 if TYPE_CHECKING:
@@ -110,8 +111,6 @@ def _act(session: Session, project: Project, rule: watching.Rule, changed: list[
 
 def _rebuild(session: Session, project: Project, name: str, quiet: bool, prune: bool) -> None:
     """A new image, and new containers of the one service."""
-    from dataclasses import replace
-
     session.cli.err(f'Rebuilding service "{name}" after changes were detected...\n')
     building.build_all(session, project, [project.services[name]], quiet)
     only = project.with_services({name: replace(project.services[name], depends_on={})})
