@@ -68,6 +68,13 @@ def _finished(have: list[ContainerInfo]) -> tuple[list[ContainerInfo], list[Cont
     return [one for one in have if one not in left], left
 
 
+def _followed(have: list[ContainerInfo]) -> dict[str, ContainerInfo]:
+    """Containers whose place another took in a rollout that did not end: ID -> the other one."""
+    by = {one.id[:12]: one for one in have}
+    found = {one.id: by[one.name[:12]] for one in have if _temporary(one.name) and one.name[:12] in by}
+    return {ident: one for ident, one in found.items() if one.labels.get(labels.REPLACE) == ident}
+
+
 def orphans(project: Project, observed: Observed) -> list[ContainerInfo]:
     """Containers of services that the files know no more."""
     known = {*project.services, *project.disabled}
@@ -107,6 +114,7 @@ class _Up:
             if not one.oneoff and (one.service not in self.ids or one.number == 1):
                 self.ids[one.service] = one.id
         self.fresh: set[str] = set(options.fresh)  # services that get new containers
+        self.finishing: dict[str, str] = {}  # container -> the one that is to take its place, as an earlier run began
         self.renewed: set[str] = set()  # keys of networks that are made anew
         self.made_by: dict[str, list[int]] = {}  # service -> creating operations
         self.started: dict[str, list[int]] = {}  # service -> starting operations
@@ -185,12 +193,23 @@ class _Up:
                 f'WARNING: The "{service.name}" service is using the custom container name "{service.container_name}". '
                 "Docker requires each container to have a unique name. Remove the custom name to scale the service"
             )
-        have, left = _finished(self.observed.of(service.name))
+        everything = self.observed.of(service.name)
+        followed = _followed(everything)
+        gone = [one for one in everything if one.id in followed and not _temporary(followed[one.id].name)]
+        have, left = _finished([one for one in everything if one not in gone])
         causes = {one.id: self._cause(service, one) for one in have}
+        cut = "an earlier run ended before another had taken its place"
+        causes |= {one.id: cut for one in have if one.id in followed}
+        for one in (one for one in have if one.id in followed and self.options.start):
+            new = followed[one.id]
+            if one.state == new.state == "running" and not self._cause(service, new):
+                self.finishing[one.id] = new.id
+                left.remove(new)
         have.sort(key=lambda one: (bool(causes[one.id]), one.number))
         after = [*base, *(ident for other in create.references(service) for ident in self.made_by.get(other, []))]
         cause = "an earlier run ended before it took its place"
         after += [self.maker.add("remove", one.name, cause, old=one) for one in left]
+        after += [self.maker.add("remove", one.name, "another took its place", old=one) for one in gone]
         made: list[int] = []
         live: list[tuple[str, int, ContainerInfo | None, list[int]]] = []
         for one in have[wanted:]:
@@ -200,9 +219,9 @@ class _Up:
         for one in sorted(have[:wanted], key=lambda one: one.number):
             cause = causes[one.id]
             name = create.container_name(self.project, service, one.number, self.options.separator)
-            if cause and self._rolls(service, one):
+            if cause and (one.id in self.finishing or (one.id not in followed and self._rolls(service, one))):
                 self.rolling[one.id] = cause
-                live.append((name, one.number, one, []))
+                live.append((name, one.number, one, list(after)))
                 self.fresh.add(service.name)
             elif cause:
                 ident = self.maker.add(
@@ -260,6 +279,7 @@ class _Up:
             after = [*created, *conditions, *ids]
             if one is not None and one.id in self.rolling:
                 given = {"service": service, "number": number, "old": one, "renew": self.options.renew_volumes}
+                given["key"] = self.finishing.get(one.id, "")
                 own.append(self.maker.add("rollout", name, self.rolling[one.id], [*after, *own[-1:]], **given))
                 continue
             if one is not None and one.state in ("running", "paused"):

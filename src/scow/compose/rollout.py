@@ -41,6 +41,8 @@ def rollout(executor: Executor, one: Operation) -> str:
             f"service {service.name}: published ports can only move from container to container on Scow's engine: leave x-rollout and "
             "--rollout out, or let a proxy publish the port and reach the service by its name"
         )
+    if one.key:
+        return _take_place(executor, one, one.key, ours)
     temporary = f"{old.id[:12]}_{one.target}"
     bare = replace(service, networks={key: replace(end, aliases=()) if end else None for key, end in service.networks.items()})
     inherited = () if one.renew else old.mounts
@@ -57,12 +59,30 @@ def rollout(executor: Executor, one: Operation) -> str:
         if isinstance(exc, (ScowError, OSError)):
             raise Failed(f"service {service.name}: the new container did not get ready, the old one goes on: {exc}") from None
         raise
+    return _take_place(executor, one, ident, ours)
+
+
+def _take_place(executor: Executor, one: Operation, ident: str, ours: bool) -> str:
+    """Moves names and ports, and ends the old one. Its name says first who follows it, so that the run after one that was cut off goes on
+    from here (`reconcile.py`, `_followed`): each step may be done twice. Raises ScowError."""
+    from scow.compose.execute import Failed
+
+    service, old = one.service, one.old
+    assert service is not None and old is not None
+    client = executor.client()
     names = _names(executor, service, one.target)
-    if ours:
-        client.call("POST", f"/scow/containers/{ident}/takeover", None, {"From": old.id, "Names": names}).read()
-    else:
-        _reconnect(executor, ident, names)
-    client.call("POST", container_path(old.id, "rename"), {"name": f"{ident[:12]}_{one.target}"}).read()
+    marked = f"{ident[:12]}_{one.target}"
+    if old.name != marked:
+        client.call("POST", container_path(old.id, "rename"), {"name": marked}).read()
+    try:
+        if ours:
+            client.call("POST", f"/scow/containers/{ident}/takeover", None, {"From": old.id, "Names": names}).read()
+        else:
+            _reconnect(executor, ident, names)
+    except ApiError as exc:
+        client.call("POST", container_path(old.id, "rename"), {"name": one.target}).read()
+        executor.forget(ident)
+        raise Failed(f"service {service.name}: the new container could not take over, the old one goes on: {exc}") from None
     client.call("POST", container_path(ident, "rename"), {"name": one.target}).read()
     time.sleep(_drain(service))
     executor.stop(one)

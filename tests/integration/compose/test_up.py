@@ -2,6 +2,7 @@
 
 import json
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -267,6 +268,35 @@ def test_a_rollout_leaves_no_gap(project: Project) -> None:
     assert answers.keys() == {"1", "2"}, answers
     project.engine.api("POST", f"/containers/{port}/restart?t=0")
     until(lambda: _page(project) == "2", what="the port after a restart", every=0.2)
+
+
+# the client, cut off at the request whose path ends so
+CUT = """
+import os, sys
+from scow.cli import main
+from scow.client.api import Client
+end, number, call, seen = sys.argv[1], int(sys.argv[2]), Client.call, []
+def cut(self, method, path, *args, **more):
+    seen.extend([path] if path.endswith(end) else [])
+    if len(seen) == number:
+        os._exit(99)
+    return call(self, method, path, *args, **more)
+Client.call = cut
+sys.exit(main.main(sys.argv[3:]))
+"""
+
+
+@pytest.mark.parametrize(("end", "number"), [("/takeover", 1), ("/rename", 2), ("/stop", 1)])
+def test_a_rollout_that_was_cut_off_is_ended(project: Project, end: str, number: int) -> None:
+    project.file(ROLLING)
+    project("up", "-d", "--wait")
+    words = [sys.executable, "-c", CUT, end, str(number), "compose", "-p", project.name, "-f", "compose.yaml", "up", "-d"]
+    env = {**project.cli.env, "V": "2"}
+    assert subprocess.run(words, cwd=project.folder, env=env, capture_output=True, timeout=120, check=False).returncode == 99
+    assert len(project.ids()) == 2
+    project("up", "-d", env={"V": "2"})
+    assert list(project.containers()) == [f"{project.name}-web-1"]
+    assert _page(project) == "2"
 
 
 def _page(project: Project) -> str:

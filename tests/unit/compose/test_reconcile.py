@@ -141,6 +141,16 @@ def test_left_overs_of_runs_that_were_cut_off() -> None:
     assert kinds(text) == ["rename p-db-1", "keep p-db-1"]
 
 
+def test_a_rollout_comes_after_what_an_earlier_one_left_is_removed() -> None:
+    web = replace(WEB, depends_on={}, extensions={"x-rollout": "start-first"})
+    left = running(web, id="new", name="0123456789ab_p-web-1", labels={labels.REPLACE: "old"})
+    plan = reconcile(project(web), observed(running(web, id="old", hash="other"), left), Options())
+    assert plan.text() == (
+        "  1 remove 0123456789ab_p-web-1: an earlier run ended before it took its place\n"
+        "  2 rollout p-web-1: its configuration changed [after 1]\n"
+    )
+
+
 def test_start_and_down() -> None:
     here = observed(running(WEB, state="exited", depends={"db": ("service_started", False)}), running(DB, state="exited"))
     assert kinds(starting(project(WEB, DB, service("other")), here).text()) == ["start p-db-1", "start p-web-1"]
