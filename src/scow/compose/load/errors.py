@@ -33,7 +33,7 @@ def shown(text: str) -> str:
         text = text[:MAX_MESSAGE] + "…"
     if text.isprintable():
         return text
-    return "".join(one if one.isprintable() or one == "\n" else one.encode("unicode_escape").decode() for one in text)
+    return "".join(one if one.isprintable() or one in "\n\t" else one.encode("unicode_escape").decode() for one in text)
 
 
 class LoadError(ScowError):
