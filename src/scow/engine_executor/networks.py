@@ -31,6 +31,7 @@ logger = log.get(__name__)
 _TABLE, _ROW = "swarm_networks", "state"
 _OTHERS_SECONDS = 0.5
 _REMOVAL_SECONDS = 5.0
+_REST_SECONDS = 0.2
 
 
 class Desk(Protocol):
@@ -79,6 +80,7 @@ class SwarmNetworks:
         self._settling = asyncio.Lock()
         self._supervisor = Supervisor("swarm networks")
         self._due: asyncio.Task[None] | None = None
+        self._rested = 0.0  # from then on the kernel is programmed again
         service.cluster = self
 
     # --- what the cluster says
@@ -185,9 +187,13 @@ class SwarmNetworks:
         return self._due
 
     async def _settle_due(self) -> None:
+        loop = asyncio.get_running_loop()
         async with self._settling:
+            await asyncio.sleep(max(self._rested - loop.time(), 0.0))  # while much changes, more of it goes together
             self._due = None  # what changes from here on is due again
+            begun = loop.time()
             await self._program()
+            self._rested = loop.time() + min(loop.time() - begun, _REST_SECONDS)
 
     async def _settle(self, anew: bool = False) -> None:
         async with self._settling:
