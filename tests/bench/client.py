@@ -1,6 +1,6 @@
 """The client's own cost beside docker's on one engine: `ps` and `run --rm busybox true`, interleaved, medians. Quiet machine only.
 
-    DOCKER_HOST=unix:///… .venv/bin/python tests/bench/client.py [--count 60] [--scow .venv/bin/scow] [--docker docker]
+    DOCKER_HOST=unix:///… .venv/bin/python tests/bench/client.py [--count 60] [--scow .venv/bin/scow] [--docker docker] [--swarm]
 
 CPU is user and system time of the client process and of what it started (wait4), so it says nothing about the engine; the wall time of
 `run` does. The engine must have busybox.
@@ -14,6 +14,7 @@ import sys
 import time
 
 COMMANDS = {"ps": ["ps"], "--version": ["--version"], "run --rm busybox true": ["run", "--rm", "busybox", "true"]}
+SWARM = {"node ls": ["node", "ls"], "service ls": ["service", "ls"], "service create --help": ["service", "create", "--help"]}
 
 
 def once(program: str, words: list[str]) -> tuple[float, float]:
@@ -33,10 +34,11 @@ def main() -> None:
     parser.add_argument("--count", type=int, default=60)
     parser.add_argument("--scow", default=".venv/bin/scow")
     parser.add_argument("--docker", default="docker")
+    parser.add_argument("--swarm", action="store_true", help="the swarm's commands instead; the engine must be a manager")
     given = parser.parse_args()
     programs = {"scow": given.scow, "docker": shutil.which(given.docker) or sys.exit("there is no docker CLI")}
     print(f"{'command':24}{'scow cpu':>10}{'docker cpu':>12}{'ratio':>8}{'scow wall':>12}{'docker wall':>13}{'ratio':>8}   (ms, medians)")
-    for name, words in COMMANDS.items():
+    for name, words in (SWARM if given.swarm else COMMANDS).items():
         for program in programs.values():
             once(program, words)  # caches warm
         seen: dict[str, list[tuple[float, float]]] = {key: [] for key in programs}
