@@ -10,7 +10,7 @@ from scow.compose import hash as hashing
 from scow.compose import model
 from scow.compose.commands.session import Session, Verb
 from scow.compose.create import image_name
-from scow.compose.project import Project, Service
+from scow.compose.project import Project
 from scow.compose.records import replace
 from scow.errors import ScowError
 
@@ -29,8 +29,7 @@ def run(session: Session, options: Options, args: list[str]) -> int:
         return _variables(session, form, _tree(session, options, interpolate=False)[0])
     if options.flag("no-interpolate"):
         return _uninterpolated(session, options, form, args)
-    whole = options.flag("environment") or options.flag("profiles")
-    project = _project(session, options, [] if whole else args)
+    project = _project(session, options, [] if any(options.flag(one) for one in _OF_ALL) else args)
     if options.given("hash"):
         return _hashes(session, project, options.text("hash"))
     if options.flag("quiet"):
@@ -42,7 +41,7 @@ def run(session: Session, options: Options, args: list[str]) -> int:
         raise ScowError(f'unsupported format "{form}"')
     locked = options.flag("lock-image-digests")
     if locked or options.flag("resolve-image-digests"):
-        project = project.with_services({name: pinned(session, one) for name, one in project.services.items()})
+        project = project.with_services({name: replace(one, image=pinned(session, one.image)) for name, one in project.services.items()})
     if locked:
         document: Any = {"services": {name: {"image": one.image} for name, one in sorted(project.services.items()) if one.image}}
     else:
@@ -60,10 +59,10 @@ def _load_flags(options: Options) -> dict[str, Any]:
     }
 
 
-def _project(session: Session, options: Options, names: list[str]) -> Project:
+def _project(session: Session, options: Options, names: list[str], interpolate: bool = True) -> Project:
     from scow.compose.load import profiles
 
-    project = session.load(**_load_flags(options))
+    project = session.load(**_load_flags(options), interpolate=interpolate)
     if any(name in project.disabled for name in names):
         project = profiles.with_profiles(project, profiles.profiles_for(project, names))
     # the plugin prints what any service uses, whichever services are named
@@ -91,7 +90,7 @@ def _uninterpolated(session: Session, options: Options, form: str, args: list[st
         if name not in services:
             raise ScowError(f"no such service: {name}")
     if options.given("hash"):
-        raise ScowError("--hash needs the values of variables: leave out --no-interpolate")
+        return _hashes(session, _project(session, options, [], interpolate=False), options.text("hash"))
     if options.flag("quiet"):
         return 0
     chosen = {name: one for name, one in services.items() if (name in args if args else _on(one, shell.profiles))}
@@ -108,7 +107,14 @@ def _uninterpolated(session: Session, options: Options, form: str, args: list[st
             return _lines(session, sorted(tree.get(kind) or {}))
     if form not in ("yaml", "json"):
         raise ScowError(f'unsupported format "{form}"')
-    if args:
+    locked = options.flag("lock-image-digests")
+    if locked or options.flag("resolve-image-digests"):
+        for one in (chosen if args else services).values():
+            if "$" not in str(one.get("image", "$")):
+                one["image"] = pinned(session, one["image"])
+    if locked:
+        tree = {"services": {name: {"image": one["image"]} for name, one in chosen.items() if "image" in one}}
+    elif args:
         tree = {**tree, "services": chosen}
     return _document(session, options, model.text(model.tree_document(tree, form == "json"), form))
 
@@ -143,19 +149,18 @@ def _lines(session: Session, lines: Iterable[str]) -> int:
 
 def _services(project: Project) -> list[str]:
     """Names, what others depend on first."""
-    found: dict[str, None] = {}
-
-    def visit(name: str) -> None:
-        service = project.services.get(name)
-        if service is None or name in found:
-            return
-        for other in sorted(service.depends_on):
-            visit(other)
-        found[name] = None
-
-    for name in sorted(project.services):
-        visit(name)
-    return list(found)
+    found: list[str] = []
+    met: set[str] = set()
+    for first in sorted(project.services):
+        stack = [] if first in met else [first]
+        while stack:
+            met.add(stack[-1])
+            before = sorted(other for other in project.services[stack[-1]].depends_on if other in project.services and other not in met)
+            if before:
+                stack.append(before[0])
+            else:
+                found.append(stack.pop())
+    return found
 
 
 def _images(project: Project) -> list[str]:
@@ -175,10 +180,13 @@ _ASPECTS = {
     "volumes": lambda project: sorted(project.volumes),
     "networks": lambda project: sorted(project.networks),
     "models": lambda project: sorted(one.model for one in project.models.values()),
-    "images": _images,
     "profiles": _profiles,
+    "images": _images,
     "environment": _environment,
 }
+
+
+_OF_ALL = ("services", "volumes", "networks", "models", "profiles", "environment")  # whichever services are named
 
 
 def _hashes(session: Session, project: Project, wanted: str) -> int:
@@ -206,22 +214,22 @@ def _variables(session: Session, form: str, tree: dict[str, Any]) -> int:
     return 0
 
 
-def pinned(session: Session, service: Service) -> Service:
-    """A service whose image is named with its digest, too. Raises ScowError."""
+def pinned(session: Session, image: str) -> str:
+    """The name of an image with its digest. Raises ScowError."""
     from urllib.parse import quote
 
     from scow.cli.commands.service.requests import authority
     from scow.reference import Reference
 
-    if not service.image or "@" in service.image:
-        return service
-    reference = Reference.parse(service.image).tagged().full()
-    headers = authority(session.cli, service.image)
+    if not image or "@" in image:
+        return image
+    reference = Reference.parse(image).tagged().full()
+    headers = authority(session.cli, image)
     answer: Any = session.client.call("GET", f"/distribution/{quote(reference, '/:@')}/json", None, None, headers).json()
     digest = (answer.get("Descriptor") or {}).get("digest") or ""
     if not digest:
-        raise ScowError(f"{service.image}: the registry told no digest")
-    return replace(service, image=f"{reference}@{digest}")
+        raise ScowError(f"{image}: the registry told no digest")
+    return f"{reference}@{digest}"
 
 
 CONFIG = Verb(

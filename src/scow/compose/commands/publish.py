@@ -226,7 +226,7 @@ def _pins(session: Session, project: Project) -> Layer:
     from scow.compose.artifact import Layer
     from scow.compose.commands.config import pinned
 
-    services = {name: {"image": pinned(session, service).image} for name, service in sorted(project.services.items()) if service.image}
+    services = {name: {"image": pinned(session, service.image)} for name, service in sorted(project.services.items()) if service.image}
     return Layer(name="image-digests.yaml", data=emit.yaml({"services": services}).encode())
 
 
