@@ -7,8 +7,11 @@ import select
 import signal
 import struct
 
+from scow.kernel.syscalls import checked, libc
+
 _GET_INFO = (3 << 30) | (64 << 16) | (0xFF << 8) | 11  # PIDFD_GET_INFO, first published size
 _INFO_EXIT = 1 << 3
+_GETFD = 438  # pidfd_getfd, the same number on every architecture
 
 
 def open_pid(pid: int) -> int:
@@ -31,6 +34,11 @@ def ended(fd: int) -> bool:
 def exit_code(status: int) -> int:
     """Shell-style code (128+signal) of a wait status."""
     return 128 + os.WTERMSIG(status) if os.WIFSIGNALED(status) else os.WEXITSTATUS(status)
+
+
+def descriptor(fd: int, number: int) -> int:
+    """A copy of the process's descriptor `number`, close-on-exec. Raises OSError."""
+    return checked(libc.syscall(_GETFD, fd, number, 0))
 
 
 def reap(fd: int) -> int | None:

@@ -57,3 +57,16 @@ def test_a_zombie_of_another_parent_tells_its_code() -> None:
         finally:
             os.close(fd)
             parent.kill()
+
+
+def test_a_copy_of_a_descriptor() -> None:
+    reader, writer = os.pipe()
+    process = pidfd.open_pid(os.getpid())
+    try:
+        copy = pidfd.descriptor(process, writer)
+        os.write(copy, b"x")
+        os.close(copy)
+        assert os.read(reader, 1) == b"x"
+    finally:
+        for fd in (reader, writer, process):
+            os.close(fd)
