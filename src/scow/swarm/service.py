@@ -57,6 +57,7 @@ _FORCE = (
     "The only way to restore a swarm that has lost consensus is to reinitialize it with `--force-new-cluster`. "
     "Use `--force` to suppress this message."
 )
+_UNLOCK_SECONDS = 4.0
 _JOIN_SECONDS = {"worker": 60.0, "manager": 400.0}
 INGRESS = "ingress"
 _UNASKED = "0.0.0.0:2377"
@@ -412,6 +413,11 @@ class SwarmService:
         except ScowError as error:
             await self._abandon(locked, error)
             raise
+        # what is asked next is to find it at work; the first of several to be unlocked has nobody to work with yet
+        for _ in range(int(_UNLOCK_SECONDS * 20)):
+            if self.is_manager:
+                break
+            await asyncio.sleep(0.05)
 
     async def _abandon(self, locked: NodeState, error: ScowError) -> None:
         """What was unlocked could not be taken up (its port is taken): it is locked again, so that unlocking can be tried once more."""

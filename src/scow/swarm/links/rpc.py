@@ -368,7 +368,10 @@ class Server:
             await asyncio.wait([task], timeout=None if known else _STRANGER_SECONDS)
         finally:
             self._open -= 1
-            self._writers.get(who.node_id, set()).discard(writer)
+            own = self._writers.get(who.node_id, set())
+            own.discard(writer)
+            if not own:
+                self._writers.pop(who.node_id, None)
             task.cancel()
 
     def door(self, caller: Caller, name: str) -> Door:
