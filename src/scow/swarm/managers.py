@@ -79,6 +79,13 @@ class Managers:
         place = Place(state.node_id, state.advertise, state.listen, data / "etcd", run / "etcd")
         return Etcd(place, ca.KeyPair(state.peer_root, state.peer_key))
 
+    @property
+    def trouble(self) -> str:
+        """Why etcd does not run on this host, for people; "" while it does."""
+        words = self._etcd.trouble if self._etcd is not None else ""
+        full = ": make room on its disk" if "no space left" in words else ""
+        return f"etcd ends again and again on this host, so this manager can do nothing{full}. Its last message: {words}" if words else ""
+
     # --- begin and end
 
     async def open(self, alone: bool = False) -> Store:
@@ -199,6 +206,7 @@ class Managers:
             try:
                 health = await self._etcd.client.health()
                 self.quorum = bool(health.leader)
+                self._etcd.trouble = ""
                 mine = health.leader == health.member and self.quorum and not health.learner
                 await self._lead() if mine else await self._resign()
             except EtcdError:

@@ -463,7 +463,7 @@ class SwarmService:
             return expired
         if node.managers is None or node.managers.quorum:
             return ""
-        return node.problem or NoLeader().message
+        return node.problem or node.managers.trouble or NoLeader().message
 
     def info(self) -> Json:
         """The Swarm part of /info."""

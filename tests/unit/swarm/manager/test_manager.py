@@ -1,6 +1,7 @@
 """The manager as a whole: services become tasks on nodes, fail, are updated, scaled and removed. Agents are simulated, time is moved."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
@@ -388,4 +389,27 @@ async def test_a_global_service_may_publish_on_hosts_and_reserve_more_than_half(
     id = await cluster.service("all", None, Mode={"Global": {}}, TaskTemplate=template, EndpointSpec={"Mode": "vip", "Ports": ports})
     await cluster.settle()
     assert sorted(task.node_id for task in cluster.running(id)) == ["n1", "n2"]
+    await cluster.stop()
+
+
+@on_loop
+async def test_a_node_that_lost_power_often_is_not_avoided() -> None:
+    cluster = await Cluster0(nodes=2).start()
+    id = await cluster.service("web", 6)
+    for number in range(3):
+        cluster.dead = {"n2"}
+        await cluster.pass_time(20)
+        assert {task.node_id for task in cluster.running(id)} == {"n1"}
+
+        def report(tx: Tx) -> None:  # what a node says that comes back without its containers
+            for task in tx.by(Task, "node", "n2"):
+                if task.status.state <= TaskState.RUNNING:
+                    tx.update(task.changed(status=replace(task.status, state=TaskState.FAILED)))
+
+        await cluster.store.update(report)
+        cluster.dead = set()
+        await cluster.pass_time(2)
+        await cluster.change(id, TaskTemplate=template("x", ForceUpdate=number + 1))
+        await cluster.pass_time(10)
+        assert Counter(task.node_id for task in cluster.running(id)) == {"n1": 3, "n2": 3}
     await cluster.stop()

@@ -70,7 +70,9 @@ class Scheduler:
             if room is not None and task.id in room.tasks:
                 room.drop(task.id)
                 self._changed = True
-                if change.new is not None and task.status.state in (TaskState.FAILED, TaskState.REJECTED):
+                # what was to end anyway says nothing about the node: after a power cut all that ran there has ended badly
+                wanted = change.new is not None and task.desired_state <= TaskState.COMPLETE
+                if wanted and task.status.state in (TaskState.FAILED, TaskState.REJECTED):
                     room.failed(task, self._clock.elapsed_ns())
         if change.new is None:
             self._waiting.pop(task.id, None)

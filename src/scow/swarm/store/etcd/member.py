@@ -134,6 +134,8 @@ class Etcd:
         self._process = -1
         self._folder = -1
         self.client = Client(Path("/nonexistent"))
+        self.trouble = ""
+        """What it said when it ended by itself; its user makes it "" when it has answered since."""
         self.damaged = ""
         """What it said when its data could not be used several times in a row; "" while they can."""
 
@@ -237,7 +239,7 @@ class Etcd:
             self._process = -1
             logger.warning("etcd has ended with code %s: %s", code, self.last_words())
             tries = 0 if asyncio.get_running_loop().time() - began > _QUICK_SECONDS else tries + 1
-            words = self.last_words()
+            self.trouble = words = self.last_words()
             useless = not self.known or (bool(_DAMAGE.search(words)) and "no space left" not in words)
             self.damaged = words if useless and tries >= _DAMAGED_AFTER else ""
             while self._process < 0:
