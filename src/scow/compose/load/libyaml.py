@@ -72,6 +72,21 @@ if "yaml" not in sys.modules:
 
 from yaml._yaml import CParser  # noqa: E402
 from yaml.error import YAMLError  # noqa: E402
+from yaml.events import AliasEvent, CollectionEndEvent, DocumentStartEvent, MappingStartEvent, ScalarEvent  # noqa: E402
 from yaml.nodes import MappingNode, ScalarNode, SequenceNode  # noqa: E402
 
-__all__ = ["CParser", "MappingNode", "ScalarNode", "SequenceNode", "YAMLError"]
+ComposerError: type[YAMLError] = sys.modules["yaml"].composer.ComposerError
+
+__all__ = [
+    "AliasEvent",
+    "CParser",
+    "CollectionEndEvent",
+    "ComposerError",
+    "DocumentStartEvent",
+    "MappingNode",
+    "MappingStartEvent",
+    "ScalarEvent",
+    "ScalarNode",
+    "SequenceNode",
+    "YAMLError",
+]

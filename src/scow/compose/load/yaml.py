@@ -7,7 +7,19 @@ Bounds: size of a text, depth, and number of values after aliases are followed (
 from __future__ import annotations
 
 from scow.compose.load.errors import LoadError, Place
-from scow.compose.load.libyaml import CParser, MappingNode, ScalarNode, SequenceNode, YAMLError
+from scow.compose.load.libyaml import (
+    AliasEvent,
+    CollectionEndEvent,
+    ComposerError,
+    CParser,
+    DocumentStartEvent,
+    MappingNode,
+    MappingStartEvent,
+    ScalarEvent,
+    ScalarNode,
+    SequenceNode,
+    YAMLError,
+)
 
 TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
@@ -237,25 +249,78 @@ def documents(text: bytes, file: str) -> Iterator[Document]:
         raise LoadError(f"yaml: larger than {MAX_TEXT >> 20} MB", Place(file))
     text = text.removeprefix(b"\xef\xbb\xbf")
     try:
-        loader = _Loader(text.decode())
-        loader.file = file
+        try:
+            roots = _roots(text.decode(), file)
+        except ComposerError as exc:
+            if exc.problem != "second occurrence":
+                raise
+            roots = _Composer(text.decode(), file).roots()
     except UnicodeDecodeError as exc:
         raise LoadError(f"yaml: not UTF-8 (byte {text[exc.start]:#04x})", _place(text, exc.start, file)) from None
     except YAMLError as exc:
         raise _broken(exc, text, file) from None
+    except RecursionError:
+        raise LoadError("yaml: nested too deeply", Place(file)) from None
+    for root in roots:
+        yield Document(file, root)
+
+
+def _roots(text: str, file: str) -> list[Any]:
+    loader = _Loader(text)
+    loader.file = file
+    found = []
     try:
-        while True:
-            try:
-                root = loader.get_node() if loader.check_node() else None
-            except YAMLError as exc:
-                raise _broken(exc, text, file) from None
-            except RecursionError:
-                raise LoadError("yaml: nested too deeply", Place(file)) from None
-            if root is None:
-                return
-            yield Document(file, root)
+        while loader.check_node():
+            found.append(loader.get_node())
     finally:
         loader.dispose()
+    return found
+
+
+class _Composer:
+    """Nodes from the parser's events, for texts that set one anchor twice, which YAML allows and libyaml's composer does not."""
+
+    def __init__(self, text: str, file: str) -> None:
+        self.parser, self.file = CParser(text), file
+        self.anchors: dict[str, Any] = {}
+        self.nodes = 0
+
+    def roots(self) -> list[Any]:
+        """The node of each document."""
+        found = []
+        self.parser.get_event()  # the stream starts
+        while isinstance(self.parser.get_event(), DocumentStartEvent):
+            self.anchors = {}
+            found.append(self._node(self.parser.get_event()))
+            self.parser.get_event()
+        return found
+
+    def _node(self, event: Any) -> Any:
+        mark, anchor = event.start_mark, event.anchor
+        place = Place(self.file, mark.line + 1, mark.column + 1)
+        if isinstance(event, AliasEvent):
+            if anchor not in self.anchors:
+                raise LoadError(f"yaml: line {mark.line + 1}: found undefined alias", place)
+            return self.anchors[anchor]
+        self.nodes += 1
+        if self.nodes > MAX_VALUES:
+            raise LoadError(f"yaml: more than {MAX_VALUES} values", place)
+        scalar = isinstance(event, ScalarEvent)
+        tag = event.tag
+        if tag in (None, "!"):
+            tag = _PLAIN if scalar and event.implicit[0] else _STR
+        node: Any
+        if scalar:
+            node = ScalarNode(tag, event.value, mark, event.end_mark, event.style)
+        else:
+            node = (MappingNode if isinstance(event, MappingStartEvent) else SequenceNode)(tag, [], mark, event.end_mark)
+        if anchor is not None:
+            self.anchors[anchor] = node
+        if not scalar:
+            while not isinstance(inner := self.parser.get_event(), CollectionEndEvent):
+                first = self._node(inner)
+                node.value.append((first, self._node(self.parser.get_event())) if type(node) is _MAPPING else first)
+        return node
 
 
 def _place(text: bytes, offset: int, file: str) -> Place:

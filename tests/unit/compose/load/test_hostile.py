@@ -114,3 +114,18 @@ def test_stack_dialect(tmp_path: Path) -> None:
     assert list(project.services) == ["a", "b"] and not project.services["a"].networks and not project.warnings
     deploy = project.services["a"].deploy
     assert deploy is not None and deploy.extensions == {"x-autoscale": {"min": 1, "max": 5}}
+
+
+def test_an_anchor_may_be_set_twice(tmp_path: Path) -> None:
+    """As in the plugin: the last before the alias counts."""
+    file = tmp_path / "compose.yaml"
+    file.write_text(
+        "x-a: &a {image: x}\nx-b: &a {image: y}\nservices:\n  one: *a\n  two: {<<: *a, command: &c [a, !!str 1, '2', 3]}\n"
+        "  three: {image: &c z, hostname: *c, scale: 2}\n---\nservices: {one: {image: &c q, hostname: *c}}\n"
+    )
+    services = load(LoadOptions(files=(str(file),))).services
+    assert [(one.image, one.hostname) for one in services.values()] == [("q", "q"), ("z", "z"), ("y", "")]
+    assert services["two"].command == ("a", "1", "2", "3") and services["three"].scale == 2
+    twice = "x-a: &a 1\nx-b: &a 2\n"
+    assert "found undefined alias" in refused(tmp_path, twice + "services: *b\n")
+    assert "stands inside what it names" in refused(tmp_path, twice + "services: &s {a: {image: x, x-z: *s}}\n")
