@@ -100,6 +100,7 @@ class Database:
             path.chmod(0o600)
             self._sql.execute("PRAGMA journal_mode=WAL")
             self._sql.execute("PRAGMA synchronous=NORMAL")
+            self._sql.execute("PRAGMA secure_delete=FAST")  # see `forgetting`
             version = int(self._sql.execute("PRAGMA user_version").fetchone()[0])
             if version > VERSION:
                 raise DataLoss(f"the database {path} was written by a newer scowd (schema {version}, known here: {VERSION}); use that one")
@@ -148,6 +149,19 @@ class Database:
             finally:
                 self._depth = 0
                 self._undo.clear()
+
+    @contextlib.contextmanager
+    def forgetting(self) -> Iterator[None]:
+        """As `update`; what the block replaces or removes (keys) is in neither the file nor its log any more. Not within `update`."""
+        with self._lock:
+            self._sql.execute("PRAGMA secure_delete=ON")
+            try:
+                with self.update():
+                    yield
+                with contextlib.suppress(sqlite3.Error):
+                    self._sql.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                self._sql.execute("PRAGMA secure_delete=FAST")
 
     def write(self, table: Table, key: str, raw: bytes | None) -> None:
         """Store one row (None removes it), inside the current transaction or its own."""

@@ -67,6 +67,7 @@ class StateStore:
     """Keeps it."""
 
     def __init__(self, db: Database) -> None:
+        self._db = db
         self._table = db.table(_TABLE)
 
     def read(self) -> NodeState | None:
@@ -79,9 +80,11 @@ class StateStore:
         return NodeState(**values)
 
     def write(self, state: NodeState, unlock_key: str = "") -> None:
-        """Keep it."""
-        self._table.put(_ROW, asdict(state.sealed(unlock_key)))
+        """Keep it, and nothing of what was kept before: that may have been keys without a seal."""
+        with self._db.forgetting():
+            self._table.put(_ROW, asdict(state.sealed(unlock_key)))
 
     def forget(self) -> None:
         """The node has left."""
-        self._table.delete(_ROW)
+        with self._db.forgetting():
+            self._table.delete(_ROW)

@@ -47,8 +47,11 @@ async def test_a_locked_manager_says_so_until_it_is_unlocked(tmp_path: Path) -> 
         assert boss.swarm.unlock_key() == ""
         service = await boss.swarm.control.create_service(web(2))
         await until(lambda: len(boss.running(service)) == 2)
+        secrets = [str(row(boss)[name]).encode()[-60:-30] for name in ("key", "data_key")]
         key = await lock(boss)
         held = row(boss)
+        files = [file.read_bytes() for file in boss.folder.iterdir() if file.is_file()]
+        assert not any(secret in content for secret in secrets for content in files)
         assert not any(held[name] for name in ("key", "data_key", "peer_key"))
         await boss.restart()
         info = boss.swarm.info()
