@@ -120,12 +120,12 @@ def test_an_anchor_may_be_set_twice(tmp_path: Path) -> None:
     """As in the plugin: the last before the alias counts."""
     file = tmp_path / "compose.yaml"
     file.write_text(
-        "x-a: &a {image: x}\nx-b: &a {image: y}\nservices:\n  one: *a\n  two: {<<: *a, command: &c [a, !!str 1, '2', 3]}\n"
+        "x-a: &a {image: x}\nx-b: &a {image: y}\nservices:\n  one: *a\n  two: {<<: *a, command: &c [a, !!str 1, '2']}\n"
         "  three: {image: &c z, hostname: *c, scale: 2}\n---\nservices: {one: {image: &c q, hostname: *c}}\n"
     )
     services = load(LoadOptions(files=(str(file),))).services
     assert [(one.image, one.hostname) for one in services.values()] == [("q", "q"), ("z", "z"), ("y", "")]
-    assert services["two"].command == ("a", "1", "2", "3") and services["three"].scale == 2
+    assert services["two"].command == ("a", "1", "2") and services["three"].scale == 2
     twice = "x-a: &a 1\nx-b: &a 2\n"
     assert "found undefined alias" in refused(tmp_path, twice + "services: *b\n")
     assert "stands inside what it names" in refused(tmp_path, twice + "services: &s {a: {image: x, x-z: *s}}\n")
