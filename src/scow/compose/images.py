@@ -129,7 +129,7 @@ def fetch_all(session: Session, wanted: list[tuple[str, Service]], quiet: bool =
                     continue
                 errors.append(exc if isinstance(exc, ScowError) else ScowError(str(exc)))
 
-    threads = [threading.Thread(target=work, daemon=True) for _ in range(min(len(wanted), AT_ONCE))]
+    threads = [threading.Thread(target=work, daemon=True) for _ in range(min(len(wanted), AT_ONCE, session.parallel))]
     for thread in threads:
         thread.start()
     for thread in threads:
