@@ -99,8 +99,18 @@ class Autoscaler:
             return
         used, complete = self.used(service, policy)
         decision = decide(policy, replicas, used) if used else None
-        if decision is not None and (complete or decision.replicas > replicas):
+        if decision is None:
+            return
+        grows = decision.replicas > replicas
+        if (grows and not self._homeless(service)) or (not grows and complete):
             await self._scale(service, decision)
+
+    def _homeless(self, service: Service) -> bool:
+        """Whether tasks wait for a node that has room: more of them would be no help."""
+        tasks = self._store.by(Task, "service", service.id)
+        return any(
+            task.status.state is TaskState.PENDING and task.status.error and task.desired_state <= TaskState.RUNNING for task in tasks
+        )
 
     def used(self, service: Service, policy: Policy) -> tuple[dict[str, float], bool]:
         """Mean use per running task over the window, in the targets' units, {} when there is not enough to say; whether all tasks count:

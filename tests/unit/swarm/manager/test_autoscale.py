@@ -121,3 +121,18 @@ async def test_no_scaling_while_an_update_has_stopped() -> None:
         await cluster.pass_time(1)
     assert len(cluster.running(id)) == 1
     await cluster.stop()
+
+
+@on_loop
+async def test_no_more_tasks_are_asked_for_than_find_a_node() -> None:
+    cluster = await Cluster0(nodes=2).start()
+    labels = {"scow.autoscale.max": "9", "scow.autoscale.cpu": "50", "scow.autoscale.window": "5s", "scow.autoscale.cooldown": "0s"}
+    id = await cluster.service("web", 1, Labels=labels, TaskTemplate={"Placement": {"MaxReplicas": 1}})
+    for _ in range(30):
+        cluster.manager.autoscaler.note({task.id: {"cpu": 1.0} for task in cluster.running(id)})
+        await cluster.pass_time(1)
+    service = cluster.store.get(Service, id)
+    assert service is not None
+    assert len(cluster.running(id)) == 2
+    assert service.replicas <= 4
+    await cluster.stop()

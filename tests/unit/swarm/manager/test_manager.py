@@ -413,3 +413,17 @@ async def test_a_node_that_lost_power_often_is_not_avoided() -> None:
         await cluster.pass_time(10)
         assert Counter(task.node_id for task in cluster.running(id)) == {"n1": 3, "n2": 3}
     await cluster.stop()
+
+
+@on_loop
+async def test_a_forced_update_spreads_tasks_over_a_node_that_came_later() -> None:
+    cluster = await Cluster0(2).start()
+    id = await cluster.service("web", 6)
+    await cluster.store.update(lambda tx: tx.create(cluster.node("n3")))
+    await cluster.settle()
+    await cluster.change(id, TaskTemplate={"ContainerSpec": {"Image": "x"}, "RestartPolicy": {"Delay": 0}, "ForceUpdate": 1})
+    for _ in range(60):
+        await cluster.pass_time(1)
+    on = [task.node_id for task in cluster.running(id)]
+    assert sorted(on.count(node) for node in ("n1", "n2", "n3")) == [2, 2, 2]
+    await cluster.stop()

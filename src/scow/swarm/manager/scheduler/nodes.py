@@ -22,6 +22,7 @@ class Room:
     generic: dict[str, list[str] | int] = field(default_factory=dict)
     host_ports: dict[tuple[str, int], str] = field(default_factory=dict)
     failures: dict[str, list[int]] = field(default_factory=dict)
+    leaving: set[str] = field(default_factory=set)
 
     @classmethod
     def of(cls, node: Node, tasks: Iterable[Task]) -> "Room":
@@ -38,17 +39,24 @@ class Room:
         return made
 
     def add(self, task: Task) -> None:
-        """A task is on this node; over or not yet."""
-        if task.id in self.tasks or not holds(task):
+        """A task is on this node, or is to end there: it holds its resources until it has, but is none of its service's any more."""
+        if not holds(task):
             return
-        self.tasks[task.id] = task
-        self._count(task, 1)
+        if task.id not in self.tasks:
+            self.tasks[task.id] = task
+            self._count(task, 1)
+        if task.desired_state > TaskState.COMPLETE and task.id not in self.leaving:
+            self.leaving.add(task.id)
+            self.per_service[task.service_id] -= 1
 
     def drop(self, task_id: str) -> None:
         """A task is over; absent is fine."""
         task = self.tasks.pop(task_id, None)
         if task is not None:
             self._count(task, -1)
+            if task_id in self.leaving:
+                self.leaving.discard(task_id)
+                self.per_service[task.service_id] += 1
 
     def _count(self, task: Task, sign: int) -> None:
         wanted = reservations(task.spec)
