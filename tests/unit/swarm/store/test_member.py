@@ -1,0 +1,45 @@
+"""What is made of a member's data and of its last messages."""
+
+from pathlib import Path
+
+import pytest
+
+from scow.swarm import ca
+from scow.swarm.store.etcd.member import Etcd, Place
+
+FATAL = '{"level":"fatal","ts":"x","msg":"discovery failed","error":"walpb: crc mismatch","stacktrace":"go"}\n'
+PANIC = "panic: freepages: failed to get all reachable pages (page 5: out of bounds: 5)\n\ngoroutine 97 [running]:\n\tdb.go:1054\n"
+
+
+def member(folder: Path) -> Etcd:
+    place = Place("n", "127.0.0.1:2377", "127.0.0.1:2377", folder / "data", folder / "run")
+    (folder / "run").mkdir()
+    return Etcd(place, ca.KeyPair("", ""))
+
+
+def test_half_of_the_data_are_none(tmp_path: Path) -> None:
+    etcd = member(tmp_path)
+    assert not etcd.known
+    (tmp_path / "data/member/wal").mkdir(parents=True)
+    (tmp_path / "data/member/wal/0-0.wal").touch()
+    assert not etcd.known
+    (tmp_path / "data/member/snap").mkdir()
+    (tmp_path / "data/member/snap/db").touch()
+    assert etcd.known
+
+
+@pytest.mark.parametrize(
+    ("log", "words"),
+    [
+        ("", ""),
+        ('{"level":"warn","msg":"slow"}\n', "slow"),
+        (FATAL, "discovery failed: walpb: crc mismatch"),
+        ('{"level":"warn","msg":"before"}\n' + PANIC, "panic: freepages: failed to get all reachable pages (page 5: out of bounds: 5)"),
+        ("nothing of JSON", "nothing of JSON"),
+        ("[1]\n", "[1]"),
+    ],
+)
+def test_the_last_words_are_the_reason(tmp_path: Path, log: str, words: str) -> None:
+    etcd = member(tmp_path)
+    (tmp_path / "run/etcd.log").write_text(log)
+    assert etcd.last_words() == words
