@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from scow.compose import contents, create, drift, labels
 from scow.compose.observe import ContainerInfo, Observed
+from scow.compose.order import ordered
 from scow.compose.plan import Operation, Plan
 from scow.compose.project import Project, Service
 from scow.compose.records import field, record, replace
@@ -38,21 +39,12 @@ class Options:
 
 def order(services: dict[str, Service]) -> list[str]:
     """Names so that what is depended on comes first."""
-    found: dict[str, None] = {}
 
-    def visit(name: str, chain: tuple[str, ...]) -> None:
-        if name in found or name not in services:
-            return
-        if name in chain:
-            raise ScowError(f"dependency cycle detected: {' -> '.join([*chain, name])}")
-        service = services[name]
-        for other in sorted({*service.depends_on, *create.references(service)}):
-            visit(other, (*chain, name))
-        found[name] = None
+    def before(name: str) -> list[str]:
+        needed = {*services[name].depends_on, *create.references(services[name])}
+        return sorted(other for other in needed if other in services)
 
-    for name in sorted(services):
-        visit(name, ())
-    return list(found)
+    return ordered(sorted(services), before)
 
 
 def _temporary(name: str) -> str:
@@ -316,31 +308,22 @@ def teardown(
         for name in one.depends:
             dependents.setdefault(name, set()).add(one.service)
     stops: dict[str, list[int]] = {}
-    ends: dict[str, list[int]] = {}
     done: list[int] = []
 
-    def visit(name: str, chain: tuple[str, ...]) -> None:
-        if name in ends or name in chain:
-            return
-        first: list[int] = []
-        for other in sorted(dependents.get(name, ())):
-            if other in services:
-                visit(other, (*chain, name))
-                first += stops.get(other, [])
-        stops[name], ends[name] = [], []
-        for one in (one for one in containers if one.service == name):
-            before = first
-            if one.running:
-                before = [maker.add("stop", one.name, cause, first, old=one)]
-                stops[name] += before
-            if remove:
-                ident = maker.add("remove", one.name, cause, before, old=one)
-                ends[name].append(ident)
-                done.append(ident)
-        stops[name] = stops[name] or first
+    def before(name: str) -> list[str]:
+        return sorted(other for other in dependents.get(name, ()) if other in services)
 
-    for name in sorted(services):
-        visit(name, ())
+    for name in ordered(sorted(services), before, circles=True):
+        first = [ident for other in before(name) for ident in stops.get(other, [])]
+        stops[name] = []
+        for one in (one for one in containers if one.service == name):
+            before_end = first
+            if one.running:
+                before_end = [maker.add("stop", one.name, cause, first, old=one)]
+                stops[name] += before_end
+            if remove:
+                done.append(maker.add("remove", one.name, cause, before_end, old=one))
+        stops[name] = stops[name] or first
     for network in networks:
         maker.add("remove-network", network, cause, done)
     for volume in volumes:

@@ -10,6 +10,7 @@ from scow.compose import hash as hashing
 from scow.compose import model
 from scow.compose.commands.session import Session, Verb
 from scow.compose.create import image_name
+from scow.compose.order import ordered
 from scow.compose.project import Project
 from scow.compose.records import replace
 from scow.errors import ScowError
@@ -149,18 +150,11 @@ def _lines(session: Session, lines: Iterable[str]) -> int:
 
 def _services(project: Project) -> list[str]:
     """Names, what others depend on first."""
-    found: list[str] = []
-    met: set[str] = set()
-    for first in sorted(project.services):
-        stack = [] if first in met else [first]
-        while stack:
-            met.add(stack[-1])
-            before = sorted(other for other in project.services[stack[-1]].depends_on if other in project.services and other not in met)
-            if before:
-                stack.append(before[0])
-            else:
-                found.append(stack.pop())
-    return found
+
+    def before(name: str) -> list[str]:
+        return sorted(other for other in project.services[name].depends_on if other in project.services)
+
+    return ordered(sorted(project.services), before, circles=True)
 
 
 def _images(project: Project) -> list[str]:
