@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from scow.errors import DataLoss
 from scow.swarm import ca
 from scow.swarm.objects import Object, from_json, to_json
 
@@ -25,5 +26,9 @@ class Sealer:
         return {"id": one.id, _SEALED: ca.seal(self._key, orjson.dumps(to_json(one), option=orjson.OPT_NON_STR_KEYS))}
 
     def decode(self, kind: str, row: Mapping[str, Any]) -> Object:
-        """The object of a row. Raises InvalidArgument when it was sealed with another key."""
+        """The object of a row. Raises InvalidArgument when it was sealed with another key, DataLoss for what is no row of this version."""
+        if _SEALED not in row:
+            raise DataLoss(
+                f"the swarm's stored state has a {kind} that this version cannot read: leave the swarm with --force and join anew"
+            )
         return from_json(kind, orjson.loads(ca.unseal(self._key, str(row[_SEALED]))))
