@@ -460,12 +460,7 @@ class Executor:
         name = one.service.name if one.service else one.target
 
         def look() -> bool | None:
-            state = self._state(one.target).get("State") or {}
-            if state.get("Status") not in ("exited", "dead"):
-                return None
-            if state.get("ExitCode"):
-                raise ScowError(f'service "{name}" didn\'t complete successfully: exit {state["ExitCode"]}')
-            return True
+            return completed(self._state(one.target), name)
 
         self._condition(one, look)
 
@@ -488,6 +483,16 @@ def healthy(facts: dict[str, Any], name: str, must_check: bool) -> bool | None:
     if health.get("Status") == "unhealthy":
         raise ScowError(f"container {name} is unhealthy")
     return True if health.get("Status") == "healthy" else None
+
+
+def completed(facts: dict[str, Any], service: str) -> bool | None:
+    """True for a container that has ended well, None while it runs. Raises ScowError."""
+    state = facts.get("State") or {}
+    if state.get("Status") not in ("exited", "dead"):
+        return None
+    if state.get("ExitCode"):
+        raise ScowError(f'service "{service}" didn\'t complete successfully: exit {state["ExitCode"]}')
+    return True
 
 
 def refreshed(executor: Executor) -> tuple[observe.ContainerInfo, ...]:

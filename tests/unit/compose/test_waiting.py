@@ -10,11 +10,13 @@ import pytest
 from scow.compose import observe, waiting
 from scow.compose.commands import up
 from scow.compose.observe import ContainerInfo
+from scow.compose.project import Dependency, Project, Service
 from scow.errors import ScowError
 
 Json = dict[str, Any]
 RUNS: Json = {"State": {"Status": "running"}}
 HEALTHY: Json = {"State": {"Status": "running", "Health": {"Status": "healthy"}}}
+DONE: Json = {"State": {"Status": "exited", "ExitCode": 0}}
 GONE: Json = {"State": {"Status": "exited", "ExitCode": 2}}
 
 
@@ -57,6 +59,8 @@ class Watch:
         ({"a": [RUNS]}, ""),
         ({"a": [HEALTHY, GONE], "b": [HEALTHY]}, "a exited"),  # it ended while b was waited for
         ({"a": [HEALTHY], "b": [HEALTHY]}, ""),
+        ({"a": [HEALTHY], "job": [RUNS, DONE], "b": [HEALTHY]}, ""),  # another wants it completed
+        ({"a": [HEALTHY], "job": [RUNS, GONE], "b": [HEALTHY]}, "exit 2"),
     ],
 )
 def test_ready(monkeypatch: pytest.MonkeyPatch, answers: dict[str, list[Json]], wrong: str) -> None:
@@ -64,8 +68,10 @@ def test_ready(monkeypatch: pytest.MonkeyPatch, answers: dict[str, list[Json]], 
     monkeypatch.setattr(observe, "containers", lambda client, project: (rows, (1, 45)))
     monkeypatch.setattr(waiting, "Watch", Watch)
     session: Any = Engine({name: list(found) for name, found in answers.items()})
+    needs = {"job": Dependency(condition="service_completed_successfully")}
+    project = Project(name="p", services={**{name: Service(name=name) for name in answers}, "a": Service(name="a", depends_on=needs)})
     if not wrong:
-        up.wait_services(session, "p", set(answers))
+        up.wait_services(session, project, set())
         return
     with pytest.raises(ScowError, match=wrong):
-        up.wait_services(session, "p", set(answers))
+        up.wait_services(session, project, set(answers))

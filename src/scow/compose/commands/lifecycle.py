@@ -39,7 +39,7 @@ def start(session: Session, options: Options, args: list[str]) -> int:
     if options.flag("wait") and not session.dry:
         from scow.compose.commands.up import wait_services
 
-        wait_services(session, chosen.name, set(args) or set(chosen.services), options.number("wait-timeout"))
+        wait_services(session, chosen, set(args), options.number("wait-timeout"))
     return 0
 
 

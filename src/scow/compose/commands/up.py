@@ -150,26 +150,36 @@ def up(session: Session, options: Options, args: list[str]) -> int:
 
 def wait_for(session: Session, made: Prepared, seconds: int) -> None:
     """`wait_services` for those of an `up`."""
-    wait_services(session, made.project.name, set(made.services) or set(made.project.services), seconds)
+    wait_services(session, made.project, set(made.services), seconds)
 
 
-def wait_services(session: Session, project: str, wanted: set[str], seconds: int = 0) -> None:
-    """Until the containers of the services run, and are healthy where they have a check; 0 seconds wait for ever. One without a check must
-    have run for SETTLE, and none may have ended while others were waited for. Raises ScowError."""
+def wait_services(session: Session, project: Project, named: set[str], seconds: int = 0) -> None:
+    """Until the containers of the services (none named: all) run, and are healthy where they have a check; 0 seconds wait for ever. One
+    without a check must have run for SETTLE, and none may have ended while others were waited for. A service that another wants completed
+    is ready when it has ended well, as for the plugin. Raises ScowError."""
     import time
     from functools import partial
 
     from scow.client.api import container_path
-    from scow.compose.execute import healthy
+    from scow.compose.execute import completed, healthy
     from scow.compose.waiting import AGAIN, SETTLE, Watch
 
-    watch = Watch(session.dial(), project)
+    watch = Watch(session.dial(), project.name)
     begun = time.monotonic()
     end = begun + seconds if seconds else None
-    chosen = [one for one in observe.containers(session.client, project)[0] if not one.oneoff and one.service in wanted]
+    wanted = named or set(project.services)
+    chosen = [one for one in observe.containers(session.client, project.name)[0] if not one.oneoff and one.service in wanted]
+    ending = {
+        name
+        for service in project.services.values()
+        for name, dependency in service.depends_on.items()
+        if dependency.condition == "service_completed_successfully"
+    }
 
     def look(one: observe.ContainerInfo) -> bool | None:
         facts = session.client.get(container_path(one.id, "json"))
+        if one.service in ending:
+            return completed(facts, one.service)
         if not (ready := healthy(facts, one.name, False)):
             return None
         checked = (facts.get("State") or {}).get("Health")
@@ -185,8 +195,8 @@ def wait_services(session: Session, project: str, wanted: set[str], seconds: int
             except ScowError as exc:
                 session.progress.event(label, "Error", "", True, True)
                 raise ScowError("application not healthy after " + _seconds(seconds) if "timeout" in exc.message else exc.message) from None
-            session.progress.event(label, "Healthy", "", True)
-        for one in chosen[:-1]:
+            session.progress.event(label, "Exited" if one.service in ending else "Healthy", "", True)
+        for one in [one for one in chosen[:-1] if one.service not in ending]:
             healthy(session.client.get(container_path(one.id, "json")), one.name, False)
     finally:
         watch.close()
