@@ -217,11 +217,11 @@ services:
 """)
     run = project.begin("up")
     assert run.stdout is not None
-    while b"ready" not in run.stdout.readline():
-        pass
+    while b"ready" not in (line := run.stdout.readline()):
+        assert line
     run.send_signal(signal.SIGINT)
-    while b"bye" not in run.stdout.readline():
-        pass
+    while b"bye" not in (line := run.stdout.readline()):
+        assert line
     run.send_signal(signal.SIGINT)
     assert run.wait(60) == 130
     assert project.containers()[f"{project.name}-web-1"]["State"] == "exited"

@@ -13,12 +13,13 @@ from scow.cli.command import ExitCode
 from scow.cli.flags import Options
 from scow.client.api import container_path, demux
 from scow.compose import observe, reconcile
-from scow.compose.commands.session import Session
-from scow.compose.commands.up import Prepared, carry_out, grace
+from scow.compose.commands.preparing import Prepared, carry_out
+from scow.compose.commands.session import Session, grace
 from scow.compose.display import logs, progress
 from scow.compose.execute import Executor
 from scow.compose.load.errors import unknown_service
 from scow.compose.observe import ContainerInfo
+from scow.compose.plan import side_by_side
 from scow.compose.waiting import Watch
 from scow.errors import ScowError
 
@@ -45,6 +46,7 @@ class Foreground:
         self.shown: dict[str, ContainerInfo] = {}
         self.silent: dict[str, ContainerInfo] = {}  # their end counts, their output is not shown
         self.live: set[str] = set()
+        self.idle: set[str] = set()  # not started yet: an attached stream of theirs does not end
         self.reading: dict[str, threading.Thread] = {}
         self.stopping = False
         self.code = 0
@@ -54,7 +56,7 @@ class Foreground:
     def run(self) -> int:
         """The exit status."""
         session = self.session
-        carry_out(session, self.made, self.made.plan, self.made.observed, timeout=grace(self.options))
+        carry_out(session, self.made, timeout=grace(self.options))
         observed = observe.observe(session.client, self.project.name)
         wanted = self._attached()
         chosen = [one for one in observed.containers if one.service in wanted and not one.oneoff]
@@ -71,6 +73,8 @@ class Foreground:
         for one in chosen:
             self.shown[one.id] = one
             self.live.add(one.id)
+            if one.state == "created":
+                self.idle.add(one.id)
             self._attach(one)
         options = self.made.options
         again = reconcile.Options(
@@ -83,14 +87,14 @@ class Foreground:
         plan = reconcile.reconcile(self.project, observed, again)
         executor = Executor(self.project, observed, session.dial, progress.Quiet(), parallel=session.parallel, separator=session.separator)
         self.starter = executor
-        threading.Thread(target=self._work, args=("started", lambda: executor.run(plan)), daemon=True).start()
-        if self.options.flag("watch"):
-            from scow.compose.commands.watch import follow
-
-            threading.Thread(
-                target=self._work, args=("watched", lambda: follow(session, self.project, self.made.services)), daemon=True
-            ).start()
         with _signals(lambda number: self.news.put(("signal", number))):
+            threading.Thread(target=self._work, args=("started", lambda: executor.run(plan)), daemon=True).start()
+            if self.options.flag("watch"):
+                from scow.compose.commands.watch import follow
+
+                threading.Thread(
+                    target=self._work, args=("watched", lambda: follow(session, self.project, self.made.services)), daemon=True
+                ).start()
             try:
                 return self._loop()
             finally:
@@ -151,8 +155,9 @@ class Foreground:
         if self.starter:
             self.starter.close()
         end = time.monotonic() + JOIN
-        for thread in list(self.reading.values()):
-            thread.join(max(0.0, end - time.monotonic()))
+        for ident, thread in list(self.reading.items()):
+            if ident not in self.idle:
+                thread.join(max(0.0, end - time.monotonic()))
         return 130 if interrupted else self.code
 
     def _event(self, event: dict[str, Any]) -> None:
@@ -164,6 +169,7 @@ class Foreground:
                 self._died(self.silent[ident], str((actor.get("Attributes") or {}).get("exitCode") or "0"))
             return
         if action == "start":
+            self.idle.discard(ident)
             self.live.add(ident)
             thread = self.reading.get(ident)
             if thread is None or not thread.is_alive():
@@ -207,9 +213,7 @@ class Foreground:
         found = [one for one in observe.containers(self.session.dial(), self.project.name)[0] if one.running and not one.oneoff]
         found = [one for one in found if one.service in self.project.services]
         if kill:
-            from scow.compose.commands.lifecycle import simple
-
-            plan = simple("kill", found, "SIGKILL")
+            plan = side_by_side("kill", found, "SIGKILL")
         else:
             plan = reconcile.teardown(found, (), (), remove=False)
         executor = Executor(
