@@ -1,5 +1,5 @@
 """Networks and volumes that are there, but not as the files want them; containers that left their networks. Pure. Called by `reconcile.py`
-and `commands/up.py`."""
+and `commands/preparing.py`."""
 
 from __future__ import annotations
 

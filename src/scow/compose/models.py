@@ -1,5 +1,5 @@
 """`models:`: AI models that docker's model runner serves. They are fetched and set up by its plugin (`docker model`), and the services that
-use them are told by variables where they are. Called by `commands/up.py` and its like."""
+use them are told by variables where they are. Called by `commands/preparing.py` and its like."""
 
 from __future__ import annotations
 

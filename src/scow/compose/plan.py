@@ -74,3 +74,10 @@ class Plan:
                 line += f" [after {', '.join(map(str, one.after))}]"
             lines.append(line + "\n")
         return "".join(lines)
+
+
+def side_by_side(kind: str, containers: list[ContainerInfo], key: str = "") -> Plan:
+    """The same for each container, none before another."""
+    return Plan(
+        [Operation(id=at + 1, kind=kind, target=one.name, cause="asked for", old=one, key=key) for at, one in enumerate(containers)]
+    )

@@ -6,8 +6,8 @@ import pytest
 
 from scow.cli import main
 from scow.compose.commands.main import load, script
+from scow.compose.commands.preparing import scales
 from scow.compose.commands.table import UNSUPPORTED, VERBS
-from scow.compose.commands.up import scales
 from scow.errors import ScowError
 
 PLUGIN = (

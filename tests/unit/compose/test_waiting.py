@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from scow.compose import observe, waiting
-from scow.compose.commands import up
+from scow.compose import observe
+from scow.compose.commands import ready
 from scow.compose.observe import ContainerInfo
 from scow.compose.project import Dependency, Project, Service
 from scow.errors import ScowError
@@ -66,12 +66,12 @@ class Watch:
 def test_ready(monkeypatch: pytest.MonkeyPatch, answers: dict[str, list[Json]], wrong: str) -> None:
     rows = tuple(ContainerInfo(id=name, name=name, service=name) for name in answers)
     monkeypatch.setattr(observe, "containers", lambda client, project: (rows, (1, 45)))
-    monkeypatch.setattr(waiting, "Watch", Watch)
+    monkeypatch.setattr(ready, "Watch", Watch)
     session: Any = Engine({name: list(found) for name, found in answers.items()})
     needs = {"job": Dependency(condition="service_completed_successfully")}
     project = Project(name="p", services={**{name: Service(name=name) for name in answers}, "a": Service(name="a", depends_on=needs)})
     if not wrong:
-        up.wait_services(session, project, set())
+        ready.wait_services(session, project, set())
         return
     with pytest.raises(ScowError, match=wrong):
-        up.wait_services(session, project, set(answers))
+        ready.wait_services(session, project, set(answers))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from scow.cli.flags import Options
 from scow.compose import create, observe
-from scow.compose.commands.session import Session, Verb, of_containers, with_resources
+from scow.compose.commands.session import Session, Verb, grace, of_containers, with_resources
 from scow.compose.load.errors import unknown_service
 from scow.compose.observe import ContainerInfo, Observed
 from scow.compose.project import Project
@@ -42,9 +42,8 @@ def down(session: Session, options: Options, args: list[str]) -> int:
     if not plan.operations and not provided:
         session.cli.err(f'Warning: No resource found to remove for project "{name}".\n')
         return 0
-    timeout = options.number("timeout") if options.given("timeout") else None
     if plan.operations:
-        session.carry_out(plan, project, observed, timeout=timeout, volumes=options.flag("volumes"))
+        session.carry_out(plan, project, observed, timeout=grace(options), volumes=options.flag("volumes"))
         _providers(session, known, args)
     return 0
 

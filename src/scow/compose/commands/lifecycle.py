@@ -6,22 +6,11 @@ import sys
 
 from scow.cli.flags import Options
 from scow.compose import reconcile
-from scow.compose.commands.session import Session, Verb
+from scow.compose.commands.session import Session, Verb, grace
 from scow.compose.observe import ContainerInfo, Observed
-from scow.compose.plan import Operation, Plan
+from scow.compose.plan import Operation, Plan, side_by_side
 from scow.compose.project import Project
 from scow.errors import ScowError
-
-
-def _grace(options: Options) -> int | None:
-    return options.number("timeout") if options.given("timeout") else None
-
-
-def simple(kind: str, containers: list[ContainerInfo], key: str = "") -> Plan:
-    """The same for each container, side by side."""
-    return Plan(
-        [Operation(id=at + 1, kind=kind, target=one.name, cause="asked for", old=one, key=key) for at, one in enumerate(containers)]
-    )
 
 
 def start(session: Session, options: Options, args: list[str]) -> int:
@@ -37,7 +26,7 @@ def start(session: Session, options: Options, args: list[str]) -> int:
         raise ScowError(f'service "{missing}" has no container to start')
     session.carry_out(reconcile.starting(chosen, observed), chosen, observed)
     if options.flag("wait") and not session.dry:
-        from scow.compose.commands.up import wait_services
+        from scow.compose.commands.ready import wait_services
 
         wait_services(session, chosen, set(args), options.number("wait-timeout"))
     return 0
@@ -46,7 +35,7 @@ def start(session: Session, options: Options, args: list[str]) -> int:
 def stop(session: Session, options: Options, args: list[str]) -> int:
     """Stops containers, dependents first."""
     project, observed, chosen = session.acting(args, enabled=True)
-    session.carry_out(reconcile.teardown(chosen, (), (), remove=False), project, observed, timeout=_grace(options))
+    session.carry_out(reconcile.teardown(chosen, (), (), remove=False), project, observed, timeout=grace(options))
     if any(service.provider for service in project.services.values()):
         from scow.compose import providers
 
@@ -64,7 +53,7 @@ def restart(session: Session, options: Options, args: list[str]) -> int:
     if not chosen:
         session.cli.err("no container to restart\n")
         return 0
-    session.carry_out(_restarts(project, observed, chosen), project, observed, timeout=_grace(options))
+    session.carry_out(_restarts(project, observed, chosen), project, observed, timeout=grace(options))
     return 0
 
 
@@ -101,21 +90,21 @@ def kill(session: Session, options: Options, args: list[str]) -> int:
     if not running:
         session.cli.err("no container to kill\n")
         return 0
-    session.carry_out(simple("kill", running, options.text("signal")), project, observed)
+    session.carry_out(side_by_side("kill", running, options.text("signal")), project, observed)
     return 0
 
 
 def pause(session: Session, options: Options, args: list[str]) -> int:
     """Freezes running containers."""
     project, observed, chosen = session.acting(args, enabled=True)
-    session.carry_out(simple("pause", [one for one in chosen if one.state == "running"]), project, observed)
+    session.carry_out(side_by_side("pause", [one for one in chosen if one.state == "running"]), project, observed)
     return 0
 
 
 def unpause(session: Session, options: Options, args: list[str]) -> int:
     """Thaws paused containers."""
     project, observed, chosen = session.acting(args, enabled=True)
-    session.carry_out(simple("unpause", [one for one in chosen if one.state == "paused"]), project, observed)
+    session.carry_out(side_by_side("unpause", [one for one in chosen if one.state == "paused"]), project, observed)
     return 0
 
 

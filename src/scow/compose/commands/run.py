@@ -9,8 +9,8 @@ from scow.cli.flags import Options
 from scow.client.api import container_path
 from scow.compose import images, observe, reconcile
 from scow.compose.commands.exec import options_of
+from scow.compose.commands.preparing import provided
 from scow.compose.commands.session import Session, Verb
-from scow.compose.commands.up import provided
 from scow.compose.execute import Executor
 from scow.compose.plan import Operation, Plan
 from scow.compose.project import Mount, Port, Project, Service

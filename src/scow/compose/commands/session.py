@@ -47,6 +47,11 @@ class Verb:
         self.least, self.most, self.interspersed = least, most, interspersed
 
 
+def grace(options: Options) -> int | None:
+    """`--timeout` in seconds, None where it isn't given."""
+    return options.number("timeout") if options.given("timeout") else None
+
+
 class Session:
     """One run of a verb."""
 

@@ -8,8 +8,8 @@ from scow.cli.command import ExitCode
 from scow.cli.flags import Options
 from scow.client.api import container_path, filters_param
 from scow.compose import building, externals, hooks, images, labels, observe, reconcile, watching
+from scow.compose.commands.preparing import Prepared, carry_out, provided
 from scow.compose.commands.session import Session, Verb
-from scow.compose.commands.up import Prepared, carry_out, provided
 from scow.compose.project import Project
 from scow.compose.records import replace
 from scow.errors import ScowError
@@ -37,7 +37,7 @@ def run(session: Session, options: Options, args: list[str]) -> int:
         observed = observe.observe(session.client, project.name)
         chosen = reconcile.Options(images=found.ids, separator=session.separator, services=tuple(args))
         made = Prepared(project, observed, reconcile.reconcile(project, observed, chosen), found, chosen, args)
-        carry_out(session, made, made.plan, observed)
+        carry_out(session, made)
     else:
         project = externals.resolved(session, project)
     return follow(session, project, args, options.flag("quiet"), prune=options.flag("prune"))
@@ -119,7 +119,7 @@ def _rebuild(session: Session, project: Project, name: str, quiet: bool, prune: 
     observed = observe.observe(session.client, project.name)
     chosen = reconcile.Options(images=found.ids, separator=session.separator, services=(name,))
     plan = reconcile.reconcile(only, observed, chosen)
-    carry_out(session, Prepared(only, observed, plan, found, chosen, [name]), plan, observed)
+    carry_out(session, Prepared(only, observed, plan, found, chosen, [name]))
     session.cli.err(f'service "{name}" successfully built\n')
     if prune:
         wanted = {"dangling": {"true": True}, "label": {labels.of_project(project.name): True}}
