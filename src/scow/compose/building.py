@@ -21,7 +21,7 @@ from scow.reference import Reference
 
 if TYPE_CHECKING:
     from scow.cli.flags import Options
-    from scow.compose.commands.session import Session
+    from scow.compose.session import Session
 
 BUILD_FAILED = 17  # exit status
 MAX_DOCKERFILE = 1 << 20

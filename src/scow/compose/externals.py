@@ -11,8 +11,8 @@ TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
     from typing import Any
 
-    from scow.compose.commands.session import Session
     from scow.compose.project import FileObject, Project
+    from scow.compose.session import Session
 
 
 def resolved(session: Session, project: Project) -> Project:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import Any
 
-    from scow.compose.commands.session import Session
+    from scow.compose.session import Session
 
 PULL_FAILED = 18  # exit status
 AT_ONCE = 8

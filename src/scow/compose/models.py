@@ -14,7 +14,7 @@ TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
     from typing import Any
 
-    from scow.compose.commands.session import Session
+    from scow.compose.session import Session
 
 
 def provide(session: Session, project: Project, quiet: bool = False) -> Project:

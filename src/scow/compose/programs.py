@@ -13,8 +13,8 @@ from scow.errors import ScowError
 
 TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
-    from scow.compose.commands.session import Session
     from scow.compose.project import Project
+    from scow.compose.session import Session
 
 MAX_LINE = 1 << 20
 MAX_OUTPUT = 4 << 20

@@ -17,8 +17,8 @@ TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
     from typing import Any
 
-    from scow.compose.commands.session import Session
     from scow.compose.project import Project
+    from scow.compose.session import Session
 
 MAX_VARIABLES = 1000
 _WORDS = {"up": ("Creating", "Created"), "down": ("Removing", "Removed"), "stop": ("Stopping", "Stopped")}

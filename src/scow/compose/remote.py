@@ -14,7 +14,7 @@ TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from scow.compose.commands.session import Session
+    from scow.compose.session import Session
 
 OCI = "oci://"
 _HEX = frozenset("0123456789abcdef")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from scow.cli.flags import Options
 from scow.compose.commands.exec import options_of
-from scow.compose.commands.session import Session, Verb
+from scow.compose.commands.verb import Verb
+from scow.compose.session import Session
 
 
 def run(session: Session, options: Options, args: list[str]) -> int:

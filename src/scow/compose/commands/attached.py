@@ -14,12 +14,13 @@ from scow.cli.flags import Options
 from scow.client.api import container_path, demux
 from scow.compose import observe, reconcile
 from scow.compose.commands.preparing import Prepared, carry_out
-from scow.compose.commands.session import Session, grace
+from scow.compose.commands.verb import grace
 from scow.compose.display import logs, progress
 from scow.compose.execute import Executor
 from scow.compose.load.errors import unknown_service
 from scow.compose.observe import ContainerInfo
 from scow.compose.plan import side_by_side
+from scow.compose.session import Session
 from scow.compose.waiting import Watch
 from scow.errors import ScowError
 

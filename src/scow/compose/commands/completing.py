@@ -75,8 +75,8 @@ def _project(cli: Cli, lead: list[str]) -> Any:
     from scow.cli import flags, libraries
 
     libraries.load()
-    from scow.compose.commands.session import Session
     from scow.compose.load.loader import load as read
+    from scow.compose.session import Session
 
     try:
         given, _ = flags.parse(GLOBALS, lead, interspersed=False)

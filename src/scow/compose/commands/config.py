@@ -8,11 +8,12 @@ from scow.cli.flags import Options
 from scow.cli.format.table import layout
 from scow.compose import hash as hashing
 from scow.compose import model
-from scow.compose.commands.session import Session, Verb
+from scow.compose.commands.verb import Verb
 from scow.compose.create import image_name
 from scow.compose.order import ordered
 from scow.compose.project import Project
 from scow.compose.records import replace
+from scow.compose.session import Session
 from scow.errors import ScowError
 
 TYPE_CHECKING = False  # see fastjson

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from scow.cli.flags import Options
 from scow.compose.commands.exec import options_of
-from scow.compose.commands.session import Session, Verb
+from scow.compose.commands.verb import Verb
 from scow.compose.observe import ContainerInfo
+from scow.compose.session import Session
 from scow.errors import ScowError
 
 _INDEX = ("index", "", "int", 0, "Which container of the service")

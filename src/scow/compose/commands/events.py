@@ -9,7 +9,8 @@ from scow.cli.flags import Options
 from scow.cli.times import api_timestamp
 from scow.client.api import filters_param
 from scow.compose import labels
-from scow.compose.commands.session import Session, Verb
+from scow.compose.commands.verb import Verb
+from scow.compose.session import Session
 
 TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from scow.cli import terminal
 from scow.cli.flags import Options
-from scow.compose.commands.session import Session, Verb
+from scow.compose.commands.verb import Verb
+from scow.compose.session import Session
 
 TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:

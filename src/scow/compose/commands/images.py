@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from scow.cli.flags import Options
 from scow.compose import create, images
-from scow.compose.commands.session import Session, Verb
+from scow.compose.commands.verb import Verb
 from scow.compose.project import Service
+from scow.compose.session import Session
 from scow.errors import ScowError
 
 

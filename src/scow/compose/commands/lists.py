@@ -9,8 +9,9 @@ from scow.client.api import container_path, filters_param, image_path
 from scow.client.transport import ApiError
 from scow.compose import labels, observe
 from scow.compose.commands.exec import options_of
-from scow.compose.commands.session import Session, Verb
+from scow.compose.commands.verb import Verb
 from scow.compose.observe import ContainerInfo
+from scow.compose.session import Session
 from scow.errors import ScowError
 from scow.units import human_size
 

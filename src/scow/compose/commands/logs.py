@@ -8,9 +8,10 @@ import time
 
 from scow.cli.flags import Options
 from scow.cli.times import api_timestamp
-from scow.compose.commands.session import Session, Verb
+from scow.compose.commands.verb import Verb
 from scow.compose.display import logs
 from scow.compose.observe import ContainerInfo, container_info
+from scow.compose.session import Session
 from scow.compose.waiting import Watch
 from scow.errors import InvalidArgument, ScowError
 

@@ -8,8 +8,9 @@ import sys
 from scow.cli import flags as flaglib
 from scow.cli.command import Cli, ExitCode, daemon_error
 from scow.client.transport import ApiError
-from scow.compose.commands.session import Session, Verb
 from scow.compose.commands.table import ALIASES, DRY_RUN, GLOBALS, UNSUPPORTED, VERBS
+from scow.compose.commands.verb import Verb
+from scow.compose.session import Session
 from scow.errors import ScowError
 
 SYNTAX = 16

@@ -9,8 +9,9 @@ from scow.cli.format import container as rows
 from scow.cli.format.table import render
 from scow.client.api import container_path
 from scow.client.transport import ApiError
-from scow.compose.commands.session import Session, Verb
+from scow.compose.commands.verb import Verb
 from scow.compose.observe import ContainerInfo
+from scow.compose.session import Session
 from scow.errors import ScowError
 
 TYPE_CHECKING = False  # see fastjson

@@ -10,8 +10,9 @@ import sys
 from scow.cli.command import ExitCode
 from scow.cli.flags import Options
 from scow.compose import emit
-from scow.compose.commands.session import Session, Verb
+from scow.compose.commands.verb import Verb
 from scow.compose.project import Project
+from scow.compose.session import Session
 from scow.errors import ScowError
 
 TYPE_CHECKING = False  # see fastjson

@@ -7,9 +7,9 @@ from functools import partial
 
 from scow.client.api import container_path
 from scow.compose import observe
-from scow.compose.commands.session import Session
 from scow.compose.execute import completed, healthy
 from scow.compose.project import Project
+from scow.compose.session import Session
 from scow.compose.waiting import AGAIN, SETTLE, Watch
 from scow.errors import ScowError
 

@@ -10,11 +10,12 @@ from scow.client.api import container_path
 from scow.compose import images, observe, reconcile
 from scow.compose.commands.exec import options_of
 from scow.compose.commands.preparing import provided
-from scow.compose.commands.session import Session, Verb
+from scow.compose.commands.verb import Verb
 from scow.compose.execute import Executor
 from scow.compose.plan import Operation, Plan
 from scow.compose.project import Mount, Port, Project, Service
 from scow.compose.records import replace
+from scow.compose.session import Session
 from scow.errors import ScowError
 
 TYPE_CHECKING = False  # see fastjson

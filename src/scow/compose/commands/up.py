@@ -6,7 +6,8 @@ from scow.cli.command import ExitCode
 from scow.cli.flags import Options
 from scow.compose import images, observe, reconcile
 from scow.compose.commands.preparing import Prepared, carry_out, prepare, provided, scaled, scales
-from scow.compose.commands.session import Session, Verb, grace
+from scow.compose.commands.verb import Verb, grace
+from scow.compose.session import Session
 from scow.errors import ScowError
 
 

@@ -8,8 +8,9 @@ import threading
 from scow.cli.command import ExitCode
 from scow.cli.flags import Options
 from scow.client.api import container_path
-from scow.compose.commands.session import Session, Verb
+from scow.compose.commands.verb import Verb
 from scow.compose.observe import ContainerInfo
+from scow.compose.session import Session
 from scow.errors import ScowError
 
 

@@ -9,9 +9,10 @@ from scow.cli.flags import Options
 from scow.client.api import container_path, filters_param
 from scow.compose import building, externals, hooks, images, labels, observe, reconcile, watching
 from scow.compose.commands.preparing import Prepared, carry_out, provided
-from scow.compose.commands.session import Session, Verb
+from scow.compose.commands.verb import Verb
 from scow.compose.project import Project
 from scow.compose.records import replace
+from scow.compose.session import Session
 from scow.errors import ScowError
 
 if TYPE_CHECKING:

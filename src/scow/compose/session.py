@@ -1,4 +1,4 @@
-"""What a verb works with: the project, the engine, the display. Made by `main.py` for one line of the user's."""
+"""What a verb works with: the project, the engine, the display. Made by `commands/main.py` for one line of the user's."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import time
 
 from scow.cli import libraries, terminal
 from scow.cli.command import Cli, ExitCode
-from scow.cli.flags import Options
 from scow.client.api import Client
 from scow.compose import observe
 from scow.compose.display import progress
@@ -20,36 +19,13 @@ from scow.errors import ScowError
 
 TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from typing import Any
 
-    from scow.cli.flags import Flag
+    from scow.cli.flags import Options
 
 
 TRUE = ("1", "t", "true", "y", "yes", "on")
-
-
-class Verb:
-    """One verb: `usage` (its words after the name), `flags`, `run(session, options, arguments)`, how many arguments it takes."""
-
-    __slots__ = ("flags", "interspersed", "least", "most", "run", "usage")
-
-    def __init__(
-        self,
-        usage: str,
-        flags: tuple[Flag, ...],
-        run: Callable[[Session, Options, list[str]], int | None],
-        least: int = 0,
-        most: int = -1,
-        interspersed: bool = True,
-    ) -> None:
-        self.usage, self.flags, self.run = usage, flags, run
-        self.least, self.most, self.interspersed = least, most, interspersed
-
-
-def grace(options: Options) -> int | None:
-    """`--timeout` in seconds, None where it isn't given."""
-    return options.number("timeout") if options.given("timeout") else None
 
 
 class Session:
