@@ -17,17 +17,19 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scow import aio
 from scow.build import rows
 from scow.build.disk import Disk
 from scow.build.rows import Rows
-from scow.build.solver.types import Result
 from scow.errors import Internal, NotFound
 from scow.images.service import ImageService
 from scow.metadata import Database
 from scow.snapshots.snapshotter import Committed
+
+if TYPE_CHECKING:
+    from scow.build.solver.types import Result
 
 REGULAR, SOURCE, CACHE_MOUNT, GIT, INTERNAL, FRONTEND = (
     "regular",

@@ -1,28 +1,24 @@
-"""The classic builder: from a request and its context to an image with names.
+"""The classic builder: builds that are under way, and what a crash left of them. One build is `run.py`.
 
 Contexts and mounts of a build lie below `<data>/build/` while it runs; what a crash leaves there `recover` removes.
 """
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from scow import aio, ids
+from scow import aio
 from scow.aio import Supervisor
-from scow.build.classic import remote
-from scow.build.classic.cache import StepCache
-from scow.build.classic.context import Context, Contexts
-from scow.build.classic.dispatch import Dispatch, Write
+from scow.build.classic.context import Contexts
 from scow.build.classic.request import ClassicRequest
 from scow.build.classic.steps import StepRunner
-from scow.build.dockerfile import parser, stages
-from scow.errors import Conflict, InvalidArgument, NotFound
-from scow.images.platforms import parse_platform
+from scow.errors import Conflict
 from scow.images.service import ImageService
-from scow.images.store import Image
 from scow.metadata import Database
-from scow.reference import Reference
+
+if TYPE_CHECKING:
+    from scow.build.classic.dispatch import Write
 
 
 class ClassicBuilder:
@@ -55,7 +51,7 @@ class ClassicBuilder:
         if (task := self._running.get(build_id)) is not None:
             task.cancel()
 
-    async def build(self, request: ClassicRequest, body: AsyncIterable[bytes], write: Write) -> None:
+    async def build(self, request: ClassicRequest, body: AsyncIterable[bytes], write: "Write") -> None:
         """Build; progress goes to `write` as Docker's JSON objects. What raises before the first is wrong with the request.
 
         Raises ScowError: InvalidArgument (parameters, context, Dockerfile), StepFailed (with the exit code), NotFound (an image)…
@@ -77,7 +73,7 @@ class ClassicBuilder:
             if self._running.get(request.build_id) is task:
                 del self._running[request.build_id]
 
-    async def _outcome(self, request: ClassicRequest, body: AsyncIterable[bytes], write: Write) -> Exception | None:
+    async def _outcome(self, request: ClassicRequest, body: AsyncIterable[bytes], write: "Write") -> Exception | None:
         """What went wrong, if anything: it belongs to the client, not to the log of tasks."""
         try:
             await self._build(request, body, write)
@@ -85,68 +81,17 @@ class ClassicBuilder:
             return error
         return None
 
-    async def _build(self, request: ClassicRequest, body: AsyncIterable[bytes], write: Write) -> None:
-        tags = [_tag(text) for text in request.tags if text]
-        if request.platform:
-            parse_platform(request.platform)
-        async with self._contexts.folder() as folder:
-            context = await self._context(request, body, folder)
-            document = await aio.in_pool(parser.parse, context.text)
-            read = stages.read(document)
-            read.target(request.target)
-            scratch = folder / "scratch"
-            scratch.mkdir(mode=0o700)
-            cache = StepCache(self._db, self._images, self._lenders(request), enabled=not request.no_cache)
-            dispatch = Dispatch(request, context, document, self._images, self._runner, cache, scratch, write)
-            with contextlib.ExitStack() as leases:
-                image = await dispatch.run(read, leases)
-                await self._finish(request, image, tags, dispatch, write)
+    async def _build(self, request: ClassicRequest, body: AsyncIterable[bytes], write: "Write") -> None:
+        run = await aio.in_pool(_import)
+        await run.Build(self._db, self._images, self._runner, self._contexts).run(request, body, write)
 
-    async def _finish(self, request: ClassicRequest, image: Image, tags: list[Reference], dispatch: Dispatch, write: Write) -> None:
-        if request.quiet:
-            await write({"stream": f"{image.id}\n"})
-        else:
-            await write({"aux": {"ID": image.id}})
-        await dispatch.say(f"Successfully built {ids.short(image.id.removeprefix('sha256:'))}\n")
-        for tag in tags:
-            self._images.name(image.id, tag)
-            self._images.publish("tag", image.id, tag.familiar(), image)
-            await dispatch.say(f"Successfully tagged {tag.familiar()}\n")
 
-    async def _context(self, request: ClassicRequest, body: AsyncIterable[bytes], folder: Path) -> Context:
-        root = folder / "context"
-        root.mkdir(mode=0o755)
-        if not request.remote:
-            await self._contexts.unpack(root, body)
-            return await self._contexts.finish(root, request.dockerfile)
-        if remote.is_git(request.remote):
-            return await self._contexts.finish(await remote.clone(request.remote, folder), request.dockerfile)
-        if not remote.is_url(request.remote):
-            raise InvalidArgument(f"remote context {request.remote[:200]!r} is neither a git repository nor an http address")
-        answer = await remote.fetch_context(request.remote)
-        if answer.text is not None:
-            if not answer.text.strip():
-                raise InvalidArgument("the Dockerfile at the remote address cannot be empty")
-            return Context(root, "Dockerfile", answer.text)
-        await self._contexts.unpack(root, answer.chunks)
-        return await self._contexts.finish(root, request.dockerfile)
+def _import() -> Any:
+    from scow.build.classic import run
 
-    def _lenders(self, request: ClassicRequest) -> list[Image]:
-        found: list[Image] = []
-        for name in request.cache_from:
-            with contextlib.suppress(NotFound, InvalidArgument):
-                found.append(self._images.get(name))
-        return found
+    return run
 
 
 def _cancelling() -> bool:
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
-
-
-def _tag(text: str) -> Reference:
-    """Raises InvalidArgument."""
-    reference = Reference.parse(text)
-    if reference.digest:
-        raise InvalidArgument("refusing to create a tag with a digest reference")
-    return reference.tagged()
