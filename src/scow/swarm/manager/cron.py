@@ -1,11 +1,11 @@
 """Jobs that run by the clock: a job service with the label `scow.cron` (`opts/schedule.py`) begins a new iteration at each
-time. The time of the last one is in the service, so that each fires once, also when another manager comes to lead in between; times that
-passed while nobody led are made up for once. A clock set back by up to three hours repeats nothing; one that was wrong by more counts
-anew from where it is set."""
+time. The time of the last one is in the service and changes in one transaction with the iteration, so that each time begins one, whoever
+leads. Times that passed while nobody led are made up for by one iteration, and where they are several the log says so. A clock set back by
+up to three hours repeats nothing; one that was wrong by more counts anew from where it is set. `docs/design/swarm.md` has the promise."""
 
 from scow import log
 from scow.errors import InvalidArgument
-from scow.opts.schedule import LABEL, parse
+from scow.opts.schedule import LABEL, Schedule, parse
 from scow.swarm.clock import Clock
 from scow.swarm.objects import Service
 from scow.swarm.store.store import Store, Tx
@@ -14,6 +14,7 @@ logger = log.get(__name__)
 
 _EVERY_SECONDS = 1.0
 _SET_BACK_NS = 3 * 3600 * 10**9  # changes of the clock by less than this are summer time and the like
+_MOST_COUNTED = 1000
 
 
 class Cron:
@@ -52,3 +53,18 @@ class Cron:
 
         if await self._store.update(write):
             logger.info("job %s begins by its schedule", service.name)
+            if due is not None and (passed := _passed(schedule, due, now)) > 1:
+                count = f"{passed} times" if passed < _MOST_COUNTED else "very many times"
+                logger.warning("job %s: %s of its schedule passed while no manager led: it runs once for all of them", service.name, count)
+
+
+def _passed(schedule: Schedule, due: int, now: int) -> int:
+    """How many times there are from `due` to `now`."""
+    count, at = 0, due
+    while at <= now and count < _MOST_COUNTED:
+        count += 1
+        following = schedule.after(at)
+        if following is None:
+            break
+        at = following
+    return count

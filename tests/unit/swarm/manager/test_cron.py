@@ -43,7 +43,7 @@ def test_what_is_no_schedule(bad: str) -> None:
 
 
 @on_loop
-async def test_a_job_runs_once_a_minute_across_a_change_of_leader() -> None:
+async def test_a_job_runs_once_a_minute_across_a_change_of_leader(caplog: pytest.LogCaptureFixture) -> None:
     cluster = await Cluster0().start()
     cluster.behave = lambda task: TaskState.COMPLETE if task.status.state is TaskState.RUNNING else TaskState.RUNNING
     id = await cluster.service("job", None, Mode={"ReplicatedJob": {}}, Labels={"scow.cron": "* * * * *"})
@@ -60,6 +60,7 @@ async def test_a_job_runs_once_a_minute_across_a_change_of_leader() -> None:
     cluster.manager.lead()
     await cluster.pass_time(2)
     assert iteration() == 2
+    assert "job job: 5 times of its schedule passed while no manager led: it runs once for all of them" in caplog.text
     await cluster.pass_time(61, step=5)
     assert iteration() == 3
     await cluster.stop()
