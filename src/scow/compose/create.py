@@ -1,5 +1,5 @@
 """Services, networks and volumes of a project become requests of the Engine API: the JSON of /containers/create, /networks/create and
-/volumes/create. Pure but for reading seccomp profiles and what configs hold (`contents.py`). Called by `execute.py`."""
+/volumes/create. Pure but for reading seccomp profiles and what configs hold (`contents.py`). Called by `execute/`."""
 
 from __future__ import annotations
 
@@ -395,7 +395,7 @@ def _mounts(project: Project, service: Service, want: Want) -> tuple[list[str], 
         if mount.type == "volume" and not mount.source and mount.target in held:
             mounts[mount.target] = _inherited(held[mount.target])
             continue
-        if mount.type == "bind" and (mount.bind is None or (mount.bind.create_host_path and not mount.bind.recursive)):
+        if mount.type == "bind" and mount.bind and mount.bind.create_host_path and not mount.bind.recursive:
             binds.append(_bind(mount))
             mounts.pop(mount.target, None)
             continue

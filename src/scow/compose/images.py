@@ -83,8 +83,9 @@ def ensure(
         elif not here and service.build:
             make.append(service)
     if session.dry:
-        for name, _ in fetch:
-            session.would(f"pull image {name}: it is not there" if name not in found.ids else f"pull image {name}: asked for")
+        for name, service in fetch:
+            either = ", or build it" if service.build and not no_build else ""
+            session.would(f"pull image {name}{either}: {'asked for' if name in found.ids else 'it is not there'}")
         for service in make:
             session.would(f"build image {create.image_name(project, service, session.separator)}")
         return found

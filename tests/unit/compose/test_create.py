@@ -1,7 +1,7 @@
 """Requests for containers."""
 
 from scow.compose import create
-from scow.compose.project import Service
+from scow.compose.project import BindOptions, Mount, Project, Service
 
 
 def test_the_hash_is_without_the_modes_of_shared_volumes() -> None:
@@ -12,3 +12,14 @@ def test_the_hash_is_without_the_modes_of_shared_volumes() -> None:
     )
     assert create.digest(plain, ids) == create.digest(readonly, ids) != create.digest(plain, {"base": "def"})
     assert create.resolved(readonly, ids).volumes_from == ("abc:ro", "other:ro")
+
+
+def test_only_short_binds_make_their_source() -> None:
+    """What is written long and names no `create_host_path` must be there, as for the plugin."""
+    volumes = tuple(
+        Mount(type="bind", source="/src", target=target, bind=bind)
+        for target, bind in (("/long", None), ("/said", BindOptions()), ("/short", BindOptions(create_host_path=True)))
+    )
+    made = create.container(Project(name="p"), Service(name="a", image="x", volumes=volumes), create.Want())
+    assert made["HostConfig"]["Binds"] == ["/src:/short:rw"]
+    assert [one["Target"] for one in made["HostConfig"]["Mounts"]] == ["/long", "/said"]
