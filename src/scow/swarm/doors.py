@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, Protocol
 
 from scow.errors import Forbidden, InvalidArgument, NotFound, Unavailable
-from scow.swarm import ca
+from scow.swarm import ca, claims
 from scow.swarm.identity import new_id
 from scow.swarm.links.rpc import Door, Json, NotLeader
 from scow.swarm.links.tls import Caller
@@ -17,7 +17,7 @@ from scow.swarm.manager.manager import Manager
 from scow.swarm.manager.tasks import cluster_of
 from scow.swarm.objects import Cluster, Node, Task
 from scow.swarm.store.store import Store, Tx
-from scow.swarm.wire import pack, unpack_status
+from scow.swarm.wire import pack
 
 _BAD_TOKEN = "rpc error: code = InvalidArgument desc = A valid join token is necessary to join this cluster"
 _MOST_STATUSES = 100_000
@@ -120,7 +120,7 @@ class Doors:
         node_id = new_id()
         certificate = certificates.signed(cluster, str(body["request"]), node_id, role)
         spec = {"Labels": {}, "Role": role, "Availability": availability}
-        address = str(body.get("address") or caller.address)
+        address = claims.address(body.get("address") or caller.address)
         node = Node(id=node_id, spec=spec, address=address, certificate=certificate)
 
         def write(tx: Tx) -> None:
@@ -141,12 +141,12 @@ class Doors:
     async def _register(self, caller: Caller, body: Json) -> float:
         self._must_lead()
         return await self._manager.dispatcher.register(
-            caller.node_id, dict(body["description"]), str(body.get("address") or caller.address)
+            caller.node_id, claims.description(body["description"]), claims.address(body.get("address") or caller.address)
         )
 
     async def _heartbeat(self, caller: Caller, body: Json) -> float:
         self._must_lead()
-        usage = {str(id): row for id, row in dict(body.get("usage") or {}).items() if self._runs(caller, str(id))}
+        usage = {id: row for id, row in claims.usage(body.get("usage")).items() if self._runs(caller, id)}
         self._manager.autoscaler.note(usage)
         return await self._manager.dispatcher.heartbeat(caller.node_id)
 
@@ -161,7 +161,7 @@ class Doors:
 
     async def _report(self, caller: Caller, body: Json) -> None:
         self._must_lead()
-        rows = [(str(id), unpack_status(row)) for id, row in list(body["statuses"])[:_MOST_STATUSES]]
+        rows = [(str(id), claims.status(row)) for id, row in list(body["statuses"])[:_MOST_STATUSES]]
         await self._manager.dispatcher.report(caller.node_id, rows)
 
     async def _lease(self, caller: Caller, body: Json) -> Any:

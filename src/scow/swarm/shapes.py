@@ -188,22 +188,24 @@ _GENERIC = Struct(
         "DiscreteResourceSpec": Struct("swarm.DiscreteGenericResource", {"Kind": STRING, "Value": INT64}),
     },
 )
+ROOM = Struct("swarm.Resources", {"NanoCPUs": INT64, "MemoryBytes": INT64, "GenericResources": Many(_GENERIC)})
 RESOURCES = Struct(
     "swarm.ResourceRequirements",
     {
         "Limits": Struct("swarm.Limit", {"NanoCPUs": INT64, "MemoryBytes": INT64, "Pids": INT64}),
-        "Reservations": Struct("swarm.Resources", {"NanoCPUs": INT64, "MemoryBytes": INT64, "GenericResources": Many(_GENERIC)}),
+        "Reservations": ROOM,
         "SwapBytes": INT64,
         "MemorySwappiness": INT64,
     },
 )
+PLATFORM = Struct("swarm.Platform", {"Architecture": STRING, "OS": STRING})
 PLACEMENT = Struct(
     "swarm.Placement",
     {
         "Constraints": STRINGS,
         "Preferences": Many(Struct("swarm.PlacementPreference", {"Spread": Struct("swarm.SpreadOver", {"SpreadDescriptor": STRING})})),
         "MaxReplicas": UINT64,
-        "Platforms": Many(Struct("swarm.Platform", {"Architecture": STRING, "OS": STRING})),
+        "Platforms": Many(PLATFORM),
     },
 )
 NETWORKS = Many(Struct("swarm.NetworkAttachmentConfig", {"Target": STRING, "Aliases": STRINGS, "DriverOpts": TABLE}))
@@ -236,7 +238,7 @@ _UPDATE = Struct(
         "Order": STRING,
     },
 )
-_PORT = Struct(
+PORT = Struct(
     "swarm.PortConfig",
     {
         "Name": STRING,
@@ -263,7 +265,7 @@ SERVICE = Struct(
         "UpdateConfig": _UPDATE,
         "RollbackConfig": _UPDATE,
         "Networks": NETWORKS,
-        "EndpointSpec": Struct("swarm.EndpointSpec", {"Mode": Scalar("swarm.ResolutionMode"), "Ports": Many(_PORT)}),
+        "EndpointSpec": Struct("swarm.EndpointSpec", {"Mode": Scalar("swarm.ResolutionMode"), "Ports": Many(PORT)}),
     },
     _ANNOTATIONS,
 )

@@ -159,8 +159,3 @@ def _frozen(value: Any) -> Any:
 def pack_status(status: TaskStatus) -> dict[str, Any]:
     """A status as JSON-ready data."""
     return cast("dict[str, Any]", to_json(status))
-
-
-def unpack_status(data: Mapping[str, Any]) -> TaskStatus:
-    """What `pack_status` made."""
-    return cast("Task", from_json(Task.kind, {"id": "", "status": data})).status

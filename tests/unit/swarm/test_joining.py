@@ -211,7 +211,35 @@ async def test_strangers_and_workers_may_not_call_what_is_not_theirs(tmp_path: P
             await client.call("member.admit", {"address": "x"})
         with pytest.raises(InvalidArgument, match="not understood"):
             await client.call("session.report", {"statuses": 5})
+        for said in ({"description": {"Resources": [1]}}, {"description": {}, "address": "nowhere"}):
+            with pytest.raises(InvalidArgument):
+                await client.call("session.register", said)
         assert (await client.call("hello"))["leading"]
+        await client.close()
+
+
+@on_loop
+async def test_items_that_nobody_takes_do_not_hold_up_a_connection(tmp_path: Path) -> None:
+    async with hosts(tmp_path, 2) as (boss, worker):
+        await boss.init()
+        await worker.join(boss)
+        node = worker.swarm._node
+        assert node is not None
+        client = await rpc.dial(boss.listen, node.context())
+
+        async def lines() -> AsyncIterator[Any]:
+            for _ in range(2000):  # far more than a queue has
+                yield [1, 0, "x"]
+
+        with pytest.raises(NotFound, match="nobody reads"):
+            await client.send("logs.publish", {"id": "x"}, lines())
+        # a caller that goes on sending all the same, to a call that has ended and to one that takes nothing
+        for number, name in enumerate(("logs.publish", "hello", "session.assignments"), 900):
+            await client._wire.write({"i": number, "t": "call", "n": name, "b": {"id": "x"}})
+            for _ in range(2000):
+                await client._wire.write({"i": number, "t": "item", "b": 1})
+            await client._wire.write({"i": number, "t": "cancel"})
+        assert (await client.call("hello", seconds=30))["leading"]
         await client.close()
 
 

@@ -277,7 +277,8 @@ class _Served:
         if kind == "call":
             if len(self._calls) >= _CALLS or number in self._calls:
                 raise InvalidArgument("too many calls at a time")
-            self._inbound[number] = asyncio.Queue(_QUEUE)
+            if self._server.takes_items(str(frame.get("n"))):
+                self._inbound[number] = asyncio.Queue(_QUEUE)
             self._calls[number] = self._supervisor.start(self._serve(number, frame), str(frame.get("n"))[:40])
         elif kind == "cancel":
             if (running := self._calls.get(number)) is not None:
@@ -313,7 +314,9 @@ class _Served:
                 await self._wire.write({"i": number, "t": "error", **_told(InvalidArgument("the call was not understood"))})
         finally:
             self._calls.pop(number, None)
-            self._inbound.pop(number, None)
+            if (queue := self._inbound.pop(number, None)) is not None:
+                while not queue.empty():  # whoever waits to add an item goes on and reads the next call, or that the connection has ended
+                    queue.get_nowait()
 
     async def _items(self, number: int) -> AsyncIterator[Any]:
         queue = self._inbound[number]
@@ -384,6 +387,11 @@ class Server:
         if found.who != "anyone":
             self._admit(caller)
         return found
+
+    def takes_items(self, name: str) -> bool:
+        """Whether a call comes with items of the caller."""
+        found = self._doors.get(name)
+        return found is not None and found.sink is not None
 
     def drop(self, node_id: str) -> None:
         """End every connection of a node: it has been removed."""

@@ -12,6 +12,7 @@ from scow.swarm.store.store import Change, Resync, Store
 logger = log.get(__name__)
 
 _RETRY_SECONDS = 1.0
+_FAILED_SECONDS = 5.0
 
 
 class Loop(Protocol):
@@ -30,7 +31,8 @@ class Loop(Protocol):
 
 
 async def drive(loop: Loop, store: Store, clock: Clock) -> None:
-    """Run a loop for ever. Lost changes and a store without a leader make it begin again."""
+    """Run a loop for ever. Lost changes, a store without a leader and its own failures make it begin again: a manager whose scheduler has
+    ended looks well and does nothing."""
     while True:
         watch = store.watch(*loop.kinds)
         try:
@@ -45,6 +47,9 @@ async def drive(loop: Loop, store: Store, clock: Clock) -> None:
         except ScowError as error:
             logger.info("%s waits for the store: %s", type(loop).__name__, error.message)
             await clock.sleep(_RETRY_SECONDS)
+        except Exception:
+            logger.exception("%s failed and begins again", type(loop).__name__)
+            await clock.sleep(_FAILED_SECONDS)
         finally:
             watch.close()
 

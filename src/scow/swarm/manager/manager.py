@@ -76,10 +76,13 @@ class Manager:
             self._supervisor.start(self._again(work), name)
 
     async def _again(self, work: Callable[[], Awaitable[None]]) -> None:
-        """Do it for ever; a store that cannot commit makes it wait."""
+        """Do it for ever; a store that cannot commit makes it wait, and so does its own failure."""
         while True:
-            with contextlib.suppress(ScowError):
-                await work()
+            try:
+                with contextlib.suppress(ScowError):
+                    await work()
+            except Exception:
+                logger.exception("a part of the manager failed and begins again")
             await self.clock.sleep(_RETRY_SECONDS)
 
     async def resign(self) -> None:

@@ -427,3 +427,21 @@ async def test_a_forced_update_spreads_tasks_over_a_node_that_came_later() -> No
     on = [task.node_id for task in cluster.running(id)]
     assert sorted(on.count(node) for node in ("n1", "n2", "n3")) == [2, 2, 2]
     await cluster.stop()
+
+
+@on_loop
+async def test_a_loop_that_fails_begins_again() -> None:
+    cluster = await Cluster0(nodes=2).start()
+    broken = replace(cluster.store.all(Node)[0], description={"Resources": [1]})
+    whole = cluster.store.all(Node)[0].description
+    await cluster.store.update(lambda tx: tx.update(broken))
+    await cluster.settle()
+
+    def mend(tx: Tx) -> None:
+        tx.update(tx.find(Node, broken.id).changed(description=whole))
+
+    await cluster.store.update(mend)
+    await cluster.pass_time(6)
+    id = await cluster.service("web", 4)
+    assert Counter(task.node_id for task in cluster.running(id)) == {"n1": 2, "n2": 2}
+    await cluster.stop()
