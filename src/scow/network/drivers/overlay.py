@@ -3,7 +3,7 @@
 Containers get the addresses that the cluster gave them; the way to the outside is another network, `docker_gwbridge`.
 """
 
-from scow.errors import InvalidArgument, Unsupported
+from scow.errors import Unsupported
 from scow.model.network import NetworkCreate
 from scow.network import checks, osl, vxlan
 from scow.network.drivers import options
@@ -31,8 +31,6 @@ class OverlayDriver:
         options.check(request.options, {options.MTU: options.mtu, vxlan.VNI: _numbers})
         if request.options.get(ENCRYPTED, "false") != "false" and (missing := devices.missing()):
             raise Unsupported(missing)
-        if request.enable_ipv6 and not any(pool.version == 6 for pool in pools):
-            raise InvalidArgument("an overlay network with IPv6 needs a subnet for it: add --subnet with an IPv6 subnet")
 
     def shape(self, network: Network) -> Network:
         """As it is."""

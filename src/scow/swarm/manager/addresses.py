@@ -1,5 +1,6 @@
 """Address space of the cluster: subnets for networks, addresses within them, published ports, VXLAN ids. In memory, made of the store."""
 
+import hashlib
 import ipaddress
 from collections.abc import Iterable
 
@@ -7,6 +8,8 @@ from scow.errors import Conflict, InvalidArgument
 
 FIRST_VNI = 4097
 FIRST_PORT, LAST_PORT = 30000, 32767
+SIZE6 = 64
+"""Prefix length of the IPv6 subnets that a cluster chooses."""
 Network4 = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -45,6 +48,12 @@ class Subnet:
         raise Conflict(f"no available IPv{self.net.version} addresses on this network's address pools: {self.net}")
 
 
+def local6(cluster_id: str) -> str:
+    """The pool of unique local IPv6 subnets of a cluster (RFC 4193), the same on every manager."""
+    digest = hashlib.sha256(b"scow swarm " + cluster_id.encode()).digest()[:5]
+    return f"{ipaddress.IPv6Address(bytes([0xFD]) + digest + bytes(10))}/48"
+
+
 def next_subnet(pools: Iterable[str], prefix: int, taken: Iterable[str]) -> str:
     """The first subnet of `prefix` in the pools that overlaps none of those taken. Raises Conflict."""
     used = [ipaddress.ip_network(one) for one in taken]
@@ -61,7 +70,8 @@ def next_subnet(pools: Iterable[str], prefix: int, taken: Iterable[str]) -> str:
             if clash is None:
                 return str(candidate)
             at = max(at + size, (int(clash.broadcast_address) // size + 1) * size)
-    raise Conflict("could not find an available, non-overlapping IPv4 address pool among the defaults to assign to the network")
+    kind = "IPv6" if prefix > 32 else "IPv4"
+    raise Conflict(f"could not find an available, non-overlapping {kind} address pool among the defaults to assign to the network")
 
 
 class Ports:

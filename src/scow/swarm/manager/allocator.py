@@ -10,7 +10,7 @@ from typing import Any
 from scow import log
 from scow.errors import Conflict, ScowError
 from scow.swarm.clock import Clock
-from scow.swarm.manager.addresses import FIRST_VNI, Ports, Subnet, next_subnet
+from scow.swarm.manager.addresses import FIRST_VNI, SIZE6, Ports, Subnet, local6, next_subnet
 from scow.swarm.manager.tasks import cluster_of
 from scow.swarm.objects import Network, Node, Object, Service, Task, TaskState, TaskStatus
 from scow.swarm.store.memory import networks_of
@@ -197,6 +197,8 @@ class Allocator:
         asked = [dict(row) for row in (network.spec.get("IPAM") or {}).get("Config") or ()]
         if not any("." in str(row.get("Subnet") or ".") for row in asked):
             asked.insert(0, {})
+        if network.spec.get("EnableIPv6") and not any(":" in str(row.get("Subnet") or "") for row in asked):
+            asked.append({"Subnet": next_subnet((local6(cluster.id if cluster else ""),), SIZE6, taken)})
         for row in asked:
             if not row.get("Subnet"):
                 row["Subnet"] = next_subnet(pools, prefix, taken)
