@@ -15,6 +15,7 @@ from scow.swarm.clock import Clock
 from scow.swarm.identity import new_id
 from scow.swarm.manager.orchestrator import constraints
 from scow.swarm.manager.orchestrator.update import roll_back
+from scow.swarm.manager.tasks import is_dirty
 from scow.swarm.objects import Config, Network, Node, Object, Secret, Service, Task, TaskState
 from scow.swarm.store.memory import networks_of
 from scow.swarm.store.store import OutOfSequence, Store, Tx
@@ -219,7 +220,8 @@ class Control:
                 continue
             if "_up-to-date" in filters:
                 service = self._store.get(Service, one.service_id)
-                fresh = service is not None and one.spec_version == service.spec_version
+                # clients wait until all are: those of a service that was only scaled are not made anew
+                fresh = service is not None and not is_dirty(service, one)
                 if filters.boolean("_up-to-date", True) is not fresh:
                     continue
             found.append(view.task(one))

@@ -66,6 +66,12 @@ def test_replicas_come_up(tmp_path, capsys):
     assert "overall progress: 2 out of 2 tasks" in lines and lines[-1] == "verify: Service web converged"
 
 
+def test_what_did_not_change_is_not_said_again(tmp_path, capsys):
+    looks = [(("running", "preparing"), {})] * 9 + [(("running", "running"), {})]
+    lines = watch(tmp_path, capsys, Engine(TWO, looks))
+    assert lines.count("overall progress: 1 out of 2 tasks") == 1 and lines[-1] == "verify: Service web converged"
+
+
 def test_errors_of_tasks_are_shown_and_failures_start_again(tmp_path, capsys):
     looks = [(("running", "failed"), {}), (("running", "running"), {}), (("running", "failed"), {}), (("running", "running"), {})]
     lines = watch(tmp_path, capsys, Engine(TWO, looks, 500_000_000))

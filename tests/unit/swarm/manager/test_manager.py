@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import pytest
 
+from scow.filters import Filters
+from scow.swarm.manager.control import Control
 from scow.swarm.objects import Cluster, Node, Service, Task, TaskState
 from scow.swarm.store.store import Tx
 from tests.fakes.swarm import Cluster0
@@ -202,6 +204,11 @@ async def test_scaling_alone_is_no_update() -> None:
     await cluster.change(id, Mode={"Replicated": {"Replicas": 2}})
     assert first.id in {task.id for task in cluster.running(id)}
     assert cluster.status(id) == ""
+    control = Control(cluster.store, cluster.clock, lambda name: "")
+    fresh = Filters({"service": ["web"], "_up-to-date": ["true"]})
+    assert len(control.tasks(fresh)) == 2  # what `service scale` waits for
+    await cluster.change(id, TaskTemplate=template("y"))
+    assert {task["Spec"]["ContainerSpec"]["Image"] for task in control.tasks(fresh)} == {"y"}
     await cluster.stop()
 
 

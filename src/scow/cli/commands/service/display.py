@@ -1,5 +1,5 @@
-"""Lines that belong to names and are drawn again as they change: on a terminal in their place, elsewhere each time on a line of its own,
-as docker does. Called by `progress.py` and `swarm ca --rotate`."""
+"""Lines that belong to names and are drawn again as they change: on a terminal in their place, elsewhere each change on a line of its own
+(docker repeats also what did not change, five times a second). Called by `progress.py` and `swarm ca --rotate`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,11 @@ class Display:
         if self._quiet:
             return
         if not self._drawing or not name:
-            self.end()
+            if name and self._lines.get(name) == shown:
+                return
+            if self._drawing:
+                self.end()
+            self._lines[name] = shown
             self._cli.out(shown + "\n")
             self._cli.flush()
             return
