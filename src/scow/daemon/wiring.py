@@ -5,7 +5,6 @@ import dataclasses
 import importlib
 import os
 import shutil
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from scow import log
 from scow.aio import in_pool
 from scow.api.app import App
+from scow.daemon import cluster
 from scow.daemon.lifecycle import Lifecycle, Step
 from scow.daemon.options import Options
 from scow.daemon.reload import Reloader
@@ -25,12 +25,10 @@ if TYPE_CHECKING:
     from scow.containers.attach import AttachService
     from scow.containers.parts import Defaults
     from scow.containers.service import ContainerService
-    from scow.engine_executor.executor import Facts as NodeFacts
     from scow.network.options import NetworkOptions
-    from scow.network.service import NetworkService
     from scow.registry.settings import Settings
     from scow.runtime.task import Runtime
-    from scow.swarm.service import SwarmService
+    from scow.swarm.front import Front
 
 logger = log.get(__name__)
 
@@ -190,43 +188,6 @@ def step_defaults(from_: "Defaults") -> "StepDefaults":
     )
 
 
-def node_facts(options: Options) -> "NodeFacts":
-    """What this node says of itself in a swarm."""
-    from scow.engine_executor.executor import Facts as NodeFacts
-    from scow.system.names import ENGINE_VERSION
-    from scow.system.version import architecture
-
-    labels = dict(text.partition("=")[::2] for text in options.labels)
-    return NodeFacts(labels, tuple(generic_resources(options.node_generic_resources)), ENGINE_VERSION, _machine(architecture()))
-
-
-def predefined_network(network: "NetworkService", ref: str) -> str:
-    """The name of the host's own networks, by id or name; "" for others."""
-    try:
-        found = network.get(ref)
-    except ScowError:
-        return ""
-    return found.name if found.name in ("host", "bridge", "none") else ""
-
-
-def _machine(architecture: str) -> str:
-    return {"amd64": "x86_64", "arm64": "aarch64"}.get(architecture, architecture)
-
-
-def generic_resources(texts: "Sequence[str]") -> list[dict[str, Any]]:
-    """`node-generic-resources`: `gpu=UUID` names one, `apple=3` counts them. Raises InvalidArgument."""
-    found: list[dict[str, Any]] = []
-    for text in texts:
-        kind, has, value = text.partition("=")
-        if not has or not kind or not value:
-            raise InvalidArgument(f"invalid node-generic-resources {text!r}: it is KIND=VALUE")
-        if value.isascii() and value.isdigit():
-            found.append({"DiscreteResourceSpec": {"Kind": kind, "Value": int(value)}})
-        else:
-            found.append({"NamedResourceSpec": {"Kind": kind, "Value": value}})
-    return found
-
-
 def check(options: Options) -> None:
     """Refuse defaults that would fail every container. Raises InvalidArgument."""
     from scow.logdrivers import plan
@@ -234,6 +195,7 @@ def check(options: Options) -> None:
     from scow.runtime import seccomp
 
     plan.validate(LogConfig(type=options.log_driver, config={key: str(value) for key, value in options.log_opts.items()}))
+    cluster.generic_resources(options.node_generic_resources)
     path = options.seccomp_profile
     if path not in ("", "builtin", "unconfined"):
         try:
@@ -257,7 +219,7 @@ async def build(options: Options, app: App, reloader: Reloader, lifecycle: Lifec
     from scow.aio import Supervisor
     from scow.api.routes import build as build_routes
     from scow.api.routes import buildkit as buildkit_routes
-    from scow.api.routes import swarm as swarm_routes
+    from scow.api.routes import swarmtable
     from scow.archive.workers import Workers
     from scow.build.classic.service import ClassicBuilder
     from scow.build.service import BuildService
@@ -267,18 +229,14 @@ async def build(options: Options, app: App, reloader: Reloader, lifecycle: Lifec
     from scow.containers.service import ContainerService
     from scow.containers.steps import StepContainers
     from scow.containers.store import Containers
-    from scow.engine_executor.executor import EngineExecutor
-    from scow.engine_executor.networks import SwarmNetworks
     from scow.images.service import ImageService
     from scow.kernel import cgroups
     from scow.kernel.nft import reserve
     from scow.metadata import Database, References
-    from scow.network.encryption.tunnel import Tunnel
     from scow.network.service import NetworkService
     from scow.plugins.registry import Plugins
     from scow.runtime.task import TaskManager
-    from scow.swarm.desk import Desk
-    from scow.swarm.service import SwarmService
+    from scow.swarm.front import Front
     from scow.system.info import engine_id
     from scow.volumes.service import VolumeService
 
@@ -336,14 +294,12 @@ async def build(options: Options, app: App, reloader: Reloader, lifecycle: Lifec
     await lifecycle.start(Step("builder", stop=builds.close))
     build_routes.register(app.router, classic, builds)
     buildkit_routes.register(app.router, builds)
-    swarm_networks = SwarmNetworks(network, db, Tunnel(paths.run / "encryption", options.swarm_encryption_port))
-    await lifecycle.start(Step("swarm networks", stop=swarm_networks.stop))
-    executor = EngineExecutor(parts, service, swarm_networks, node_facts(options), paths.run)
-    swarm = SwarmService(db, executor, bus.publish_cluster, lambda ref: predefined_network(network, ref), data=paths.data, run=paths.run)
-    swarm_networks.desk = Desk(swarm)
+    swarm = Front(lambda: cluster.make(options, parts, service))
     await lifecycle.start(Step("swarm", stop=swarm.close))
-    swarm_routes.register(app.router, swarm)
+    swarmtable.register(app.router, swarm)
     app.swarm_word = lambda: swarm.word
+    if cluster.is_needed(db, paths.run):
+        await swarm.service()
     _routes(options, app, reloader, parts, service, attach, background, known, builds, swarm)
     await in_pool(clear_views, paths.run / "views")
     builds.pin()
@@ -352,8 +308,7 @@ async def build(options: Options, app: App, reloader: Reloader, lifecycle: Lifec
     await builds.recover()
     await service.recover()
     await steps.recover()
-    await executor.recover()
-    await swarm.start()
+    await swarm.recover()
     cgroups.tune()
 
     def apply(new: Options) -> None:
@@ -381,7 +336,7 @@ def _routes(
     background: Any,
     known: "dict[str, Runtime]",
     builds: "BuildService",
-    swarm: "SwarmService",
+    swarm: "Front",
 ) -> None:
     from scow.api.routes import containerio, containers, images, networks, system, unsupported, volumes
     from scow.api.routes import exec as execution
@@ -446,7 +401,7 @@ def _routes(
 class Facts:
     """Gathers what `/info` says: options in force, counters, the host."""
 
-    def __init__(self, options: Options, reloader: Reloader, parts: Any, known: "dict[str, Runtime]", swarm: "SwarmService") -> None:
+    def __init__(self, options: Options, reloader: Reloader, parts: Any, known: "dict[str, Runtime]", swarm: "Front") -> None:
         from scow.containers.top import capture
         from scow.kernel import cgroups
         from scow.system import info

@@ -1,16 +1,13 @@
-"""/swarm, /services, /tasks, /nodes, /secrets, /configs."""
+"""/swarm, /services, /tasks, /nodes, /secrets, /configs: the handlers. Which is for which route says `swarmtable.py`, which loads them."""
 
-from collections.abc import Callable
-from inspect import isawaitable
-from typing import Any
+from typing import Any, ClassVar
 
 from scow.api import streams
 from scow.api.app import Call
-from scow.api.router import Router
 from scow.containers import names
 from scow.errors import InvalidArgument
 from scow.http.messages import Response
-from scow.swarm import shapes
+from scow.swarm import shapes, warnings
 from scow.swarm.manager.control import NODE_FILTERS, PAYLOAD_FILTERS, SERVICE_FILTERS, TASK_FILTERS
 from scow.swarm.objects import Config, Secret
 from scow.swarm.service import SwarmService
@@ -43,6 +40,11 @@ def _flag(call: Call, name: str, explained: bool = False) -> bool:
 
 async def _document(call: Call, shape: shapes.Struct) -> dict[str, Any]:
     return shapes.read(await call.body(), shape)
+
+
+def _warnings(spec: dict[str, Any]) -> dict[str, Any]:
+    found = warnings.of_service(spec)
+    return {"Warnings": found} if found else {}
 
 
 def _auth(call: Call) -> str:
@@ -116,20 +118,21 @@ class Services:
         if not document.get("Name"):
             document = {**document, "Name": names.generate(lambda name: False, "service")}
         id = await control.create_service(document, _auth(call))
-        return call.json({"ID": id}, 201)
+        return call.json({"ID": id, **_warnings(document)}, 201)
 
     async def update(self, call: Call) -> Response:
         """POST /services/{id}/update."""
         control, query = self._swarm.control, call.query
+        document = await _document(call, shapes.SERVICE)
         await control.update_service(
             call.path["id"],
             _version(call, "service"),
-            await _document(call, shapes.SERVICE),
+            document,
             _auth(call),
             query.text("registryAuthFrom"),
             query.text("rollback"),
         )
-        return call.json({})
+        return call.json(_warnings(document))
 
     async def remove(self, call: Call) -> Response:
         """DELETE /services/{id}."""
@@ -190,10 +193,11 @@ class Nodes:
 class Payloads:
     """/secrets and /configs."""
 
-    def __init__(self, swarm: SwarmService, cls: type[Secret] | type[Config]) -> None:
+    _cls: ClassVar[type[Secret] | type[Config]]
+    _shape: ClassVar[shapes.Struct]
+
+    def __init__(self, swarm: SwarmService) -> None:
         self._swarm = swarm
-        self._cls = cls
-        self._shape = shapes.SECRET if cls is Secret else shapes.CONFIG
 
     def list(self, call: Call) -> Response:
         """GET /secrets, /configs."""
@@ -226,44 +230,13 @@ class Payloads:
         return Response(204)
 
 
-def register(router: Router, swarm: SwarmService) -> None:
-    """Add the routes."""
-    cluster, services, nodes = Cluster(swarm), Services(swarm), Nodes(swarm)
+class Secrets(Payloads):
+    """/secrets."""
 
-    def add(method: str, pattern: str, handler: Callable[[Call], Any], **options: bool) -> None:
-        """A route that sees what was acknowledged by whatever manager before."""
+    _cls, _shape = Secret, shapes.SECRET
 
-        async def run(call: Call) -> Any:
-            await swarm.fresh()
-            answer = handler(call)
-            return await answer if isawaitable(answer) else answer
 
-        router.add(method, pattern, run, **options)
+class Configs(Payloads):
+    """/configs."""
 
-    add("GET", "/swarm", cluster.inspect)
-    router.add("POST", "/swarm/init", cluster.init)
-    router.add("POST", "/swarm/join", cluster.join)
-    router.add("POST", "/swarm/leave", cluster.leave)
-    add("POST", "/swarm/update", cluster.update)
-    router.add("POST", "/swarm/unlock", cluster.unlock)
-    add("GET", "/swarm/unlockkey", cluster.unlock_key)
-    add("GET", "/services", services.list)
-    add("POST", "/services/create", services.create)
-    add("GET", "/services/{id}", services.inspect)
-    add("DELETE", "/services/{id}", services.remove)
-    add("POST", "/services/{id}/update", services.update)
-    add("GET", "/services/{id}/logs", services.logs, cancel=True, follow=True)
-    add("GET", "/tasks", services.tasks)
-    add("GET", "/tasks/{id}", services.task)
-    add("GET", "/tasks/{id}/logs", services.logs, cancel=True, follow=True)
-    add("GET", "/nodes", nodes.list)
-    add("GET", "/nodes/{id}", nodes.inspect)
-    add("DELETE", "/nodes/{id}", nodes.remove)
-    add("POST", "/nodes/{id}/update", nodes.update)
-    for cls, word in ((Secret, "secrets"), (Config, "configs")):
-        payloads = Payloads(swarm, cls)
-        add("GET", f"/{word}", payloads.list)
-        add("POST", f"/{word}/create", payloads.create)
-        add("GET", f"/{word}/{{id}}", payloads.inspect)
-        add("DELETE", f"/{word}/{{id}}", payloads.remove)
-        add("POST", f"/{word}/{{id}}/update", payloads.update)
+    _cls, _shape = Config, shapes.CONFIG
