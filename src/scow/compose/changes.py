@@ -1,6 +1,6 @@
 """What containers were told of changed configs and secrets (`x-on-change: signal`): a container's labels can't change, so the client keeps,
 in `$XDG_STATE_HOME/scow/compose/PROJECT.json`, the digest that a container was last signalled for. What is lost is signalled once more.
-`execute.py` writes it, `commands/preparing.py` reads it."""
+`execute/containers.py` writes it, `commands/preparing.py` reads it."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 """Configs and secrets of a service (and its env files): where they lie in a container, what they hold, and what a change of that does. Used
-by `create.py`, `reconcile.py` and `execute.py`."""
+by `create.py`, `reconcile.py` and `execute/`."""
 
 from __future__ import annotations
 

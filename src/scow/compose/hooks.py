@@ -1,4 +1,4 @@
-"""`post_start` and `pre_stop`: commands in a service's container. Called by `execute.py`."""
+"""`post_start` and `pre_stop`: commands in a service's container. Called by `execute/containers.py` and `commands/watch.py`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A plan: operations with their causes and what must come before them. Made by `reconcile.py`, carried out by `execute.py`, printed by
+"""A plan: operations with their causes and what must come before them. Made by `reconcile.py`, carried out by `execute/`, printed by
 `up --dry-run`. Pure."""
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """What is wanted against what runs: `reconcile` makes the plan of an `up`, `teardown` that of a `down`. Pure; decides everything that
-`execute.py` then does."""
+`execute/` then does."""
 
 from __future__ import annotations
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from scow.cli.flags import Options
-
+    from scow.compose.display.progress import Progress
+    from scow.compose.execute.run import Run
 
 TRUE = ("1", "t", "true", "y", "yes", "on")
 
@@ -225,18 +226,24 @@ class Session:
 
     # ------------------------------------------------ carrying out
 
+    def begin(self, project: Project, observed: Observed, display: Progress | None = None, **more: Any) -> Run:
+        """A run of a plan, with the session's settings; `more` is the Run's. Its caller closes it."""
+        from scow.compose.execute.run import Run
+
+        return Run(project, observed, self.dial, display or self.progress, parallel=self.parallel, separator=self.separator, **more)
+
     def carry_out(self, plan: Plan, project: Project, observed: Observed, **more: Any) -> None:
-        """Does what a plan says, or prints it where that is asked for. `more` is the Executor's. Raises what fails."""
+        """Does what a plan says, or prints it where that is asked for. `more` is the Run's. Raises what fails."""
         if self.dry:
             self.cli.out(plan.text())
             return
-        from scow.compose.execute import Executor
+        from scow.compose.execute.executor import execute
 
-        executor = Executor(project, observed, self.dial, self.progress, parallel=self.parallel, separator=self.separator, **more)
+        run = self.begin(project, observed, **more)
         try:
-            executor.run(plan)
+            execute(run, plan)
         finally:
-            executor.close()
+            run.close()
             self.end()
 
     def would(self, sentence: str) -> bool:

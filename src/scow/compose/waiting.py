@@ -1,4 +1,4 @@
-"""Waiting for what containers become, by the engine's events. Used by `execute.py` and foreground `up`."""
+"""Waiting for what containers become, by the engine's events. Used by `execute/` and foreground `up`."""
 
 from __future__ import annotations
 

@@ -16,7 +16,8 @@ from scow.compose import observe, reconcile
 from scow.compose.commands.preparing import Prepared, carry_out
 from scow.compose.commands.verb import grace
 from scow.compose.display import logs, progress
-from scow.compose.execute import Executor
+from scow.compose.execute.executor import execute
+from scow.compose.execute.run import Run
 from scow.compose.load.errors import unknown_service
 from scow.compose.observe import ContainerInfo
 from scow.compose.plan import side_by_side
@@ -52,7 +53,7 @@ class Foreground:
         self.stopping = False
         self.code = 0
         self.printer = logs.Printer([], True)
-        self.starter: Executor | None = None
+        self.starter: Run | None = None
 
     def run(self) -> int:
         """The exit status."""
@@ -86,10 +87,9 @@ class Foreground:
             fresh=frozenset(one.service.name for one in self.made.plan.operations if one.kind in ("create", "recreate") and one.service),
         )
         plan = reconcile.reconcile(self.project, observed, again)
-        executor = Executor(self.project, observed, session.dial, progress.Quiet(), parallel=session.parallel, separator=session.separator)
-        self.starter = executor
+        self.starter = starter = session.begin(self.project, observed, progress.Quiet())
         with _signals(lambda number: self.news.put(("signal", number))):
-            threading.Thread(target=self._work, args=("started", lambda: executor.run(plan)), daemon=True).start()
+            threading.Thread(target=self._work, args=("started", lambda: execute(starter, plan)), daemon=True).start()
             if self.options.flag("watch"):
                 from scow.compose.commands.watch import follow
 
@@ -217,17 +217,10 @@ class Foreground:
             plan = side_by_side("kill", found, "SIGKILL")
         else:
             plan = reconcile.teardown(found, (), (), remove=False)
-        executor = Executor(
-            self.project,
-            self.made.observed,
-            self.session.dial,
-            self.session.progress,
-            timeout=grace(self.options),
-            parallel=self.session.parallel,
-        )
+        end = self.session.begin(self.project, self.made.observed, timeout=grace(self.options))
 
         def work() -> None:
-            executor.run(plan)
+            execute(end, plan)
             self.session.end()
 
         threading.Thread(target=self._work, args=("stopped", work), daemon=True).start()

@@ -110,5 +110,5 @@ def prepare(session: Session, options: Options, services: list[str], start: bool
 
 
 def carry_out(session: Session, made: Prepared, **more: Any) -> None:
-    """Does what the plan says; `more` is the Executor's."""
+    """Does what the plan says; `more` is the Run's."""
     session.carry_out(made.plan, made.project, made.observed, image_volumes=made.images.volumes, image_ids=made.images.ids, **more)

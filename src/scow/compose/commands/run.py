@@ -11,7 +11,8 @@ from scow.compose import images, observe, reconcile
 from scow.compose.commands.exec import options_of
 from scow.compose.commands.preparing import provided
 from scow.compose.commands.verb import Verb
-from scow.compose.execute import Executor
+from scow.compose.execute.containers import make
+from scow.compose.execute.executor import execute
 from scow.compose.plan import Operation, Plan
 from scow.compose.project import Mount, Port, Project, Service
 from scow.compose.records import replace
@@ -52,19 +53,11 @@ def run(session: Session, options: Options, args: list[str]) -> int:
         return 0
     if options.flag("quiet"):
         session.quiet()
-    executor = Executor(
-        project,
-        observed,
-        session.dial,
-        session.progress,
-        parallel=session.parallel,
-        separator=session.separator,
-        image_volumes=found.volumes,
-        image_ids=found.ids,
-    )
+    started = session.begin(project, observed, image_volumes=found.volumes, image_ids=found.ids)
     try:
-        executor.run(plan)
-        ident = executor.make(
+        execute(started, plan)
+        ident = make(
+            started,
             Operation(id=0, kind="create", target=made.container_name, service=made),
             made.container_name,
             oneoff=True,
@@ -75,7 +68,7 @@ def run(session: Session, options: Options, args: list[str]) -> int:
             stdin=made.stdin_open and not options.flag("detach"),
         )
     finally:
-        executor.close()
+        started.close()
         session.end()
     return _joined(session, options, ident, made)
 

@@ -2,7 +2,7 @@
 over in one step, the old one gets time for what it has begun, and goes. A new one that does not get healthy goes, and the old one stays.
 
 Ports and names move by an endpoint of Scow's engine. On other engines names are given by connecting the new container anew, before it is
-asked anything; published ports can't move there. Called by `execute.py`.
+asked anything; published ports can't move there. Called by `executor.py`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ import time
 
 from scow.client.api import container_path, quote
 from scow.client.transport import ApiError
+from scow.compose.execute.conditions import healthy
+from scow.compose.execute.containers import begin, forget, make, stop
+from scow.compose.execute.run import Failed, Run
 from scow.compose.plan import Operation
 from scow.compose.project import Service
 from scow.compose.records import replace
@@ -21,20 +24,21 @@ TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
     from typing import Any
 
-    from scow.compose.execute import Executor
-
 
 DRAIN = 1.0  # seconds that the old container gets for requests it has begun
 SETTLE = 1.0  # seconds that a container without a health check must run
 
 
-def rollout(executor: Executor, one: Operation) -> str:
-    """The ID of the container that has taken the place. Raises ScowError; then the old one serves as before."""
-    from scow.compose.execute import Failed
+def rollout(run: Run, one: Operation) -> None:
+    """Replaces the container. Raises ScowError; then the old one serves as before."""
+    run.known(one, _replaced(run, one))
 
+
+def _replaced(run: Run, one: Operation) -> str:
+    """The ID of the container that has taken the place."""
     service, old = one.service, one.old
     assert service is not None and old is not None
-    client = executor.client()
+    client = run.client()
     ours = _is_scow(client)
     if service.ports and not ours:
         raise Unsupported(
@@ -42,35 +46,40 @@ def rollout(executor: Executor, one: Operation) -> str:
             "--rollout out, or let a proxy publish the port and reach the service by its name"
         )
     if one.key:
-        return _take_place(executor, one, one.key, ours)
+        return _take_place(run, one, one.key, ours)
     temporary = f"{old.id[:12]}_{one.target}"
     bare = replace(service, networks={key: replace(end, aliases=()) if end else None for key, end in service.networks.items()})
     inherited = () if one.renew else old.mounts
-    ident = executor.make(
-        replace(one, service=bare), temporary, name="", hashed=service, replaces=old.id, inherit=inherited, aliases=False,
-        ports=False, expose=True,
-    )  # fmt: skip
+    ident = make(
+        run,
+        replace(one, service=bare),
+        temporary,
+        name="",
+        hashed=service,
+        replaces=old.id,
+        inherit=inherited,
+        aliases=False,
+        ports=False,
+        expose=True,
+    )
     try:
-        client.call("POST", container_path(ident, "start")).read()
-        _hooks(executor, service, ident)
-        _until_ready(executor, ident, service)
+        begin(run, ident, service)
+        _until_ready(run, ident, service)
     except BaseException as exc:
-        executor.forget(ident)
+        forget(run, ident)
         if isinstance(exc, (ScowError, OSError)):
             raise Failed(f"service {service.name}: the new container did not get ready, the old one goes on: {exc}") from None
         raise
-    return _take_place(executor, one, ident, ours)
+    return _take_place(run, one, ident, ours)
 
 
-def _take_place(executor: Executor, one: Operation, ident: str, ours: bool) -> str:
+def _take_place(run: Run, one: Operation, ident: str, ours: bool) -> str:
     """Moves names and ports, and ends the old one. Its name says first who follows it, so that the run after one that was cut off goes on
     from here (`reconcile.py`, `_followed`): each step may be done twice. Raises ScowError."""
-    from scow.compose.execute import Failed
-
     service, old = one.service, one.old
     assert service is not None and old is not None
-    client = executor.client()
-    names = _names(executor, service, one.target)
+    client = run.client()
+    names = _names(run, service, one.target)
     marked = f"{ident[:12]}_{one.target}"
     if old.name != marked:
         client.call("POST", container_path(old.id, "rename"), {"name": marked}).read()
@@ -78,14 +87,14 @@ def _take_place(executor: Executor, one: Operation, ident: str, ours: bool) -> s
         if ours:
             client.call("POST", f"/scow/containers/{ident}/takeover", None, {"From": old.id, "Names": names}).read()
         else:
-            _reconnect(executor, ident, names)
+            _reconnect(run, ident, names)
     except ApiError as exc:
         client.call("POST", container_path(old.id, "rename"), {"name": one.target}).read()
-        executor.forget(ident)
+        forget(run, ident)
         raise Failed(f"service {service.name}: the new container could not take over, the old one goes on: {exc}") from None
     client.call("POST", container_path(ident, "rename"), {"name": one.target}).read()
     time.sleep(_drain(service))
-    executor.stop(one)
+    stop(run, one)
     try:
         client.delete(container_path(old.id))
     except ApiError as exc:
@@ -109,41 +118,33 @@ def _drain(service: Service) -> float:
         raise ScowError(f"service {service.name}: x-rollout.drain {text!r} is no duration: write 10s or 1m") from None
 
 
-def _hooks(executor: Executor, service: Service, ident: str) -> None:
-    from scow.compose.hooks import run
-
-    for hook in service.post_start:
-        run(executor.client(), ident, hook, service.name)
-
-
-def _until_ready(executor: Executor, ident: str, service: Service) -> None:
+def _until_ready(run: Run, ident: str, service: Service) -> None:
     """Until it is healthy; one without a check must go on running for a moment."""
-    from scow.compose.execute import healthy
 
     def look() -> bool | None:
-        facts = executor.client().get(container_path(ident, "json"))
+        facts = run.client().get(container_path(ident, "json"))
         return healthy(facts, service.name, False)
 
-    if executor.watch().until(look, stopped=executor.stopped.is_set) is None:
+    if run.watch().until(look, stopped=run.stopped.is_set) is None:
         raise ScowError("interrupted")
-    facts = executor.client().get(container_path(ident, "json"))
+    facts = run.client().get(container_path(ident, "json"))
     if not (facts.get("State") or {}).get("Health"):
         time.sleep(SETTLE)
         if look() is None:
             raise ScowError(f"container {service.name} is {(facts.get('State') or {}).get('Status')}")
 
 
-def _names(executor: Executor, service: Service, target: str) -> dict[str, list[str]]:
+def _names(run: Run, service: Service, target: str) -> dict[str, list[str]]:
     """Network -> the names of the service's containers there."""
     found = {}
     for key, end in service.networks.items():
-        network = executor.project.networks[key].name if key in executor.project.networks else key
+        network = run.project.networks[key].name if key in run.project.networks else key
         found[network] = list(dict.fromkeys([target, service.name, *(end.aliases if end else ())]))
     return found
 
 
-def _reconnect(executor: Executor, ident: str, names: dict[str, list[str]]) -> None:
-    client = executor.client()
+def _reconnect(run: Run, ident: str, names: dict[str, list[str]]) -> None:
+    client = run.client()
     facts = (client.get(container_path(ident, "json")).get("NetworkSettings") or {}).get("Networks") or {}
     for network, aliases in names.items():
         own = facts.get(network) or {}
