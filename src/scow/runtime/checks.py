@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from scow.errors import InvalidArgument
-from scow.kernel import caps
+from scow.kernel import caps, protocols
 from scow.model.container import ContainerConfig, HealthConfig, HostConfig, RestartPolicy
 from scow.opts import devices as device_opts
 from scow.opts import signals
@@ -41,6 +41,8 @@ def validate(host: HostConfig, config: ContainerConfig, version: object = None) 
     _modes(host, config)
     if host.network_mode == "host" and any(host.port_bindings.values()):
         warnings.append("Published ports are discarded when using host network mode")
+    if any(port.endswith("/sctp") for port in host.port_bindings) and not protocols.has_sctp():
+        warnings.append(protocols.no_sctp("The container"))
     warnings += validate_resources(host)
     _limits(host)
     security.parse(host.security_opt, host.privileged)

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from scow import log
 from scow.errors import Conflict, InvalidArgument
+from scow.kernel import protocols
 from scow.model.container import PortBinding
 
 logger = log.get(__name__)
 
-_SCTP = 132
-_KINDS = {"tcp": (socket.SOCK_STREAM, 0), "udp": (socket.SOCK_DGRAM, 0), "sctp": (socket.SOCK_STREAM, _SCTP)}
+_KINDS = {"tcp": (socket.SOCK_STREAM, 0), "udp": (socket.SOCK_DGRAM, 0), "sctp": (socket.SOCK_STREAM, protocols.SCTP)}
 _RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
