@@ -210,12 +210,15 @@ class SwarmService:
         if not (options.get("stdout") or options.get("stderr")):
             raise InvalidArgument("Bad parameters: you must choose at least one stream")
         if kind == "task":
-            tasks = [store.find(Task, ref)]
+            task = store.find(Task, ref)
+            template, tasks = task.spec, servicelogs.listed([task])
         else:
-            tasks = store.by(Task, "service", store.find(Service, ref).id)
-        raw = bool(tasks) and bool((tasks[0].spec.get("ContainerSpec") or {}).get("TTY"))
-        found = [(task, self._node.log_source(task)) for task in tasks if task.node_id]
-        return servicelogs.merged(found, {**options, "raw": raw})
+            service = store.find(Service, ref)
+            template = service.task_spec
+            follow = options.get("follow")
+            tasks = servicelogs.begun(store, service.id) if follow else servicelogs.listed(store.by(Task, "service", service.id))
+        raw = bool((template.get("ContainerSpec") or {}).get("TTY"))
+        return servicelogs.merged(tasks, self._node.log_source, {**options, "raw": raw})
 
     # --- the swarm itself
 

@@ -1,12 +1,13 @@
 """`service logs`: what the tasks of a service wrote, lines of many tasks on one stream, each marked with its task where asked for."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
 from urllib.parse import quote
 
 from scow import units
-from scow.swarm.objects import Task
+from scow.swarm.objects import Service, Task, TaskState
+from scow.swarm.store.store import Resync, Store
 
 _QUEUE = 256
 _LABEL = "com.docker.swarm."
@@ -37,20 +38,72 @@ def frame(task: Task, stream: int, at_ns: int, line: bytes, options: Mapping[str
     return bytes([stream, 0, 0, 0]) + len(data).to_bytes(4, "big") + data
 
 
-async def merged(sources: Sequence[tuple[Task, Source]], options: Mapping[str, Any]) -> AsyncIterator[bytes]:
-    """Lines of all sources as they come; without `follow` it ends when all have ended."""
-    queue: asyncio.Queue[bytes | None] = asyncio.Queue(_QUEUE)
+async def listed(tasks: Sequence[Task]) -> AsyncIterator[Task]:
+    """Those of some tasks that a node has."""
+    for task in tasks:
+        if task.node_id:
+            yield task
 
-    async def read(task: Task, controller: Source) -> None:
+
+async def begun(store: Store, service_id: str) -> AsyncIterator[Task]:
+    """Tasks of a service that have begun to run, and then whatever begins, each once, until the service is removed."""
+    told: set[str] = set()
+
+    def fresh(task: Task) -> bool:
+        if task.id in told or not task.node_id or task.status.state < TaskState.STARTING:
+            return False
+        told.add(task.id)
+        return True
+
+    while True:
+        watch = store.watch(Task, Service)
         try:
-            async for stream, at_ns, line in controller.logs(options):
-                await queue.put(frame(task, stream, at_ns, line, options))
+            for task in filter(fresh, store.by(Task, "service", service_id)):
+                yield task
+            if store.get(Service, service_id) is None:
+                return
+            async for changes in watch:
+                for change in changes:
+                    one = change.object
+                    if one.id == service_id and change.new is None:
+                        return
+                    if isinstance(one, Task) and one.service_id == service_id:
+                        if change.new is None:
+                            told.discard(one.id)
+                        elif fresh(one):
+                            yield one
+        except Resync:
+            continue
         finally:
-            await queue.put(None)
+            watch.close()
+
+
+async def merged(tasks: AsyncIterator[Task], source: Callable[[Task], Source], options: Mapping[str, Any]) -> AsyncIterator[bytes]:
+    """Lines of all tasks as they come; ends when no more tasks come and all have ended."""
+    queue: asyncio.Queue[bytes | None] = asyncio.Queue(_QUEUE)
+    jobs: set[asyncio.Task[None]] = set()
+    left = 1
+
+    async def read(task: Task) -> None:
+        async for stream, at_ns, line in source(task).logs(options):
+            await queue.put(frame(task, stream, at_ns, line, options))
+        await queue.put(None)
 
     async with asyncio.TaskGroup() as group:
-        readers = [group.create_task(read(task, controller)) for task, controller in sources]
-        left = len(readers)
+
+        def begin(work: Coroutine[Any, Any, None]) -> None:
+            job = group.create_task(work)
+            jobs.add(job)
+            job.add_done_callback(jobs.discard)
+
+        async def look() -> None:
+            nonlocal left
+            async for task in tasks:
+                left += 1
+                begin(read(task))
+            await queue.put(None)
+
+        begin(look())
         try:
             while left:
                 piece = await queue.get()
@@ -59,5 +112,5 @@ async def merged(sources: Sequence[tuple[Task, Source]], options: Mapping[str, A
                 else:
                     yield piece
         finally:
-            for reader in readers:
-                reader.cancel()
+            for job in jobs:
+                job.cancel()

@@ -163,6 +163,7 @@ def counts(tasks: list[Task], nodes_up: set[str], one: Service, eligible: int) -
         desired = (
             (1 if most is None else int(most))
             if mode == "replicated-job"
-            else sum(task.desired_state <= TaskState.COMPLETE for task in mine)
+            # as Docker: those that have yet to be done, which its CLI adds to those that are
+            else sum(task.desired_state <= TaskState.COMPLETE and task.status.state is not TaskState.COMPLETE for task in mine)
         )
     return {"RunningTasks": running, "DesiredTasks": desired, "CompletedTasks": completed}

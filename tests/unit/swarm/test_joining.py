@@ -191,6 +191,35 @@ async def test_logs_of_all_nodes_come_together(tmp_path: Path) -> None:
 
 
 @on_loop
+async def test_logs_are_followed_to_tasks_that_come_later_until_the_service_goes(tmp_path: Path) -> None:
+    async with hosts(tmp_path, 2) as (boss, worker):
+        await boss.init()
+        await worker.join(boss)
+        service = await boss.swarm.control.create_service(web(0))
+        options = {"stdout": True, "stderr": True, "tail": "all", "follow": True}
+        text = b""
+
+        async def follow() -> None:
+            nonlocal text
+            async for piece in await boss.swarm.logs("service", service, options):
+                text += piece
+
+        async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+            group.create_task(follow())
+            ids = set[str]()
+            for replicas in (1, 3):
+                now = boss.swarm.control.service(service)
+                spec = {**now["Spec"], "Mode": {"Replicated": {"Replicas": replicas}}}
+                await boss.swarm.control.update_service(service, now["Version"]["Index"], spec)
+                await until(lambda replicas=replicas: len(boss.running(service)) == replicas)  # type: ignore[misc]
+                ids |= {task["ID"] for task in boss.running(service)}
+                await until(lambda ids=set(ids): all(f"hello of {id}".encode() in text for id in ids))  # type: ignore[misc]
+            await boss.swarm.control.remove_service(service)
+        assert len(ids) == 3
+        assert all(text.count(id.encode()) == 1 for id in ids)
+
+
+@on_loop
 async def test_strangers_and_workers_may_not_call_what_is_not_theirs(tmp_path: Path) -> None:
     async with hosts(tmp_path, 2) as (boss, worker):
         await boss.init()

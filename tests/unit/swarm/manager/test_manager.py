@@ -7,6 +7,7 @@ import pytest
 
 from scow.filters import Filters
 from scow.swarm.manager.control import Control
+from scow.swarm import view
 from scow.swarm.objects import Cluster, Node, Service, Task, TaskState
 from scow.swarm.store.store import Tx
 from tests.fakes.swarm import Cluster0
@@ -281,7 +282,10 @@ async def test_a_global_job_runs_once_on_each_node() -> None:
     cluster.behave = lambda task: TaskState.COMPLETE if task.status.state is TaskState.RUNNING else TaskState.RUNNING
     id = await cluster.service("job", None, Mode={"GlobalJob": {}})
     await cluster.pass_time(1)
-    assert sorted(task.node_id for task in cluster.store.by(Task, "service", id)) == ["n1", "n2", "n3"]
+    tasks = cluster.store.by(Task, "service", id)
+    assert sorted(task.node_id for task in tasks) == ["n1", "n2", "n3"]
+    told = view.counts(tasks, {"n1", "n2", "n3"}, cluster.store.find(Service, id), 3)
+    assert told == {"RunningTasks": 0, "DesiredTasks": 0, "CompletedTasks": 3}
     await cluster.stop()
 
 
