@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from scow.filters import Filters
-from scow.swarm.manager.control import Control
 from scow.swarm import view
+from scow.swarm.manager.control import Control
 from scow.swarm.objects import Cluster, Node, Service, Task, TaskState
 from scow.swarm.store.store import Tx
 from tests.fakes.swarm import Cluster0
