@@ -42,6 +42,12 @@ class Watch:
         """Calls `heard` with each event, from the reading thread."""
         self._seen.append(heard)
 
+    def wake(self) -> None:
+        """Who waits looks again."""
+        with self._changed:
+            self._count += 1
+            self._changed.notify_all()
+
     def _read(self) -> None:
         from scow.client.api import json_values
 
@@ -49,9 +55,7 @@ class Watch:
             for event in json_values(self._response.iterate()):
                 for heard in self._seen:
                     heard(event)
-                with self._changed:
-                    self._count += 1
-                    self._changed.notify_all()
+                self.wake()
         except (ScowError, OSError, ValueError):
             pass
 

@@ -54,6 +54,7 @@ class Foreground:
         self.code = 0
         self.printer = logs.Printer([], True)
         self.starter: Run | None = None
+        self.starting: threading.Thread | None = None
 
     def run(self) -> int:
         """The exit status."""
@@ -89,7 +90,8 @@ class Foreground:
         plan = reconcile.reconcile(self.project, observed, again)
         self.starter = starter = session.begin(self.project, observed, progress.Quiet())
         with _signals(lambda number: self.news.put(("signal", number))):
-            threading.Thread(target=self._work, args=("started", lambda: execute(starter, plan)), daemon=True).start()
+            self.starting = threading.Thread(target=self._work, args=("started", lambda: execute(starter, plan)), daemon=True)
+            self.starting.start()
             if self.options.flag("watch"):
                 from scow.compose.commands.watch import follow
 
@@ -210,17 +212,16 @@ class Foreground:
         """Stops all containers of the project's services, or kills them."""
         self.stopping = True
         if self.starter is not None:
-            self.starter.stopped.set()
-        found = [one for one in observe.containers(self.session.dial(), self.project.name)[0] if one.running and not one.oneoff]
-        found = [one for one in found if one.service in self.project.services]
-        if kill:
-            plan = side_by_side("kill", found, "SIGKILL")
-        else:
-            plan = reconcile.teardown(found, (), (), remove=False)
+            self.starter.halt()
         end = self.session.begin(self.project, self.made.observed, timeout=grace(self.options))
 
         def work() -> None:
-            execute(end, plan)
+            if self.starting is not None:
+                # a container writes before the engine calls it running: what is being started is stopped, too
+                self.starting.join(JOIN if kill else None)
+            found = [one for one in observe.containers(self.session.dial(), self.project.name)[0] if one.running and not one.oneoff]
+            found = [one for one in found if one.service in self.project.services]
+            execute(end, side_by_side("kill", found, "SIGKILL") if kill else reconcile.teardown(found, (), (), remove=False))
             self.session.end()
 
         threading.Thread(target=self._work, args=("stopped", work), daemon=True).start()

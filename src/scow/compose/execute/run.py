@@ -66,6 +66,12 @@ class Run:
             found = self._local.client = self.dial()
         return found
 
+    def halt(self) -> None:
+        """Nothing more is begun, nobody waits on; what has been begun ends."""
+        self.stopped.set()
+        if self._watch is not None:
+            self._watch.wake()
+
     def close(self) -> None:
         """Ends the stream of events."""
         if self._watch is not None:
