@@ -13,7 +13,8 @@ import time
 first = time.process_time()
 import sys
 sys.path.insert(0, {src!r})
-from scow.compose.load.loader import LoadOptions, load
+from scow.compose.load.loader import load
+from scow.compose.load.options import LoadOptions
 imported = time.process_time()
 project = load(LoadOptions(files=({file!r},), environ={{"TAG": "1"}}))
 from scow.compose import hash, model

@@ -70,7 +70,7 @@ class Session:
 
     def load_options(self, **more: Any) -> Any:
         """The LoadOptions of the flags before the verb."""
-        from scow.compose.load.loader import LoadOptions
+        from scow.compose.load.options import LoadOptions
 
         given = self.given
         options: dict[str, Any] = {

@@ -13,7 +13,7 @@ from scow.errors import ScowError
 
 TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
-    from scow.compose.load.loader import LoadOptions
+    from scow.compose.load.options import LoadOptions
 
 
 NAMES = ("compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml")

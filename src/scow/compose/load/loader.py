@@ -15,15 +15,16 @@ from scow.compose.codec import decode
 from scow.compose.load import canonical, consistency, env, files, interpolate, merge, normalize, paths, profiles, validate
 from scow.compose.load.errors import BadValue, InvalidProject, LoadError
 from scow.compose.load.extends import Extender, reset
+from scow.compose.load.options import LoadOptions
 from scow.compose.load.places import Places
 from scow.compose.load.yaml import Document, documents
 from scow.compose.project import Project, Service
-from scow.compose.records import field, record, replace
+from scow.compose.records import replace
 from scow.errors import ScowError
 
 TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
     from typing import Any, TypeVar
 
     T = TypeVar("T")
@@ -33,28 +34,6 @@ if TYPE_CHECKING:
 
 MAX_INCLUDES = 256
 OBSOLETE = "the attribute `version` is obsolete, it will be ignored, please remove it to avoid potential confusion"
-
-
-@record(frozen=True, slots=True, kw_only=True)
-class LoadOptions:
-    """What to load and how. `files` are paths, `-` is standard input; () looks for compose.yaml and its like in `cwd` and above.
-    `environ` is the client's environment; the COMPOSE_* variables in it count."""
-
-    files: tuple[str, ...] = ()
-    project_dir: str = ""
-    project_name: str = ""
-    env_files: tuple[str, ...] = ()
-    profiles: tuple[str, ...] = ()
-    environ: Mapping[str, str] = field(default_factory=dict)
-    cwd: str = ""
-    stdin: bytes | None = None
-    interpolate: bool = True
-    normalize: bool = True
-    consistency: bool = True
-    resolve_paths: bool = True
-    resolve_environment: bool = True
-    dialect: str = "compose"
-    remote: Callable[[str], str] | None = None  # an address (oci://, git) -> the path of a copy here; raises ScowError
 
 
 def load(options: LoadOptions) -> Project:

@@ -9,8 +9,8 @@ from scow.client.api import filters_param, quote
 from scow.client.transport import ApiError
 from scow.compose.stack.convert import IMAGE, NAMESPACE, Stack, check_name
 from scow.compose.stack.files import project, warnings
+from scow.compose.stack.objects import keep_scaled, name_of, of_stack
 from scow.errors import ScowError
-from scow.opts import autoscale
 
 TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
@@ -27,17 +27,6 @@ BACKGROUND = (
     "In a future release, --detach=false will become the default.\n"
 )
 EVERY, PATIENCE = 0.5, 600  # seconds between two looks at what is being removed, and for how long
-
-
-def of_stack(cli: Cli, kind: str, stack: str) -> list[dict[str, Any]]:
-    """Objects of a stack: `kind` is services, networks, secrets or configs."""
-    found: list[dict[str, Any]] = cli.client.get(f"/{kind}", {"filters": filters_param({"label": {f"{NAMESPACE}={stack}": True}})}) or []
-    return found
-
-
-def name_of(one: dict[str, Any]) -> str:
-    """The name of an object of any kind."""
-    return str((one.get("Spec") or {}).get("Name") or one.get("Name") or "")
 
 
 def deploy(cli: Cli, options: Options, args: list[str]) -> int:
@@ -153,16 +142,6 @@ def resolved(cli: Cli, spec: dict[str, Any]) -> None:
         made = resolve(cli, "config", [{"ConfigName": credentials["Config"], "ConfigID": ""}])[0]
         credentials["Config"] = made["ConfigID"]
         container.setdefault("Configs", []).append({"Runtime": {}, **made})
-
-
-def keep_scaled(spec: dict[str, Any], before: dict[str, Any]) -> None:
-    """Leaves a service that its load scales at the number it has: the file's is where it began. 0 was set by hand, the file ends it."""
-    if not any(key.startswith(autoscale.PREFIX) for key in spec.get("Labels") or {}):
-        return
-    wanted = (spec.get("Mode") or {}).get("Replicated")
-    number = ((before.get("Mode") or {}).get("Replicated") or {}).get("Replicas")
-    if wanted is not None and number:
-        wanted["Replicas"] = number
 
 
 def _services(cli: Cli, stack: Stack, options: Options) -> list[str]:

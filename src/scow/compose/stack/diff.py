@@ -5,7 +5,7 @@ from __future__ import annotations
 from scow import fastjson
 from scow.cli.commands.swarm.tasks import image_name
 from scow.compose.stack.convert import IMAGE
-from scow.compose.stack.deploy import keep_scaled, name_of, of_stack
+from scow.compose.stack.objects import keep_scaled, name_of, of_stack
 
 TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:

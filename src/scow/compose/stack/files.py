@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from scow.cli.command import ExitCode
 from scow.compose.load.errors import LoadError
-from scow.compose.load.loader import LoadOptions, load
+from scow.compose.load.loader import load
+from scow.compose.load.options import LoadOptions
 from scow.compose.records import columns
 from scow.compose.stack.convert import beyond
 from scow.errors import ScowError

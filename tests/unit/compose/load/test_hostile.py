@@ -7,7 +7,8 @@ import pytest
 
 from scow.compose.load import interpolate, yaml
 from scow.compose.load.errors import LoadError
-from scow.compose.load.loader import LoadOptions, load
+from scow.compose.load.loader import load
+from scow.compose.load.options import LoadOptions
 
 LETTERS = "abcdefghi"
 LAUGHS = "x-a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(

@@ -30,7 +30,8 @@ def test_broken_yaml_is_told_of(text: bytes, says: str, tmp_path: Path) -> None:
     code = f"""
 import sys
 sys.path.insert(0, {SRC!r})
-from scow.compose.load.loader import LoadError, LoadOptions, load
+from scow.compose.load.loader import LoadError, load
+from scow.compose.load.options import LoadOptions
 try:
     load(LoadOptions(files=({str(file)!r},)))
 except LoadError as exc:
