@@ -40,10 +40,13 @@ _DAMAGE = re.compile(
     r"|corrupt|failed to read WAL|failed to recover|no matching snap|page \d+: |version mismatch|can't find member|local name|member count"
 )
 """What etcd says of data that it cannot use. A full disk and the like are no damage: it goes on when there is room."""
+_IMPATIENT = ("Acquire::Retries=0", "Acquire::http::Timeout=10", "Acquire::https::Timeout=10")
+"""A host without a way out says so soon; apt by itself tries for minutes."""
 _NO_SERVICE = [
     part
     for option in (
         "DPkg::Lock::Timeout=60",
+        *_IMPATIENT,
         *(
             f"DPkg::Options::=--path-exclude={path}"
             for path in ("/etc/init.d/etcd", "/lib/systemd/system/etcd.service", "/usr/lib/systemd/system/etcd.service")
@@ -92,7 +95,7 @@ async def program() -> str:
     said = ""
     for update in (False, True):  # a fresh system has no lists of packages yet
         if update:
-            await _run([apt, "update", "-qq"])
+            await _run([apt, "update", "-qq", *(part for option in _IMPATIENT for part in ("-o", option))])
         said = await _run([apt, "install", "-y", "-qq", "--no-install-recommends", *_NO_SERVICE, "etcd-server"])
         if found := shutil.which("etcd", path=spawn.PATH):
             logger.info("etcd was installed: %s", found)
