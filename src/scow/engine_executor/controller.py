@@ -218,6 +218,8 @@ class ContainerController:
         container = self._container()
         if container is None:
             return
+        if options.get("follow"):
+            await self._begun(container)
         query = LogsQuery(
             stdout=bool(options.get("stdout", True)),
             stderr=bool(options.get("stderr", True)),
@@ -244,6 +246,19 @@ class ContainerController:
                     stream, data, buffer = buffer[0], buffer[8:end], buffer[end:]
                 stamp, _, text = data.partition(b" ")
                 yield stream, parse_rfc3339(stamp.decode()), text
+
+    async def _begun(self, container: Container) -> None:
+        """Until a container has been started: following one that is about to be would end at once."""
+        watch = self._engine.bus.subscribe()
+        try:
+            while not container.state.started_ns and self._container() is not None:
+                async for event in watch:
+                    if event.kind == "container" and event.actor_id == container.id:
+                        break
+                else:
+                    return
+        finally:
+            watch.close()
 
 
 def _number(text: Any) -> int:
