@@ -305,6 +305,46 @@ def _page(project: Project) -> str:
     return found.stdout.decode().strip() or f"error {found.stderr.decode()}"
 
 
+# the client, held before it makes its container: it has seen the project as it was
+LATE = """
+import os, pathlib, sys, time
+from scow.cli import main
+from scow.client.api import Client
+seen, go, call = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), Client.call
+def late(self, method, path, *args, **more):
+    if path.endswith("/containers/create"):
+        seen.touch()
+        while not go.exists():
+            time.sleep(0.05)
+    return call(self, method, path, *args, **more)
+Client.call = late
+sys.exit(main.main(sys.argv[3:]))
+"""
+
+
+@pytest.mark.parametrize("word", ["start-first", "stop-first"])
+def test_who_comes_too_late_to_replace_a_container_waits_for_the_other(project: Project, word: str) -> None:
+    project.file(ROLLING.replace("start-first", word).replace("stop_signal: KILL", "stop_grace_period: 2s"))
+    project("up", "-d", "--wait")
+    old = project.ids()
+    seen, go = project.folder / "seen", project.folder / "go"
+    words = [sys.executable, "-c", LATE, str(seen), str(go), "compose", "-p", project.name, "-f", "compose.yaml", "up", "-d"]
+    env = {**project.cli.env, "V": "2"}
+    late = subprocess.Popen(words, cwd=project.folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    try:
+        until(seen.exists, what="the late one to have looked")
+        first = project.begin("up", "-d", env={"V": "2"})
+        until(lambda: len(project.ids()) == 2, what="the new container beside the old one")
+        go.touch()
+        ends = [(run.communicate(timeout=120), run.returncode) for run in (first, late)]
+    finally:
+        late.kill()
+    assert [code for _, code in ends] == [0, 0], ends
+    assert list(project.containers()) == [f"{project.name}-web-1"]
+    assert not project.ids() & old
+    until(lambda: _page(project) == "2", what="the new one's page")
+
+
 @pytest.mark.slow
 def test_an_engine_that_dies_midway(project: Project) -> None:
     project.file(TWO)

@@ -17,7 +17,8 @@ TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
     from typing import Any
 
-OTHER = 30.0  # seconds that another `up` of the project gets for a container
+AGAIN = 0.2  # seconds until a name that is taken is tried again
+OTHER = 600.0  # seconds that another `up` of the project gets for a container: a rollout waits for its health
 
 
 def make(run: Run, one: Operation, called: str, **more: Any) -> str:
@@ -78,14 +79,25 @@ def forget(run: Run, ident: str) -> None:
 
 def create(run: Run, one: Operation) -> None:
     """Makes the container; where another `up` has just made it, that one is taken."""
-    try:
-        ident = make(run, one, one.target)
-    except ApiError as exc:
-        if exc.status != 409:
-            raise
-        ident = _made_by_another(run, one)
-        if not ident:
-            raise
+    taken: ApiError | None = None
+
+    def attempt() -> str | None:
+        nonlocal taken
+        try:
+            return make(run, one, one.target)
+        except ApiError as exc:
+            if exc.status != 409:
+                raise
+            taken = exc
+            there = _there(run, one.target)  # before the other question: a name is taken a moment before there is a container
+            found = _made_by_another(run, one)
+            if there and not found:
+                raise
+            return found or None
+
+    ident = attempt() or run.watch().until(attempt, OTHER, stopped=run.stopped.is_set, again=AGAIN)
+    if not ident:
+        raise taken or Failed("interrupted")
     run.known(one, ident)
 
 
@@ -106,12 +118,13 @@ def recreate(run: Run, one: Operation) -> None:
     """Makes the container anew: the new one has another name until the old one is gone."""
     old = one.old
     assert old is not None
+    temporary = f"{old.id[:12]}_{one.target}"
     try:
-        ident = make(run, one, f"{old.id[:12]}_{one.target}", replaces=old.id, inherit=() if one.renew else old.mounts)
+        ident = make(run, one, temporary, replaces=old.id, inherit=() if one.renew else old.mounts)
     except ApiError as exc:
         if exc.status != 409:
             raise
-        run.known(one, _left_to_another(run, one))
+        run.known(one, left_to_another(run, one, temporary))
         return
     if old.running:
         stop(run, one)
@@ -131,13 +144,36 @@ def recreate(run: Run, one: Operation) -> None:
     run.known(one, ident)
 
 
-def _left_to_another(run: Run, one: Operation) -> str:
-    """Another `up` makes the container anew: its ID when it is done."""
+def left_to_another(run: Run, one: Operation, temporary: str) -> str:
+    """Another `up` makes the container anew, and calls the new one so until it takes the place: its ID then. Raises ScowError where that
+    one fails, or wants something else."""
+
+    def look() -> str | None:
+        going = _there(run, temporary)  # before the other question: what has taken the place has its name
+        found = _made_by_another(run, one)
+        if not found and not going:
+            raise Failed(f"another run made {one.target} anew, not as this one wants it, or it failed: run it again")
+        return found or None
+
     try:
-        found: str = run.watch().until(lambda: _made_by_another(run, one) or None, OTHER)
+        found = run.watch().until(look, OTHER, stopped=run.stopped.is_set)
+    except Failed:
+        raise
     except ScowError:
         raise Failed(f"another run makes {one.target} anew and does not end: run it again when that one is done") from None
-    return found
+    if not found:
+        raise Failed("interrupted")
+    return str(found)
+
+
+def _there(run: Run, name: str) -> bool:
+    try:
+        run.client().get(container_path(name, "json"))
+    except ApiError as exc:
+        if exc.status != 404:
+            raise
+        return False
+    return True
 
 
 def rename(run: Run, one: Operation) -> None:
