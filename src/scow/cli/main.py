@@ -90,7 +90,7 @@ def _headers(cli: Cli) -> dict[str, str]:
 def make_client(options: Options, cli: Cli) -> Client:
     """The client for the host that flags, environment and context name. Raises ScowError."""
     from scow.client.api import Client
-    from scow.client.transport import Endpoint
+    from scow.client.endpoint import Endpoint
 
     hosts = options.list("host")
     if len(hosts) > 1:
@@ -113,7 +113,7 @@ def make_client(options: Options, cli: Cli) -> Client:
     tls = None
     verify = options.flag("tlsverify") or (not options.given("tlsverify") and env("DOCKER_TLS_VERIFY") != "")
     if tls_files is not None or options.flag("tls") or verify or env("DOCKER_TLS"):
-        from scow.client.transport import TLS
+        from scow.client.endpoint import TLS
 
         folder = env("DOCKER_CERT_PATH") or cli.config_dir
         named = any(options.given(flag) for flag in ("tlscacert", "tlscert", "tlskey"))

@@ -9,7 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
-    from scow.client.transport import Connection, Endpoint, Response
+    from scow.client.endpoint import Endpoint
+    from scow.client.transport import Connection, Response
 
     Params = Mapping[str, object]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
-    from scow.client.transport import Endpoint
+    from scow.client.endpoint import Endpoint
 
 _CHOOSE = "or choose another engine with -H, DOCKER_HOST or `scow context use`."
 

@@ -8,8 +8,9 @@ import ssl
 import pytest
 
 from scow.client.api import Client
+from scow.client.endpoint import Endpoint
 from scow.client.reasons import why
-from scow.client.transport import CannotConnect, Endpoint, NoAnswer
+from scow.client.transport import CannotConnect, NoAnswer
 
 
 @pytest.mark.parametrize(

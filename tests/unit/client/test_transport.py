@@ -6,7 +6,8 @@ import threading
 import pytest
 
 from scow.client.api import Client, demux, json_values, query, quote
-from scow.client.transport import ApiError, CannotConnect, Endpoint
+from scow.client.endpoint import Endpoint
+from scow.client.transport import ApiError, CannotConnect
 from scow.errors import ScowError
 
 
