@@ -12,12 +12,12 @@ from typing import Any
 from scow import log
 from scow.aio import Supervisor
 from scow.api import MAX_VERSION, MIN_VERSION, errors, version_text
+from scow.api.call import Call, Route
 from scow.api.params import Query
-from scow.api.router import Route, Router
-from scow.api.wire import dumps
+from scow.api.router import Router
 from scow.errors import InvalidArgument, ScowError
 from scow.http.head import BadRequest, Head
-from scow.http.messages import ClientGone, Headers, Request, Response, StreamWriter
+from scow.http.messages import ClientGone, Request, Response
 from scow.system.names import SERVER_NAME
 
 logger = log.get(__name__)
@@ -30,39 +30,6 @@ _PING = [
     ("Cache-Control", "no-cache, no-store, must-revalidate"),
     ("Pragma", "no-cache"),
 ]
-
-
-class Call:
-    """One request on its way to a handler: `version` is the minor API version the client speaks, `path` the path's parameters."""
-
-    __slots__ = ("path", "query", "request", "route", "version")
-
-    def __init__(self, request: Request, plan: "_Plan") -> None:
-        assert plan.route is not None
-        self.request = request
-        self.route = plan.route
-        self.path = plan.path
-        self.query = plan.query
-        self.version = plan.version
-
-    def json(self, value: Any, status: int = 200, kind: str = "", headers: Headers = ()) -> Response:
-        """A JSON reply; `kind` names it for the changes of older versions."""
-        if kind and self.version < MAX_VERSION:
-            from scow.api import versions
-
-            value = versions.downgrade(kind, value, self.version)
-        return Response(status, dumps(value), headers, "application/json")
-
-    async def body(self, kind: str = "") -> Any:
-        """The parsed JSON body, {} when empty, as the newest version would have sent it. Raises InvalidArgument."""
-        from scow.api import params, versions
-
-        value = await params.json_body(self.request)
-        return versions.upgrade(kind, value, self.version) if kind and self.version < MAX_VERSION else value
-
-    async def stream(self, content_type: str = "application/json", headers: Headers = (), status: int = 200) -> StreamWriter:
-        """Send the head now and stream the rest."""
-        return await self.request.stream(status, headers, content_type)
 
 
 class _Plan:
@@ -173,7 +140,8 @@ class App:
         return answer if isinstance(answer, Response) else await answer
 
     def _call(self, request: Request, plan: _Plan) -> Response | Awaitable[Response | None]:
-        call = Call(request, plan)
+        assert plan.route is not None
+        call = Call(request, plan.route, plan.path, plan.query, plan.version)
         try:
             answer = call.route.handler(call)
         except Exception as error:

@@ -1,28 +1,10 @@
 """Routes: a tree of path segments. `{x}` is one segment, `{x:path}` one or more (names of images hold slashes)."""
 
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable
+from typing import Any
 from urllib.parse import unquote
 
-from scow.http.messages import Response
-
-if TYPE_CHECKING:
-    from scow.api.app import Call
-
-Handler = Callable[["Call"], Awaitable[Response | None] | Response | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One endpoint. `cancel` ends its work when the client is gone, `follow` already when it has ended its side; `since`: API version."""
-
-    method: str
-    pattern: str
-    handler: Handler
-    cancel: bool = False
-    follow: bool = False
-    since: int = 0
+from scow.api.call import Handler, Route
 
 
 class _Node:

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from scow.api import errors
-from scow.api.app import Call
+from scow.api.call import Call
 from scow.api.wire import dumps
 from scow.http.messages import Headers
 

@@ -4,7 +4,8 @@ import pytest
 
 from scow.aio import Supervisor
 from scow.api import app as apps
-from scow.api.app import App, Call
+from scow.api.app import App
+from scow.api.call import Call
 from scow.errors import Conflict, InvalidArgument
 from scow.http.head import BadRequest, parse
 from scow.http.messages import Request, Response

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from scow.api.app import Call
+from scow.api.call import Call
 from scow.http import server as servers
 from scow.http.messages import Response
 from tests.support.serving import serving, settled, within

@@ -10,7 +10,8 @@ import pytest
 
 from scow.aio import Supervisor
 from scow.api import streams
-from scow.api.app import App, Call
+from scow.api.app import App
+from scow.api.call import Call
 from scow.http.messages import Response
 from scow.http.server import Server
 

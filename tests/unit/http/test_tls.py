@@ -7,7 +7,7 @@ import ssl
 import pytest
 
 from scow.api import streams
-from scow.api.app import Call
+from scow.api.call import Call
 from scow.http.messages import Response
 from tests.support.serving import serving, settled, within
 from tests.support.tls import authority

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from scow.api import errors, streams
-from scow.api.app import Call
+from scow.api.call import Call
 from scow.api.router import Router
 from scow.build.classic.request import ClassicRequest, Limits
 from scow.errors import InvalidArgument, ScowError

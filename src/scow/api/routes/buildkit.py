@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from scow.api.app import Call
+from scow.api.call import Call
 from scow.api.router import Router
 from scow.errors import InvalidArgument
 from scow.filters import Filters

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from scow.api import streams
-from scow.api.app import Call
+from scow.api.call import Call
 from scow.api.params import decode
 from scow.api.router import Router
 from scow.api.wire import dumps

@@ -3,7 +3,7 @@
 from typing import Any
 
 from scow.api import versions
-from scow.api.app import Call
+from scow.api.call import Call
 from scow.api.params import decode
 from scow.api.router import Router
 from scow.containers.listing import ACCEPTED, Listing, ListQuery

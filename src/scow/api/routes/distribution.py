@@ -3,7 +3,7 @@
 from typing import Any
 
 from scow.api import streams
-from scow.api.app import Call
+from scow.api.call import Call
 from scow.api.router import Router
 from scow.errors import InvalidArgument
 from scow.http.messages import Response

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from scow.api.app import Call
+from scow.api.call import Call
 from scow.api.wire import dumps
 from scow.errors import InvalidArgument
 from scow.events import Event, EventBus

@@ -1,7 +1,7 @@
 """/exec and POST /containers/{id}/exec."""
 
 from scow.api import streams
-from scow.api.app import Call
+from scow.api.call import Call
 from scow.api.params import decode
 from scow.api.router import Router
 from scow.containers.exec import ExecService

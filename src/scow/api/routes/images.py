@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from scow.api import streams
-from scow.api.app import Call
+from scow.api.call import Call
 from scow.api.router import Router
 from scow.api.routes import distribution
 from scow.api.routes.distribution import platform_parameter

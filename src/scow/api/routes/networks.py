@@ -1,6 +1,6 @@
 """/networks."""
 
-from scow.api.app import Call
+from scow.api.call import Call
 from scow.api.params import decode
 from scow.api.router import Router
 from scow.containers.service import ContainerService

@@ -3,7 +3,7 @@
 from typing import Any, ClassVar
 
 from scow.api import streams
-from scow.api.app import Call
+from scow.api.call import Call
 from scow.containers import names
 from scow.errors import InvalidArgument
 from scow.http.messages import Response

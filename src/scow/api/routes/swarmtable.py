@@ -3,7 +3,7 @@
 from inspect import isawaitable
 from typing import Any
 
-from scow.api.app import Call
+from scow.api.call import Call
 from scow.api.router import Router
 from scow.swarm.front import Front
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from scow.api import MAX_VERSION, MIN_VERSION, version_text
-from scow.api.app import Call
+from scow.api.call import Call
 from scow.api.router import Router
 from scow.api.routes import events
 from scow.errors import InvalidArgument

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from scow.api.app import Call
+from scow.api.call import Call
 from scow.api.router import Router
 from scow.errors import NotFound, Unsupported
 from scow.http.messages import Response
