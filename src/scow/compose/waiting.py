@@ -18,6 +18,10 @@ SETTLE = 0.5  # seconds that a container without a check must have run to be rea
 AGAIN = 10.0  # seconds until a state is looked at again although no event came: the stream may have broken
 
 
+class TimedOut(ScowError):
+    """What was waited for did not come."""
+
+
 class Watch:
     """Follows the events of a project's containers from a thread; `until` waits for a state."""
 
@@ -66,7 +70,7 @@ class Watch:
         stopped: Callable[[], bool] = lambda: False,
         again: float = AGAIN,
     ) -> Any:
-        """What `look` gives once it is not None; asked after each event, and every `again` seconds. Raises ScowError after `timeout`
+        """What `look` gives once it is not None; asked after each event, and every `again` seconds. Raises TimedOut after `timeout`
         seconds. None when `stopped`."""
         import time
 
@@ -78,7 +82,7 @@ class Watch:
                 return found
             left = again if end is None else min(again, end - time.monotonic())
             if left <= 0:
-                raise ScowError("timeout waiting for containers")
+                raise TimedOut("timeout waiting for containers")
             with self._changed:
                 if self._count == count:
                     self._changed.wait(left)

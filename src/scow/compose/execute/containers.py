@@ -11,13 +11,14 @@ from scow.compose import create as bodies
 from scow.compose.execute.run import Failed, Run
 from scow.compose.plan import Operation
 from scow.compose.project import Service
+from scow.compose.waiting import TimedOut
 from scow.errors import ScowError
 
 TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
     from typing import Any
 
-AGAIN = 0.2  # seconds until a name that is taken is tried again
+AGAIN = 0.5  # seconds until a name that is taken is tried again
 OTHER = 600.0  # seconds that another `up` of the project gets for a container: a rollout waits for its health
 
 
@@ -118,13 +119,9 @@ def recreate(run: Run, one: Operation) -> None:
     """Makes the container anew: the new one has another name until the old one is gone."""
     old = one.old
     assert old is not None
-    temporary = f"{old.id[:12]}_{one.target}"
-    try:
-        ident = make(run, one, temporary, replaces=old.id, inherit=() if one.renew else old.mounts)
-    except ApiError as exc:
-        if exc.status != 409:
-            raise
-        run.known(one, left_to_another(run, one, temporary))
+    ident, ours = make_beside(run, one, one, replaces=old.id, inherit=() if one.renew else old.mounts)
+    if not ours:
+        run.known(one, ident)
         return
     if old.running:
         stop(run, one)
@@ -137,33 +134,46 @@ def recreate(run: Run, one: Operation) -> None:
         run.client().post(container_path(ident, "rename"), {"name": one.target})
     except ApiError as exc:
         other = _made_by_another(run, one) if exc.status == 409 else ""
+        forget(run, ident)
         if not other:
             raise
-        forget(run, ident)
         ident = other
     run.known(one, ident)
 
 
-def left_to_another(run: Run, one: Operation, temporary: str) -> str:
-    """Another `up` makes the container anew, and calls the new one so until it takes the place: its ID then. Raises ScowError where that
-    one fails, or wants something else."""
+def make_beside(run: Run, one: Operation, body: Operation, **more: Any) -> tuple[str, bool]:
+    """Makes what replaces the container of an operation, as `body` says, beside it: its ID and True. Where another `up` does the same,
+    its container when it has taken the place, and False; where that one gives up, it is made here. Raises ScowError."""
+    assert one.old is not None
+    temporary = f"{one.old.id[:12]}_{one.target}"
 
-    def look() -> str | None:
-        going = _there(run, temporary)  # before the other question: what has taken the place has its name
-        found = _made_by_another(run, one)
-        if not found and not going:
-            raise Failed(f"another run made {one.target} anew, not as this one wants it, or it failed: run it again")
-        return found or None
+    def made() -> str:
+        try:
+            return make(run, body, temporary, **more)
+        except ApiError as exc:
+            if exc.status != 409:
+                raise
+        return ""
 
+    def again() -> tuple[str, bool] | None:
+        if found := _made_by_another(run, one):
+            return found, False
+        if not (ident := made()):
+            return None
+        if found := _made_by_another(run, one):  # the name was free because the other one had just taken the place
+            forget(run, ident)
+            return found, False
+        return ident, True
+
+    if ident := made():
+        return ident, True
     try:
-        found = run.watch().until(look, OTHER, stopped=run.stopped.is_set)
-    except Failed:
-        raise
-    except ScowError:
+        found: tuple[str, bool] | None = run.watch().until(again, OTHER, stopped=run.stopped.is_set, again=AGAIN)
+    except TimedOut:
         raise Failed(f"another run makes {one.target} anew and does not end: run it again when that one is done") from None
     if not found:
         raise Failed("interrupted")
-    return str(found)
+    return found
 
 
 def _there(run: Run, name: str) -> bool:

@@ -12,7 +12,7 @@ import time
 from scow.client.api import container_path, quote
 from scow.client.transport import ApiError
 from scow.compose.execute.conditions import healthy
-from scow.compose.execute.containers import begin, forget, left_to_another, make, stop
+from scow.compose.execute.containers import begin, forget, make_beside, stop
 from scow.compose.execute.run import Failed, Run
 from scow.compose.plan import Operation
 from scow.compose.project import Service
@@ -47,26 +47,22 @@ def _replaced(run: Run, one: Operation) -> str:
         )
     if one.key:
         return _take_place(run, one, one.key, ours)
-    temporary = f"{old.id[:12]}_{one.target}"
     bare = replace(service, networks={key: replace(end, aliases=()) if end else None for key, end in service.networks.items()})
     inherited = () if one.renew else old.mounts
-    try:
-        ident = make(
-            run,
-            replace(one, service=bare),
-            temporary,
-            name="",
-            hashed=service,
-            replaces=old.id,
-            inherit=inherited,
-            aliases=False,
-            ports=False,
-            expose=True,
-        )
-    except ApiError as exc:
-        if exc.status != 409:
-            raise
-        return left_to_another(run, one, temporary)
+    ident, made = make_beside(
+        run,
+        one,
+        replace(one, service=bare),
+        name="",
+        hashed=service,
+        replaces=old.id,
+        inherit=inherited,
+        aliases=False,
+        ports=False,
+        expose=True,
+    )
+    if not made:
+        return ident
     try:
         begin(run, ident, service)
         _until_ready(run, ident, service)

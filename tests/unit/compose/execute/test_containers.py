@@ -12,14 +12,14 @@ from scow.client.transport import ApiError
 from scow.compose import create as bodies
 from scow.compose import labels
 from scow.compose.execute import containers
-from scow.compose.execute.run import Failed
+from scow.compose.observe import ContainerInfo
 from scow.compose.plan import Operation
 from scow.compose.project import Project, Service
 
 SERVICE = Service(name="web", image="busybox")
 TAKEN, GONE = ApiError(409, "the name is in use"), ApiError(404, "no such container")
 OURS = {"Id": "b", "Config": {"Labels": {labels.PROJECT: "p", labels.HASH: bodies.digest(SERVICE, {})}}}
-FOREIGN = {"Id": "c", "Config": {"Labels": {}}}
+OLD = FOREIGN = {"Id": "c", "Config": {"Labels": {}}}
 
 
 class Run:
@@ -72,12 +72,22 @@ def test_what_is_not_wanted_is_not_taken(monkeypatch: pytest.MonkeyPatch) -> Non
         _create(monkeypatch, [TAKEN], [FOREIGN, FOREIGN])
 
 
-@pytest.mark.parametrize(("answers", "ident"), [([OURS, GONE, OURS, OURS], "b"), ([OURS, FOREIGN, GONE, FOREIGN], "")])
-def test_who_replaces_it_is_waited_for(answers: list[Any], ident: str) -> None:
-    run: Any = Run(answers)
-    one = Operation(id=1, kind="recreate", target="p-web-1", cause="", service=SERVICE)
-    if ident:
-        assert containers.left_to_another(run, one, "a_p-web-1") == ident
-        return
-    with pytest.raises(Failed, match="run it again"):
-        containers.left_to_another(run, one, "a_p-web-1")
+@pytest.mark.parametrize(
+    ("answers", "found"),
+    [
+        (["a"], ("a", True)),
+        ([TAKEN, OURS], ("b", False)),
+        ([TAKEN, OLD, TAKEN, OLD, "a", OLD], ("a", True)),  # the other one gave up
+        ([TAKEN, OLD, "a", OURS], ("b", False)),  # it had taken the place when we came again
+    ],
+)
+def test_who_replaces_it_is_waited_for(monkeypatch: pytest.MonkeyPatch, answers: list[Any], found: tuple[str, bool]) -> None:
+    run: Any = Run(list(answers))
+    forgotten: list[str] = []
+    monkeypatch.setattr(containers, "make", lambda run, one, called: run.get("create"))
+    monkeypatch.setattr(containers, "forget", lambda run, ident: forgotten.append(ident))
+    old = ContainerInfo(id="c", name="p-web-1", service="web")
+    one = Operation(id=1, kind="recreate", target="p-web-1", cause="", service=SERVICE, old=old)
+    assert containers.make_beside(run, one, one) == found
+    assert not run.answers
+    assert forgotten == (["a"] if "a" in answers and not found[1] else [])
