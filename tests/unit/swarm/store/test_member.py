@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from scow.errors import Unavailable
+from scow.kernel import spawn
 from scow.swarm import ca
-from scow.swarm.store.etcd.member import Etcd, Place
+from scow.swarm.store.etcd.member import Etcd, Place, program
+from tests.support.asynchronous import on_loop
 
 FATAL = '{"level":"fatal","ts":"x","msg":"discovery failed","error":"walpb: crc mismatch","stacktrace":"go"}\n'
 PANIC = "panic: freepages: failed to get all reachable pages (page 5: out of bounds: 5)\n\ngoroutine 97 [running]:\n\tdb.go:1054\n"
@@ -43,3 +46,17 @@ def test_the_last_words_are_the_reason(tmp_path: Path, log: str, words: str) -> 
     etcd = member(tmp_path)
     (tmp_path / "run/etcd.log").write_text(log)
     assert etcd.last_words() == words
+
+
+@on_loop
+async def test_where_etcd_cannot_be_installed_the_reason_is_said_and_apt_does_not_try_for_minutes(tmp_path: Path) -> None:
+    apt = tmp_path / "apt-get"
+    apt.write_text(f'#!/bin/sh\necho "$*" >>{tmp_path}/asked\necho "E: no way out"\nexit 100\n')
+    apt.chmod(0o755)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(spawn, "PATH", str(tmp_path))
+        with pytest.raises(Unavailable, match=r"E: no way out\).*apt-get install etcd-server"):
+            await program()
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert [line.split()[0] for line in asked] == ["install", "update", "install"]
+    assert all("Acquire::Retries=0" in line for line in asked)
