@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scow.cli.main import load
-from scow.cli.table import COMMANDS
+from scow.cli.table import COMMANDS, load
 
 SRC = Path(__file__).resolve().parents[2] / "src"
 HEAVY = {

@@ -7,8 +7,7 @@ import pytest
 
 from scow.cli import flags as flaglib
 from scow.cli.commands.builder.build import BUILDKIT_FLAGS
-from scow.cli.main import load
-from scow.cli.table import COMMANDS
+from scow.cli.table import COMMANDS, load
 
 TABLE = {
     name: words.split()

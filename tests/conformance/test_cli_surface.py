@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from scow.cli import execute, table
 from scow.cli import flags as flaglib
-from scow.cli import main
 from scow.cli.command import Cli, ExitCode
 from scow.cli.table import COMMANDS
 from scow.errors import ScowError
@@ -36,7 +36,7 @@ class _Client:
 
 def _refusal(name: str, flag: str, value: str, config: str) -> str:
     """Why scow refuses the value; "" where it takes it."""
-    command = main.load(name)
+    command = table.load(name)
     try:
         options, _ = flaglib.parse(command.flags, [f"--{flag}={value}"], command.interspersed)
         if name in ("container run", "container create"):
@@ -56,14 +56,14 @@ def _refusal(name: str, flag: str, value: str, config: str) -> str:
 def test_commands_and_their_other_names(name: str) -> None:
     assert name in COMMANDS
     for words in TABLE[name]["aliases"]:
-        assert main.find(words.split())[0] == name, words
+        assert table.find(words.split())[0] == name, words
 
 
 @pytest.mark.parametrize("name", TABLE)
 def test_numbers_of_arguments(name: str) -> None:
-    command = main.load(name)
+    command = table.load(name)
     for count, wanted in enumerate(TABLE[name]["arguments"]):
-        refused = main._count_error(command, count)
+        refused = execute.count_error(command, count)
         assert bool(refused) == bool(wanted), count
         if not wanted.startswith("accepts 1 arg(s)"):  # cobra's own words
             assert refused == wanted
@@ -71,7 +71,7 @@ def test_numbers_of_arguments(name: str) -> None:
 
 @pytest.mark.parametrize("name", TABLE)
 def test_flags_and_their_values(name: str, tmp_path: Path) -> None:
-    known = {flag[0]: flag for flag in main.load(name).flags}
+    known = {flag[0]: flag for flag in table.load(name).flags}
     wrong = []
     for flag, text in TABLE[name]["flags"].items():
         short, _, kind = text.partition(":")
@@ -87,5 +87,5 @@ def test_flags_and_their_values(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", TABLE)
 def test_no_flag_of_its_own_is_shown(name: str) -> None:
     own = {"show-secrets", "tree", "dry-run"}
-    shown = {flag[0] for flag in main.load(name).flags if flag[4]}
+    shown = {flag[0] for flag in table.load(name).flags if flag[4]}
     assert shown - set(TABLE[name]["flags"]) - own == set()

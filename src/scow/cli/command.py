@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from scow.cli.flags import Flag, Options
     from scow.client.api import Client
 
+from scow.cli.environment import default_host
 from scow.errors import ScowError
 
 
@@ -82,8 +83,6 @@ class Cli:
             return ""
         if self.env("SCOW_HOST") or self.env("DOCKER_HOST"):
             return self.env("SCOW_HOST")
-        from scow.cli.main import default_host
-
         return default_host()
 
     def environ(self) -> dict[str, str]:

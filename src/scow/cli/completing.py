@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     Words = list[tuple[str, str]]
 
-from scow.cli.table import ALIASES, COMMANDS, GROUPS, NOT_YET, NOT_YET_SHORT
+from scow.cli.table import ALIASES, COMMANDS, GLOBAL_FLAGS, GROUPS, NOT_YET, NOT_YET_SHORT, find, load
 from scow.errors import ScowError
 
 FILES, NO_FILES = 0, 4
@@ -85,8 +85,6 @@ def run(cli: Cli, words: list[str], described: bool = True) -> int:
 
 def candidates(cli: Cli, words: list[str]) -> tuple[Words, int]:
     """(word, description) pairs for the place of the last word, and whether files may stand there too."""
-    from scow.cli.main import GLOBAL_FLAGS, find, load
-
     before, typed = words[:-1], words[-1]
     skipped = skip_globals(before, GLOBAL_FLAGS)
     if skipped < 0:
@@ -164,7 +162,7 @@ def _group(name: str) -> Words:
 
 def _of_plugin(cli: Cli, words: list[str]) -> tuple[Words, int]:
     from scow.cli import plugins
-    from scow.cli.main import env, program
+    from scow.cli.environment import env, program
 
     wanted = plugins.redirected(words, env, cli.config.get("aliases"))
     path = plugins.find(cli, wanted[0])

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from scow.cli.command import Cli, Command
 
 from scow.cli import flags
-from scow.cli.table import ALIASES, COMMANDS, COMMON, GROUPS, NOT_YET, NOT_YET_SHORT, OF_PLUGINS, SWARM
+from scow.cli.table import ALIASES, COMMANDS, COMMON, GLOBAL_FLAGS, GROUPS, NOT_YET, NOT_YET_SHORT, OF_PLUGINS, SWARM
 
 DEFAULT_WIDTH = 80
 
@@ -33,8 +33,6 @@ def _rows(pairs: list[tuple[str, str]]) -> str:
 
 def overview(cli: Cli | None = None) -> str:
     """`scow --help`; with `cli`, docker's plugins are named too."""
-    from scow.cli.main import GLOBAL_FLAGS
-
     found, wrong = {}, []
     if cli is not None:
         from scow.cli.plugins import candidates

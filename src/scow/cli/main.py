@@ -1,5 +1,4 @@
-"""`scow`: finds the command, parses its flags, runs it, turns errors into sentences and exit codes. The only part of the client that
-reads the environment.
+"""`scow`: finds the command, or the plugin, and has it run; what no command handles becomes a sentence and an exit code.
 
 Start-up cost is a feature: nothing is imported that the command at hand does not use (no os, re, json, argparse).
 """
@@ -13,147 +12,17 @@ import sys
 
 TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
-    from scow.cli.flags import Flag, Options
-    from scow.client.api import Client
+    from scow.cli.flags import Options
 
 from scow.cli import flags as flaglib
-from scow.cli.command import Cli, Command, ExitCode, daemon_error
-from scow.cli.table import ALIASES, BUILDS, COMMANDS, GROUPS, NOT_YET, OF_PLUGINS
+from scow.cli.command import Cli
+from scow.cli.engine import make_client
+from scow.cli.environment import env, program
+from scow.cli.execute import execute, near
+from scow.cli.table import ALIASES, BUILDS, COMMANDS, GLOBAL_FLAGS, GROUPS, NOT_YET, OF_PLUGINS, find, load
 from scow.errors import ScowError
 
-SOCKETS = ("/run/scow/scow.sock", "/var/run/docker.sock")
 LEVELS = ("trace", "debug", "info", "warn", "warning", "error", "fatal", "panic")
-# flags that an engine may be too old for: cli/gates.py says since when (API 1.25, as old as any engine in use, is asked nowhere)
-GATED = frozenset(
-    (
-        *("annotation", "availability", "cgroupns", "checkpoint", "checkpoint-dir", "cluster", "cpu-count", "cpu-percent", "gpus"),
-        *("group", "health-start-interval", "io-maxbandwidth", "io-maxiops", "limit-bytes", "platform", "required-bytes", "scope"),
-        *("cap-add", "cap-drop", "limit-pids", "max-concurrent", "oom-score-adj", "replicas-max-per-node", "sysctl", "sysctl-add"),
-        *("ulimit", "ulimit-add"),
-        *("secret", "sharing", "topology-preferred", "topology-required", "tree", "type"),
-    )
-)
-GLOBAL_FLAGS: tuple[Flag, ...] = (
-    ("config", "", "string", "", "Directory of the configuration files"),
-    ("context", "c", "string", "", "Name of the context to use"),
-    ("debug", "D", "bool", False, "Show more about errors"),
-    ("host", "H", "list", (), "Daemon to talk to: unix://PATH, tcp://HOST:PORT, ssh://USER@HOST"),
-    ("log-level", "l", "string", "info", 'Least level to log ("debug", "info", "warn", "error", "fatal")'),
-    ("tls", "", "bool", False, "Use TLS"),
-    ("tlscacert", "", "string", "", "Trust only this authority"),
-    ("tlscert", "", "string", "", "Own TLS certificate"),
-    ("tlskey", "", "string", "", "Own TLS key"),
-    ("tlsverify", "", "bool", False, "Use TLS and check the daemon's certificate"),
-    ("version", "v", "bool", False, "Print the version and quit"),
-)
-
-
-def env(name: str) -> str:
-    """A variable of the environment, "" where unset."""
-    return posix.environ.get(name.encode(), b"").decode("utf-8", "surrogateescape")
-
-
-def exists(path: str) -> bool:
-    """Whether there is something at the path."""
-    try:
-        posix.stat(path)
-    except (OSError, ValueError):
-        return False
-    return True
-
-
-def default_host() -> str:
-    """The address where nothing names one: scowd's socket, else docker's."""
-    return "unix://" + next((path for path in SOCKETS if exists(path)), SOCKETS[0])
-
-
-def _headers(cli: Cli) -> dict[str, str]:
-    """Headers for every request: HttpHeaders of the configuration, or DOCKER_CUSTOM_HEADERS (`name=value,…`) in their place."""
-    custom = env("DOCKER_CUSTOM_HEADERS")
-    if custom:
-        pairs = [one.partition("=") for one in custom.split(",")]
-        if any(not name.strip() or not sep for name, sep, _ in pairs):
-            raise ScowError("failed to parse custom headers from DOCKER_CUSTOM_HEADERS: they are written as name=value,name=value")
-        found = {name.strip(): value for name, _, value in pairs}
-    else:
-        headers = cli.config.get("HttpHeaders")
-        found = {str(k): str(v) for k, v in headers.items()} if isinstance(headers, dict) else {}
-    where = "DOCKER_CUSTOM_HEADERS" if custom else f"HttpHeaders of {cli.config_dir}/config.json"
-    for name, value in found.items():
-        if not name or any(not (char.isascii() and (char.isalnum() or char in "!#$%&'*+-.^_`|~")) for char in name):
-            raise ScowError(f"error during connect: invalid header field name {name!r}: correct {where}")
-        if any((char < " " and char != "\t") or char == "\x7f" for char in value):
-            raise ScowError(f"error during connect: invalid header field value for {name!r}: correct {where}")
-    return {k: v for k, v in found.items() if k.lower() not in ("user-agent", "host", "content-length", "transfer-encoding")}
-
-
-def make_client(options: Options, cli: Cli) -> Client:
-    """The client for the host that flags, environment and context name. Raises ScowError."""
-    from scow.client.api import Client
-    from scow.client.endpoint import Endpoint
-
-    hosts = options.list("host")
-    if len(hosts) > 1:
-        raise ScowError("specify only one -H")
-    if hosts and options.text("context"):
-        raise ScowError("conflicting options: cannot specify both --host and --context")
-    url = hosts[0] if hosts else ""
-    tls_files: tuple[str, str, str, bool] | None = None
-    if not url and not options.text("context"):
-        url = env("SCOW_HOST") or env("DOCKER_HOST")
-    if not url and cli.context != "default":
-        from scow.cli.contexts import endpoint_of
-
-        try:
-            url, tls_files = endpoint_of(cli.config_dir, cli.context)
-        except ScowError as exc:
-            raise ScowError(f"Failed to initialize: unable to resolve docker endpoint: {exc.message}") from None
-    url = url or default_host()
-    extra = _headers(cli)
-    tls = None
-    verify = options.flag("tlsverify") or (not options.given("tlsverify") and env("DOCKER_TLS_VERIFY") != "")
-    if tls_files is not None or options.flag("tls") or verify or env("DOCKER_TLS"):
-        from scow.client.endpoint import TLS
-
-        folder = env("DOCKER_CERT_PATH") or cli.config_dir
-        named = any(options.given(flag) for flag in ("tlscacert", "tlscert", "tlskey"))
-        empty = not any(exists(f"{folder}/{name}.pem") for name in ("ca", "cert", "key"))
-        if env("DOCKER_CERT_PATH") and tls_files is None and empty and not named and url.startswith(("tcp", "http")):
-            raise ScowError(f"DOCKER_CERT_PATH={folder}: there is no ca.pem, cert.pem or key.pem: correct it, or unset it")
-        if tls_files is not None:
-            tls = TLS(*tls_files)
-        else:
-            chosen = [options.text(f"tls{kind}") or (f"{folder}/{kind.replace('cacert', 'ca')}.pem") for kind in ("cacert", "cert", "key")]
-            ca, cert, key = (
-                path if options.given(flag) or exists(path) else ""
-                for path, flag in zip(chosen, ("tlscacert", "tlscert", "tlskey"), strict=True)
-            )
-            tls = TLS(ca, cert, key, verify)
-    version = env("DOCKER_API_VERSION")
-    major, _, minor = version.removeprefix("v").partition(".")
-    if version and not (version.isascii() and major.isdigit() and minor.isdigit()):
-        raise ScowError(f"DOCKER_API_VERSION={version!r} is no API version: write it as 1.47, or unset it to use the engine's newest")
-    return Client(Endpoint(url, tls if url.startswith(("tcp", "http")) else None), version, extra)
-
-
-def find(words: list[str]) -> tuple[str, list[str]]:
-    """The table's name of the command that `words` starts with, and the words after it; "" when there is none."""
-    for count in (2, 1):
-        if len(words) < count or any(word.startswith("-") for word in words[:count]):
-            continue
-        name = " ".join(words[:count])
-        name = ALIASES.get(name, name)
-        if name in COMMANDS or (name in NOT_YET and (count == 2 or name not in GROUPS)):
-            return name, words[count:]
-    return "", words
-
-
-def load(name: str) -> Command:
-    """The Command object of a table entry."""
-    module, attribute, _ = COMMANDS[name]
-    loaded = __import__(module, fromlist=[attribute])
-    command: Command = getattr(loaded, attribute)
-    return command
 
 
 def dispatch(argv: list[str]) -> int:
@@ -162,7 +31,7 @@ def dispatch(argv: list[str]) -> int:
         options, words = flaglib.parse(GLOBAL_FLAGS, argv, interspersed=False)
     except flaglib.UsageError as exc:
         sys.stderr.write(
-            f"{exc.message}\n{_near(exc, GLOBAL_FLAGS)}\nUsage:  scow [OPTIONS] COMMAND [ARG...]\n\nRun 'scow --help' for more information\n"
+            f"{exc.message}\n{near(exc, GLOBAL_FLAGS)}\nUsage:  scow [OPTIONS] COMMAND [ARG...]\n\nRun 'scow --help' for more information\n"
         )
         return exc.code
     level = options.text("log-level")
@@ -280,84 +149,6 @@ def _elsewhere(options: Options, argv: list[str], words: list[str]) -> int:
     return _no_command(words)
 
 
-def program() -> str:
-    """The path of this program, for plugins that call it again."""
-    name = sys.argv[0] if sys.argv else ""
-    if "/" in name:
-        return name if name.startswith("/") else f"{posix.getcwd()}/{name}"
-    return next((f"{folder}/{name}" for folder in env("PATH").split(":") if folder and exists(f"{folder}/{name}")), name or "scow")
-
-
-def execute(cli: Cli, command: Command, name: str, typed: str, rest: list[str]) -> int:
-    """Parses the flags, checks the number of arguments and runs the command; the exit status."""
-    usage = f"Usage:  scow {typed}{command.usage}"
-    try:
-        given, args = flaglib.parse(command.flags, rest, command.interspersed)
-    except flaglib.UsageError as exc:
-        sys.stderr.write(f"{exc.message}\n{_near(exc, command.flags)}\n{usage}\n\nRun 'scow {typed} --help' for more information\n")
-        return exc.code
-    if given.flag("help"):
-        from scow.cli import helping
-
-        print(helping.command(command, name, usage), end="")
-        return 0
-    wanted = _count_error(command, len(args))
-    if wanted:
-        run = "See" if command.least != command.most and command.most < 0 else "Run"
-        more = f"{run} 'scow {typed} --help' for more information"
-        sys.stderr.write(f"scow: 'scow {typed}' {wanted}\n\n{usage}\n\n{more}\n")
-        return 1
-    code, message = _run(cli, command, name, typed, usage, given, args)
-    if message:
-        sys.stdout.flush()
-        sys.stderr.write(message.rstrip("\n") + "\n")
-    if cli.hooks:
-        from scow.cli import hooks
-
-        flags = {flag[0]: given.shown(flag[0]) if flag[2] == "bool" else "" for flag in command.flags if given.given(flag[0])}
-        hooks.run(cli, typed, flags, args, given, message or (f"exited with code {code}" if code else ""))
-    return code
-
-
-def _run(cli: Cli, command: Command, name: str, typed: str, usage: str, given: Options, args: list[str]) -> tuple[int, str]:
-    """(exit status, what to say of it on standard error)."""
-    code = command.error_code
-    try:
-        if not given.names.isdisjoint(GATED) or env("DOCKER_API_VERSION") or name.startswith(("checkpoint ", "volume prune")):
-            from scow.cli.gates import check
-
-            try:
-                check(cli, name, typed, given)
-            except ScowError as exc:
-                return 1, exc.message
-        return command.run(cli, given, args) or 0, ""
-    except flaglib.UsageError as exc:
-        return exc.code, f"{exc.message}\n{_near(exc, command.flags)}\n{usage}\n\nRun 'scow {typed} --help' for more information"
-    except ExitCode as exc:
-        return exc.code, exc.message
-    except (ScowError, FileNotFoundError) as exc:
-        if isinstance(exc, ScowError):
-            message = daemon_error(exc.message) if hasattr(exc, "status") else exc.message
-        elif _no_folder(exc):
-            message = "getwd: no such file or directory: the working directory was removed, go to another one"
-        else:
-            raise
-        if code == 125:
-            message = f"scow: {message}\n\nRun 'scow {typed} --help' for more information"
-        return code, message
-
-
-def _no_folder(exc: OSError) -> bool:
-    """Whether the error is that the working directory is no longer there."""
-    if exc.filename is not None:
-        return False
-    try:
-        posix.getcwd()
-    except FileNotFoundError:
-        return True
-    return False
-
-
 def _told(exc: OSError) -> str:
     """The sentence for an error that no command expected: with the path, or that it was standard output."""
     why = (exc.strerror or str(exc)).lower()
@@ -368,33 +159,6 @@ def _told(exc: OSError) -> str:
     if exc.errno in (5, 9, 27, 28, 122):  # EIO, EBADF, EFBIG, ENOSPC, EDQUOT: who writes to files of the user's names them himself
         return f"write /dev/stdout: {why}"
     return f"scow: {why}"
-
-
-def _near(exc: flaglib.UsageError, known: tuple[Flag, ...]) -> str:
-    """The flags that an unknown one may stand for, as lines."""
-    lead = "unknown flag: --"
-    if not exc.message.startswith(lead):
-        return ""
-    from scow.opts.suggest import nearest, text
-
-    return text(nearest(exc.message[len(lead) :], [flag[0] for flag in known if flag[4]]), "--")
-
-
-def _count_error(command: Command, count: int) -> str:
-    def words(number: int) -> str:
-        return f"{number} argument{'' if number == 1 else 's'}"
-
-    if command.least == command.most:
-        if count == command.least:
-            return ""
-        return "accepts no arguments" if command.most == 0 else f"requires {words(command.least)}"
-    if 0 < command.least < command.most and not command.least <= count <= command.most:
-        return f"requires at least {command.least} and at most {words(command.most)}"
-    if count < command.least:
-        return f"requires at least {words(command.least)}"
-    if 0 <= command.most < count:
-        return f"requires at most {words(command.most)}"
-    return ""
 
 
 def _no_command(words: list[str]) -> int:

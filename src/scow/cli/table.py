@@ -1,4 +1,12 @@
-"""The command table: every command by its full words, with the module that holds it. Modules are imported when their command runs."""
+"""The command table: every command by its full words, with the module that holds it, and the flags before it. Modules are imported when
+their command runs."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    from scow.cli.command import Command
+    from scow.cli.flags import Flag
 
 C = "scow.cli.commands."
 
@@ -244,3 +252,36 @@ NOT_YET_SHORT = {
 OF_PLUGINS = frozenset({"buildx", "compose"})
 SWARM = ("config", "node", "secret", "service", "stack", "swarm")
 COMMON = ("run", "exec", "ps", "build", "pull", "push", "images", "login", "logout", "search", "version", "info")
+GLOBAL_FLAGS: tuple[Flag, ...] = (
+    ("config", "", "string", "", "Directory of the configuration files"),
+    ("context", "c", "string", "", "Name of the context to use"),
+    ("debug", "D", "bool", False, "Show more about errors"),
+    ("host", "H", "list", (), "Daemon to talk to: unix://PATH, tcp://HOST:PORT, ssh://USER@HOST"),
+    ("log-level", "l", "string", "info", 'Least level to log ("debug", "info", "warn", "error", "fatal")'),
+    ("tls", "", "bool", False, "Use TLS"),
+    ("tlscacert", "", "string", "", "Trust only this authority"),
+    ("tlscert", "", "string", "", "Own TLS certificate"),
+    ("tlskey", "", "string", "", "Own TLS key"),
+    ("tlsverify", "", "bool", False, "Use TLS and check the daemon's certificate"),
+    ("version", "v", "bool", False, "Print the version and quit"),
+)
+
+
+def find(words: list[str]) -> tuple[str, list[str]]:
+    """The table's name of the command that `words` starts with, and the words after it; "" when there is none."""
+    for count in (2, 1):
+        if len(words) < count or any(word.startswith("-") for word in words[:count]):
+            continue
+        name = " ".join(words[:count])
+        name = ALIASES.get(name, name)
+        if name in COMMANDS or (name in NOT_YET and (count == 2 or name not in GROUPS)):
+            return name, words[count:]
+    return "", words
+
+
+def load(name: str) -> Command:
+    """The Command object of a table entry."""
+    module, attribute, _ = COMMANDS[name]
+    loaded = __import__(module, fromlist=[attribute])
+    command: Command = getattr(loaded, attribute)
+    return command

@@ -4,8 +4,11 @@ import posix
 
 import pytest
 
-from scow.cli import contexts, flags, main
+from scow.cli import contexts, flags
 from scow.cli.command import Cli
+from scow.cli.engine import make_client
+from scow.cli.environment import env
+from scow.cli.table import GLOBAL_FLAGS
 from scow.errors import ScowError
 
 VARIABLES = (
@@ -23,7 +26,7 @@ VARIABLES = (
 def find(monkeypatch, tmp_path):
     for name in VARIABLES:
         monkeypatch.delitem(posix.environ, name, raising=False)
-    monkeypatch.setattr(main, "SOCKETS", (str(tmp_path / "scow.sock"), str(tmp_path / "docker.sock")))
+    monkeypatch.setattr("scow.cli.environment.SOCKETS", (str(tmp_path / "scow.sock"), str(tmp_path / "docker.sock")))
     for name in ("aa", "bb"):
         endpoint = {"Host": f"tcp://{name}:1", "SkipTLSVerify": False}
         contexts.write(str(tmp_path), {"Name": name, "Metadata": {}, "Endpoints": {"docker": endpoint}}, {"ca.pem": b"C"})
@@ -32,9 +35,9 @@ def find(monkeypatch, tmp_path):
         for name, value in environment.items():
             monkeypatch.setitem(posix.environ, name.encode(), value.encode())
         (tmp_path / "config.json").write_text(config or "{}")
-        options, _ = flags.parse(main.GLOBAL_FLAGS, line.split())
-        cli = Cli(lambda: None, main.env, str(tmp_path), (options.list("host") or [""])[0], options.text("context"))
-        return main.make_client(options, cli).transport
+        options, _ = flags.parse(GLOBAL_FLAGS, line.split())
+        cli = Cli(lambda: None, env, str(tmp_path), (options.list("host") or [""])[0], options.text("context"))
+        return make_client(options, cli).transport
 
     run.folder = tmp_path
     return run

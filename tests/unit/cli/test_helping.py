@@ -4,8 +4,7 @@ import pytest
 
 from scow.cli import flags, helping
 from scow.cli.examples import EXAMPLES
-from scow.cli.main import find, load
-from scow.cli.table import COMMANDS, NOT_YET
+from scow.cli.table import COMMANDS, NOT_YET, find, load
 
 
 def test_examples_are_commands_that_parse():

@@ -24,7 +24,7 @@ _KEYS = ("from", "host", "ca", "cert", "key", "skip-tls-verify")
 
 
 def _default_host(cli: Cli) -> str:
-    from scow.cli.main import default_host
+    from scow.cli.environment import default_host
 
     return cli.env("SCOW_HOST") or cli.env("DOCKER_HOST") or default_host()
 
