@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from scow import log
 from scow.daemon.options import Options
 from scow.errors import InvalidArgument, ScowError, Unavailable
+from scow.http.listening import bound
 
 logger = log.get(__name__)
 
@@ -144,24 +145,10 @@ def _tcp(rest: str, tls: bool) -> list[socket.socket]:
         host, port = parts.hostname or "0.0.0.0", parts.port
     except ValueError as exc:
         raise InvalidArgument(f"invalid bind address: tcp://{rest}") from exc
-    out = []
     try:
-        found = socket.getaddrinfo(
-            host, _TLS_PORT if port is None and tls else _PLAIN_PORT if port is None else port, type=socket.SOCK_STREAM
-        )
-        for family, kind, proto, _, address in found:
-            sock = socket.socket(family, kind, proto)
-            out.append(sock)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            sock.bind(address)
-            sock.setblocking(False)
+        return bound(host, _TLS_PORT if port is None and tls else _PLAIN_PORT if port is None else port)
     except OSError as exc:
-        for sock in out:
-            sock.close()
         raise Unavailable(f"listen tcp {rest}: {exc.strerror or exc}") from exc
-    return out
 
 
 def _inherited(count: int) -> list[socket.socket]:

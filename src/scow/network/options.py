@@ -9,9 +9,6 @@ DEFAULT_POOLS: tuple[tuple[str, int], ...] = (
     ("10.89.0.0/16", 24),
 )
 
-# who reaches a port published without an address: everybody (as Docker), only the host, or whom the administrator's chain lets through
-POLICIES = ("open", "loopback", "user")
-
 
 @dataclass(frozen=True, slots=True)
 class NetworkOptions:
@@ -31,7 +28,8 @@ class NetworkOptions:
     dns: tuple[str, ...] = ()
     dns_search: tuple[str, ...] = ()
     dns_options: tuple[str, ...] = ()
-    publish_policy: str = "open"  # POLICIES
+    # who reaches a port published without an address: everybody (open, as Docker), the host (loopback), who the chain of the user lets in
+    publish_policy: str = "open"
     ipv6: bool = False
     bip6: str = ""
     fixed_cidr_v6: str = ""

@@ -16,6 +16,7 @@ from typing import Any
 from scow import log
 from scow.aio import Supervisor
 from scow.errors import InvalidArgument, ScowError, Unavailable
+from scow.http.listening import bound
 from scow.http.server import Limits, Server
 from scow.registryd.access import Access
 from scow.registryd.app import App, MetricsApp
@@ -127,16 +128,9 @@ def bind(text: str) -> list[socket.socket]:
     host, port = parse_address(text)
     out: list[socket.socket] = []
     try:
-        rows = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        for family, kind, proto, _, address in rows:
-            sock = socket.socket(family, kind, proto)
-            out.append(sock)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-            sock.bind(address)
+        out = bound(host or None, port)
+        for sock in out:
             sock.listen(_BACKLOG)
-            sock.setblocking(False)
     except OSError as error:
         for sock in out:
             sock.close()
