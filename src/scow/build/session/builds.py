@@ -13,6 +13,7 @@ from typing import Any
 
 from scow.build.llb.ops import Definition
 from scow.build.session import rpc
+from scow.build.session.arrivals import Arrivals
 from scow.build.solver.types import Result
 from scow.errors import InvalidArgument, NotFound
 
@@ -91,7 +92,7 @@ class Builds:
     def __init__(self) -> None:
         self._builds: dict[str, Build] = {}
         self._finished: dict[str, Build] = {}
-        self._arrivals: dict[str, list[asyncio.Future[None]]] = {}
+        self._arrivals = Arrivals()
         self.on_change: Callable[[], None] = lambda: None
 
     @contextlib.asynccontextmanager
@@ -101,9 +102,7 @@ class Builds:
             raise InvalidArgument(f"a build needs an id of its own: {build.id[:_MAX_ID]!r}")
         self._builds[build.id] = build
         self._finished.pop(build.id, None)
-        for future in self._arrivals.get(build.id, []):
-            if not future.done():
-                future.set_result(None)
+        self._arrivals.tell(build.id)
         try:
             yield build
         finally:
@@ -132,18 +131,10 @@ class Builds:
     async def _arrival(self, id: str, wait: float, over: bool) -> Build:
         if (found := self._builds.get(id)) is not None:
             return found
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiting = self._arrivals.setdefault(id, [])
-        waiting.append(future)
         try:
-            async with asyncio.timeout(wait):
-                await future
+            await self._arrivals.wait(id, wait)
         except TimeoutError:
             raise NotFound(f"no such job {id[:_MAX_ID]}") from None
-        finally:
-            waiting.remove(future)
-            if not waiting and self._arrivals.get(id) is waiting:
-                del self._arrivals[id]
         # a build that failed at once may be over before its waiters run
         arrived = self._builds.get(id) or (self._finished.get(id) if over else None)
         if arrived is None:

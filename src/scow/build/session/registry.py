@@ -16,6 +16,7 @@ from typing import Any
 from scow import aio, log
 from scow.build.ops.sessions import LocalRequest
 from scow.build.session import messages, rpc
+from scow.build.session.arrivals import Arrivals
 from scow.build.session.contentstore import ClientStore
 from scow.build.session.contexts import sync
 from scow.build.session.http2 import ConnectionLost
@@ -139,7 +140,7 @@ class Sessions:
     def __init__(self, sockets: Path) -> None:
         self._sockets = sockets
         self._sessions: dict[str, Session] = {}
-        self._arrivals: dict[str, list[asyncio.Future[None]]] = {}
+        self._arrivals = Arrivals()
         self._tasks = aio.Supervisor("sessions")
 
     # --- what builds ask
@@ -222,18 +223,10 @@ class Sessions:
             raise NotFound("this build has no session: the client offers no files, secrets or credentials")
         if (found := self._sessions.get(id)) is not None:
             return found
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiting = self._arrivals.setdefault(id, [])
-        waiting.append(future)
         try:
-            async with asyncio.timeout(wait):
-                await future
+            await self._arrivals.wait(id, wait)
         except TimeoutError:
             raise NotFound(f"no active session for {id[:_MAX_ID]}: the client has not opened it, or has left") from None
-        finally:
-            waiting.remove(future)
-            if not waiting:
-                self._arrivals.pop(id, None)
         return await self.get(id, 0.1)
 
     def find(self, id: str) -> Session | None:
@@ -254,9 +247,7 @@ class Sessions:
         try:
             await channel.open()
             self._sessions[id] = session
-            for future in self._arrivals.get(id, []):
-                if not future.done():
-                    future.set_result(None)
+            self._arrivals.tell(id)
             await channel.closed.wait()
         except ConnectionLost:
             pass
