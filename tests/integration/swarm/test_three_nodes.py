@@ -22,11 +22,11 @@ pytestmark = [
 
 def test_a_dead_nodes_tasks_run_elsewhere_and_nothing_is_left(tmp_path: Path) -> None:
     base = tmp_path / "demo"
-    done = subprocess.run(
-        [DEMO], env={**os.environ, "SWARM_DEMO": str(base)}, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600
-    )
+    name = f"scowt-demo-{os.getpid()}"  # somebody else's demo may be under way
+    env = {**os.environ, "SWARM_DEMO": str(base), "SWARM_DEMO_NAME": name}
+    done = subprocess.run([DEMO], env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert "6/6" in done.stdout
     assert re.search(r"noticed after \d+ ms, six tasks run again \d+ ms later", done.stdout), done.stdout[-3000:]
     assert not base.exists()
-    assert "scow-demo-" not in subprocess.run(["ip", "netns"], capture_output=True, text=True, check=True).stdout
+    assert name not in subprocess.run(["ip", "netns"], capture_output=True, text=True, check=True).stdout
