@@ -1,6 +1,6 @@
 """The context store of docker's command line: ~/.docker/contexts/meta/<sha256 of the name>/meta.json and tls/<sha256>/docker/*.pem.
 
-Called by `cli/main.py` (where is the engine?) and the context commands. What is stored by docker is read here, and the reverse.
+Called by `cli/engine.py` (where is the engine?) and the context commands. What is stored by docker is read here, and the reverse.
 """
 
 import hashlib

@@ -2,7 +2,7 @@
 ends the flags.
 
 A command's flags are a tuple of `(name, short, kind, default, help)`; kinds are the keys of `_CONVERT` plus bool and the list kinds.
-Called by `cli/main.py`.
+Called by `cli/main.py` (the flags before a command) and `cli/execute.py`.
 """
 
 from __future__ import annotations
