@@ -14,7 +14,7 @@ import orjson
 
 from scow import log
 from scow.aio import Supervisor
-from scow.errors import ScowError
+from scow.errors import InvalidArgument, ScowError
 from scow.swarm.objects import Object
 from scow.swarm.store.etcd.client import SECONDS, Client, Compacted, EtcdError, NoAnswer, Row
 from scow.swarm.store.memory import MemoryStore, Transaction
@@ -34,8 +34,20 @@ _OPEN_SECONDS = 60.0
 _FRESH_SECONDS = 0.05
 
 _ROWS = 256  # about what one commit takes from several writers
+_MOST_BYTES = 9 << 20
+"""What a commit may have: etcd writes longer entries to its log, too, and reads none of more than 10 MiB when it starts again."""
 
 Written = Mapping[tuple[str, str], Object | None]
+
+
+EncodedRow = tuple[bytes, bytes | None]
+
+
+class TooLarge(InvalidArgument):
+    """A change does not fit into a commit."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"rpc error: code = ResourceExhausted desc = the change is too large: {size} bytes, at most {_MOST_BYTES}")
 
 
 class _Writer:
@@ -57,6 +69,10 @@ class _Writer:
         except Exception as error:
             self._error = error
             tx.drop()
+
+    def refuse(self, error: Exception) -> None:
+        """What it has written cannot be stored."""
+        self._error = error
 
     def settle(self) -> None:
         """It has ended."""
@@ -177,9 +193,9 @@ class EtcdStore(MemoryStore):
 
     # --- writing
 
-    def encoded(self, written: Written, version: int) -> list[tuple[bytes, bytes | None]]:
-        """A commit as etcd's keys and values."""
-        rows: list[tuple[bytes, bytes | None]] = [(_COMMIT, str(version).encode())]
+    def encoded(self, written: Written) -> list[EncodedRow]:
+        """Objects as etcd's keys and values."""
+        rows: list[EncodedRow] = []
         for (kind, id), obj in written.items():
             key = _OBJECTS + f"{kind}/{id}".encode()
             rows.append((key, None if obj is None else orjson.dumps({"version": obj.version, "row": self._sealer.encode(obj)})))
@@ -214,18 +230,37 @@ class EtcdStore(MemoryStore):
             tx = self.begin()
             seen, version = self._seen, self._version
             parts: list[Written] = []
-            written: dict[tuple[str, str], Object | None] = {}
-            ended = 0
+            rows: dict[bytes, bytes | None] = {}
+            large: _Writer | None = None
+            ended = size = 0
             for one in writers:
-                if len(written) >= _ROWS:
+                if len(rows) >= _ROWS:
                     break
-                ended += 1
                 one.run(tx)
                 if tx.written:
+                    made = self.encoded(tx.commit(version + 1))
+                    weight = _weight(made)
+                    if size and size + weight > _MOST_BYTES:
+                        tx.drop()
+                        break
+                    if weight > _MOST_BYTES:
+                        large = one
+                        break
                     version += 1
+                    size += weight
                     parts.append(tx.stage(version))
-                    written |= parts[-1]
-            if not written or await self._committed(seen, written, parts, version):
+                    rows |= made
+                ended += 1
+            if large is not None:
+                ended += 1
+                try:
+                    done = await self._in_pieces(tx)
+                except TooLarge as error:
+                    large.refuse(error)
+                    done = True
+            else:
+                done = not rows or await self._committed(seen, list(rows.items()), parts, version)
+            if done:
                 for one in writers[:ended]:
                     one.settle()
                 self._waiting[:0] = writers[ended:]
@@ -233,13 +268,41 @@ class EtcdStore(MemoryStore):
             await self._behind(seen)
         raise NoLeader
 
-    async def _committed(self, seen: int, written: Written, parts: Sequence[Written], version: int) -> bool:
+    async def _in_pieces(self, tx: Transaction) -> bool:
+        """Commit what is too large for one commit in several, in the order of its writes: only the manager's loops write so much, and what
+        they do is right halfway. False when others came between: begin again with what there is now. Raises NoLeader, TooLarge."""
+        seen, version = self._seen, self._version
+        pieces: list[list[tuple[str, str]]] = [[]]
+        size = 0
+        for place, obj in tx.written.items():
+            weight = _weight(self.encoded({place: obj}))
+            if weight > _MOST_BYTES:
+                raise TooLarge(weight)
+            if size + weight > _MOST_BYTES:
+                pieces.append([])
+                size = 0
+            pieces[-1].append(place)
+            size += weight
+        for piece in pieces:
+            if self._seen != seen:
+                return False
+            version += 1
+            made = tx.commit(version)
+            part = {place: made[place] for place in piece}
+            if not await self._committed(seen, self.encoded(part), [part], version):
+                return False
+            if piece is not pieces[-1] and self._version != version:
+                return False
+            seen = self._seen
+        return True
+
+    async def _committed(self, seen: int, rows: Sequence[EncodedRow], parts: Sequence[Written], version: int) -> bool:
         """Whether the commit was accepted: False when others were faster. Raises NoLeader."""
         try:
             if time.monotonic() - self._confirmed > _FRESH_SECONDS:
                 # a write that finds no quorum stays in the member's log and would happen when the others are back: ask first
                 await self._client.confirm(_COMMIT)
-            revision = await self._client.commit(_COMMIT, seen, self.encoded(written, version))
+            revision = await self._client.commit(_COMMIT, seen, [(_COMMIT, str(version).encode()), *rows])
         except NoAnswer as error:
             # written or not: only what is read back tells, and that may have to wait for a quorum
             logger.warning("a change could not be committed: %s", error.message)
@@ -300,15 +363,24 @@ def _place(row: Row) -> tuple[str, str] | None:
     return kind, id
 
 
+def _weight(rows: Sequence[EncodedRow]) -> int:
+    """About the bytes that rows have in etcd's log."""
+    return sum(len(key) + len(value or b"") + 32 for key, value in rows)
+
+
 async def fill(client: Client, store: MemoryStore, sealer: Sealer) -> int:
-    """Copy a store into an empty etcd, in one commit; the revision."""
+    """Copy a store into an empty etcd that nobody else writes to, in as many commits as that takes; the last revision."""
     target = EtcdStore(client, sealer)
-    written: dict[tuple[str, str], Object | None] = {
-        (kind, id): obj for kind, table in store.tables.items() for id, obj in table.objects.items()
-    }
-    rows: list[tuple[bytes, bytes | None]] = [(_COMMIT, str(store.version).encode())]
-    for (kind, id), obj in written.items():
-        assert obj is not None
-        key = _OBJECTS + f"{kind}/{id}".encode()
-        rows.append((key, orjson.dumps({"version": obj.version, "row": target._sealer.encode(obj)})))
-    return await client.commit(_COMMIT, 0, rows, _OPEN_SECONDS)
+    revision, size = 0, 0
+    head = (_COMMIT, str(store.version).encode())
+    rows: list[EncodedRow] = [head]
+    for kind, table in store.tables.items():
+        for id, obj in table.objects.items():
+            made = target.encoded({(kind, id): obj})
+            weight = _weight(made)
+            if len(rows) > 1 and size + weight > _MOST_BYTES:
+                revision = await client.commit(_COMMIT, revision, rows, _OPEN_SECONDS)
+                rows, size = [head], 0
+            rows += made
+            size += weight
+    return await client.commit(_COMMIT, revision, rows, _OPEN_SECONDS)
