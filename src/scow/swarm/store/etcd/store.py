@@ -369,7 +369,8 @@ def _weight(rows: Sequence[EncodedRow]) -> int:
 
 
 async def fill(client: Client, store: MemoryStore, sealer: Sealer) -> int:
-    """Copy a store into an empty etcd that nobody else writes to, in as many commits as that takes; the last revision."""
+    """Copy a store into an empty etcd that nobody else writes to, in as many commits as that takes; the last revision. Raises
+    TooLarge."""
     target = EtcdStore(client, sealer)
     revision, size = 0, 0
     head = (_COMMIT, str(store.version).encode())
@@ -378,6 +379,8 @@ async def fill(client: Client, store: MemoryStore, sealer: Sealer) -> int:
         for id, obj in table.objects.items():
             made = target.encoded({(kind, id): obj})
             weight = _weight(made)
+            if weight > _MOST_BYTES:
+                raise TooLarge(weight)
             if len(rows) > 1 and size + weight > _MOST_BYTES:
                 revision = await client.commit(_COMMIT, revision, rows, _OPEN_SECONDS)
                 rows, size = [head], 0
