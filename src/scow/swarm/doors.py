@@ -13,6 +13,7 @@ from scow.swarm.identity import new_id
 from scow.swarm.links.rpc import Door, Json, NotLeader
 from scow.swarm.links.tls import Caller
 from scow.swarm.manager import certificates
+from scow.swarm.manager.authority import Authority
 from scow.swarm.manager.manager import Manager
 from scow.swarm.manager.tasks import cluster_of
 from scow.swarm.objects import Cluster, Node, Task
@@ -39,12 +40,13 @@ class Members(Protocol):
 class Doors:
     """The table of calls of one manager."""
 
-    def __init__(self, store: Store, manager: Manager, members: Members, leader: Callable[[], str]) -> None:
+    def __init__(self, store: Store, manager: Manager, members: Members, leader: Callable[[], str], authority: Authority) -> None:
         """`leader()`: address of the manager that leads, "" when unknown."""
         self._store = store
         self._manager = manager
         self._members = members
         self._leader = leader
+        self._authority = authority
 
     def table(self) -> dict[str, Door]:
         """Name → door."""
@@ -118,7 +120,10 @@ class Doors:
         if availability not in ("active", "pause", "drain"):
             raise InvalidArgument(f'invalid Availability: "{availability}"')
         node_id = new_id()
-        certificate = certificates.signed(cluster, str(body["request"]), node_id, role)
+        try:
+            certificate = await self._authority.signed(cluster, str(body["request"]), node_id, role)
+        except Unavailable as error:
+            return {"pending": error.message}
         spec = {"Labels": {}, "Role": role, "Availability": availability}
         address = claims.address(body.get("address") or caller.address)
         node = Node(id=node_id, spec=spec, address=address, certificate=certificate)
@@ -127,6 +132,8 @@ class Doors:
             now = tx.all(Cluster)[0]
             if now.tokens != cluster.tokens or now.root_certificate != cluster.root_certificate:
                 raise InvalidArgument(_BAD_TOKEN)
+            if not certificates.same_issuer(now, cluster):
+                raise Unavailable("the swarm's root changed while the certificate was signed: join again")
             tx.create(node)
 
         await self._store.update(write)
@@ -134,7 +141,7 @@ class Doors:
 
     async def _renew(self, caller: Caller, body: Json) -> Json:
         self._must_lead()
-        return await certificates.renewed(self._store, caller.node_id, str(body["request"]))
+        return await self._authority.renewed(caller.node_id, str(body["request"]))
 
     # --- sessions
 

@@ -1,5 +1,6 @@
 """The side of a host that joins: it believes the root that its token names, shows the token, and gets a certificate."""
 
+import asyncio
 import contextlib
 from collections import deque
 from collections.abc import Iterable
@@ -16,6 +17,8 @@ logger = log.get(__name__)
 
 _HELLO_SECONDS = 2.5
 _MOST = 64
+_PENDING_SECONDS = 20.0
+_PENDING_AGAIN_SECONDS = 1.0
 
 
 async def leader(addresses: Iterable[str], context: Any) -> Client:
@@ -79,12 +82,8 @@ async def enter(addresses: list[str], token: str, availability: str, place: tupl
     digest, _ = ca.read_token(token)
     root, good = await root_of(addresses, digest)
     wanted = ca.new_request()
-    client = await leader(good, tls.client(root))
-    try:
-        body = {"token": token, "request": wanted.certificate, "availability": availability, "address": place[2]}
-        answer = await client.call("ca.issue", body)
-    finally:
-        await client.close()
+    body = {"token": token, "request": wanted.certificate, "availability": availability, "address": place[2]}
+    answer = await _issued(good, tls.client(root), body)
     return NodeState(
         node_id=str(answer["node"]),
         cluster_id=str(answer["cluster"]),
@@ -98,6 +97,23 @@ async def enter(addresses: list[str], token: str, availability: str, place: tupl
         certificate=str(answer["certificate"]),
         key=wanted.key,
     )
+
+
+async def _issued(addresses: list[str], context: Any, body: dict[str, Any]) -> dict[str, Any]:
+    """What `ca.issue` answers, asked again while an external CA does not sign. Raises ScowError."""
+    until = asyncio.get_running_loop().time() + _PENDING_SECONDS
+    while True:
+        client = await leader(addresses, context)
+        try:
+            answer: dict[str, Any] = await client.call("ca.issue", body)
+        finally:
+            await client.close()
+        if "pending" not in answer:
+            return answer
+        if asyncio.get_running_loop().time() > until:
+            raise Unavailable(f"this node got no certificate within {_PENDING_SECONDS:.0f} seconds, join again: {answer['pending']}")
+        logger.info("this node waits for its certificate: %s", answer["pending"])
+        await asyncio.sleep(_PENDING_AGAIN_SECONDS)
 
 
 async def renewed(state: NodeState) -> NodeState:

@@ -25,7 +25,7 @@ from scow.swarm.ca.roots import first_of
 from scow.swarm.clock import Clock
 from scow.swarm.doors import Doors
 from scow.swarm.links import rpc, tls
-from scow.swarm.manager import certificates
+from scow.swarm.manager.authority import Authority
 from scow.swarm.manager.control import Control
 from scow.swarm.manager.eventfeed import EventFeed, Publish
 from scow.swarm.manager.loop import drive
@@ -74,13 +74,14 @@ class SwarmNode:
         self.store: Store | None = None
         self.manager: Manager | None = None
         self.control: Control | None = None
+        self.authority: Authority | None = None
         self.managers: Managers | None = None
         self._server: rpc.Server | None = None
         self._background = Supervisor("swarm")
         self._managing = Supervisor("swarm manager's side")
         self._leaving = False
         self.problem = ""
-        """Why the last change of role did not work, for people."""
+        """Why the last change of role or certificate did not work, for people."""
         self._changing: asyncio.Task[None] | None = None
         self._place: Mapping[str, Any] = {}
         self.agent = Agent(
@@ -127,10 +128,11 @@ class SwarmNode:
         state = self.state
         assert self.managers is not None
         manager = Manager(store, self._clock)
-        doors = Doors(store, manager, self.managers, self.leader_address)
+        authority = Authority(store, self._clock, lambda: ca.KeyPair(self.state.certificate, self.state.key))
+        doors = Doors(store, manager, self.managers, self.leader_address, authority)
         self._server = rpc.Server(doors.table(), state.cluster_id, doors.admit)
         await self._server.start(state.listen, tls.server(state.root, state.certificate, state.key))
-        self.store, self.manager = store, manager
+        self.store, self.manager, self.authority = store, manager, authority
         self.control = Control(store, self._clock, self._local_network)
         self._managing.start(drive(EventFeed(self._publish), store, self._clock), "events")
         self._managing.start(drive(_Following(self), store, self._clock), "following")
@@ -145,7 +147,7 @@ class SwarmNode:
         await self._managing.close()
         if self.managers is not None:
             await self.managers.close()
-        self.store = self.manager = self.control = self.managers = None
+        self.store = self.manager = self.control = self.managers = self.authority = None
 
     async def end(self) -> None:
         """The daemon stops; tasks live on."""
@@ -259,16 +261,20 @@ class SwarmNode:
                 self.problem = said = error.message
                 logger.warning("this node is not yet what it is to be: %s", error.message)
                 await self._clock.sleep(_RETRY_SECONDS)
+        self._solved(said)
+
+    def _solved(self, said: str) -> None:
+        """What was said is no problem any more; another may be."""
         if said and self.problem == said:
             self.problem = ""
 
     async def _renew(self) -> None:
         """A fresh certificate: a manager's of its own copy of the cluster, else of the one that leads. Raises ScowError."""
         state: NodeState | None = None
-        if self.store is not None and self._place.get("role", "manager") == "manager":
+        if self.authority is not None and self._place.get("role", "manager") == "manager":
             wanted = ca.new_request(self.state.node_id)
             with contextlib.suppress(Unavailable):
-                answer = await certificates.renewed(self.store, self.state.node_id, wanted.certificate)
+                answer = await self.authority.renewed(self.state.node_id, wanted.certificate)
                 state = joining.with_answer(self.state, answer, wanted.key)
         if state is None:
             state = await joining.renewed(self.state)
@@ -324,7 +330,7 @@ class SwarmNode:
         while True:
             held = self.state.certificate
             due = ca.due_ns(ca.identity(held), random.uniform(0.5, 0.8))
-            tries = 0
+            tries, said = 0, ""
             while self.state.certificate == held:
                 if (left := (due - self._clock.now_ns()) / 1e9) > 0:
                     await self._clock.sleep(min(left, _RENEW_CHECK_SECONDS))
@@ -332,12 +338,15 @@ class SwarmNode:
                 try:
                     await self._renew()
                     logger.info("this node's certificate was renewed")
+                    self._solved(said)
                     # where this host's clock is far from the leader's, the next one may be due at once, too
                     await self._clock.sleep(min(_RENEW_LEAST_SECONDS, ca.seconds(ca.identity(self.state.certificate)) / 10))
                 except ScowError as error:
-                    logger.warning("the node's certificate could not be renewed yet: %s", error.message)
+                    self.problem = said = f"this node's certificate could not be renewed yet: {error.message}"
+                    logger.warning("%s", said)
                     await self._clock.sleep(_RENEW_AGAIN_SECONDS[min(tries, len(_RENEW_AGAIN_SECONDS) - 1)])
                     tries += 1
+            self._solved(said)
 
     # --- logs
 

@@ -385,6 +385,14 @@ class SwarmService:
         # a root and its key lie with the cluster, encrypted; nobody is to find them in the settings
         checked["CAConfig"] = {name: value for name, value in authority.items() if name not in ("SigningCACert", "SigningCAKey")}
 
+        store, node = self._store, self._node
+        assert node is not None
+        assert node.authority is not None
+        await self.fresh()
+        if (before := self._cluster()).version != version:
+            raise OutOfSequence
+        exchanged = await node.authority.wished(before, authority)
+
         def write(tx: Tx) -> str:
             cluster = tx.all(Cluster)[0]
             if cluster.version != version:
@@ -393,14 +401,11 @@ class SwarmService:
             key = cluster.unlock_key if lock else ""
             if lock and (not key or rotate.get("unlock")):
                 key = ca.new_unlock_key()
-            exchanged = certificates.wished(cluster, authority, self._clock.now_ns())
             tx.update(cluster.changed(spec=checked, tokens=tokens, unlock_key=key, **exchanged))
             return key
 
-        store = self._store
-        assert self._node is not None
         key = await store.update(write)
-        self._node.save(self._node.state, key)
+        node.save(node.state, key)
 
     async def unlock(self, key: str) -> None:
         """Open a locked manager. Raises Unavailable (no swarm), Conflict (not locked), InvalidArgument (wrong key)."""
@@ -465,7 +470,7 @@ class SwarmService:
         if not node.agent.connected.is_set() and (expired := node.expired):
             return expired
         if node.managers is None or node.managers.quorum:
-            return ""
+            return node.problem
         return node.problem or node.managers.trouble or NoLeader().message
 
     def info(self) -> Json:

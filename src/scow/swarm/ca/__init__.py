@@ -115,6 +115,24 @@ def new_request(node_id: str = "") -> KeyPair:
     return KeyPair(request.public_bytes(Encoding.PEM).decode(), _pem_key(key))
 
 
+def checked_request(request: str) -> str:
+    """A node's request, which proves that the node has the key in it. Raises InvalidArgument."""
+    _request(request)
+    return request
+
+
+def _request(request: str) -> Any:
+    from cryptography import x509
+
+    try:
+        asked = x509.load_pem_x509_csr(request.encode())
+        if not asked.is_signature_valid:
+            raise ValueError("its signature is wrong")
+    except ValueError as error:
+        raise InvalidArgument(f"the certificate request cannot be used: {error}") from None
+    return asked
+
+
 def sign(root: KeyPair, request: str, node_id: str, role: str, cluster_id: str, expiry_ns: int) -> str:
     """A certificate for the key in a request; who it is for is what we say, never what the request says. Raises InvalidArgument."""
     import datetime
@@ -124,12 +142,7 @@ def sign(root: KeyPair, request: str, node_id: str, role: str, cluster_id: str, 
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-    try:
-        asked = x509.load_pem_x509_csr(request.encode())
-        if not asked.is_signature_valid:
-            raise ValueError("its signature is wrong")
-    except ValueError as error:
-        raise InvalidArgument(f"the certificate request cannot be used: {error}") from None
+    asked = _request(request)
     issuer = x509.load_pem_x509_certificate(root.certificate.encode())
     key = load_pem_private_key(root.key.encode(), None)
     subject = x509.Name(
@@ -221,7 +234,8 @@ def due_ns(held: Identity, share: float) -> int:
 
 def seconds(held: Identity) -> float:
     """The time that a certificate was made for."""
-    return (held.not_after_ns - held.not_before_ns) / 1e9 - _BACKDATE_SECONDS
+    whole = (held.not_after_ns - held.not_before_ns) / 1e9
+    return whole - _BACKDATE_SECONDS if whole > _BACKDATE_SECONDS else whole  # external CAs backdate less
 
 
 def tls_info(root: str, issuer: str = "") -> dict[str, str]:

@@ -27,6 +27,11 @@ def certificates_of(text: str) -> list[str]:
     return found
 
 
+def normal(bundle: str) -> str:
+    """A bundle to compare with another: line ends, spaces and text between the certificates do not count."""
+    return "".join(certificates_of(bundle))
+
+
 def first_of(bundle: str) -> str:
     """The first certificate of a bundle: the root of the time, before the one that follows it."""
     return next(iter(certificates_of(bundle)), bundle)

@@ -55,6 +55,15 @@ def client(roots: str, certificate: str = "", key: str = "") -> ssl.SSLContext:
     return context
 
 
+def external(roots: str, certificate: str, key: str) -> ssl.SSLContext:
+    """The context of a manager that asks an external CA: believed is who has a certificate of the swarm's roots under the URL's name."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2  # cfssl of before Go 1.12
+    context.load_verify_locations(cadata=roots)
+    _own(context, certificate, key)
+    return context
+
+
 def stranger() -> ssl.SSLContext:
     """The context that fetches a root certificate, which is then checked by the join token's digest: nobody is believed yet."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

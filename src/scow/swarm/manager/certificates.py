@@ -1,4 +1,4 @@
-"""Who signs node certificates now, whom nodes believe, and how one root follows another.
+"""Which root signs node certificates now, whom nodes believe, and how one root follows another. `authority.py` has them signed.
 
 `swarm ca --rotate` puts the next root beside the present one (`Cluster.rotation`). From then on certificates are signed by the next root
 and carry its cross-signed certificate, so that a node which has not heard of it believes it, too; nodes believe both. When every node has
@@ -8,17 +8,15 @@ such a certificate (`rotation.py`, on the leader) the next root takes the presen
 from collections.abc import Mapping
 from typing import Any
 
-from scow.errors import InvalidArgument, NotFound, Unavailable
 from scow.swarm import ca
-from scow.swarm.ca import roots as exchange
 from scow.swarm.objects import Cluster, Node
-from scow.swarm.store.store import Store, Tx
+from scow.swarm.store.store import Store
 
 Json = dict[str, Any]
 
 
 def issuer(cluster: Cluster) -> ca.KeyPair:
-    """The root that signs."""
+    """The root that signs; its key is "" where only an external CA has it."""
     rotation = cluster.rotation
     if rotation is not None:
         return ca.KeyPair(str(rotation["Certificate"]), str(rotation["Key"]))
@@ -42,10 +40,14 @@ def tls_info(cluster: Cluster) -> dict[str, str]:
     return ca.tls_info(cluster.root_certificate, issuer(cluster).certificate)
 
 
-def signed(cluster: Cluster, request: str, node_id: str, role: str) -> str:
-    """A node's certificate, with what else its peers need to believe it. Raises InvalidArgument."""
-    made = ca.sign(issuer(cluster), request, node_id, role, cluster.id, expiry_ns(cluster))
-    return made if cluster.rotation is None else made.rstrip() + "\n" + str(cluster.rotation["CrossSigned"])
+def with_cross_signed(cluster: Cluster, certificate: str) -> str:
+    """A node's certificate with what else its peers need to believe it while the root is exchanged."""
+    return certificate if cluster.rotation is None else certificate.rstrip() + "\n" + str(cluster.rotation["CrossSigned"])
+
+
+def same_issuer(one: Cluster, two: Cluster) -> bool:
+    """Whether two states of the cluster have certificates signed by one root."""
+    return issuer(one).certificate == issuer(two).certificate
 
 
 def issued(store: Store, cluster: Cluster, role: str, certificate: str) -> Json:
@@ -59,53 +61,6 @@ def issued(store: Store, cluster: Cluster, role: str, certificate: str) -> Json:
         "issuer": issuer(cluster).certificate,
         "managers": managers,
     }
-
-
-async def renewed(store: Store, node_id: str, request: str) -> Json:
-    """A fresh certificate for a node of the cluster, of the role that it is to have. Raises NotFound, Unavailable, InvalidArgument."""
-
-    def write(tx: Tx) -> Json:
-        node, clusters = tx.get(Node, node_id), tx.all(Cluster)
-        if node is None or not clusters:
-            raise NotFound(f"node {node_id} is not part of this swarm")
-        if node.role == "worker" and node.manager is not None:
-            raise Unavailable("this node's part of the swarm's state has yet to be given up")
-        certificate = signed(clusters[0], request, node_id, node.role)
-        tx.update(node.changed(certificate=certificate))
-        return issued(store, clusters[0], node.role, certificate)
-
-    return await store.update(write)
-
-
-# --- one root after another
-
-
-def wished(cluster: Cluster, asked: Mapping[str, Any], now_ns: int) -> Json:
-    """What a changed CAConfig means for the roots: fields of the cluster to change. Raises InvalidArgument.
-
-    `asked`: with SigningCACert and SigningCAKey where a certain root is wanted; ForceRotate differs where a fresh one is."""
-    forced = int(asked.get("ForceRotate") or 0)
-    certificate, key = (str(asked.get(name) or "") for name in ("SigningCACert", "SigningCAKey"))
-    if not certificate and not key:
-        return {} if forced == cluster.forced_rotation else _begun(cluster, ca.new_root(), forced)
-    desired = exchange.checked(certificate, key, now_ns)
-    if not key:
-        raise InvalidArgument(
-            "rpc error: code = InvalidArgument desc = there must be at least one valid, reachable external CA corresponding to the desired "
-            "CA certificate"
-        )
-    if desired.certificate == exchange.first_of(cluster.root_certificate):
-        return {"root_key": key, "rotation": None, "forced_rotation": forced}
-    if cluster.rotation is not None and desired.certificate == exchange.first_of(str(cluster.rotation["Certificate"])):
-        return {"rotation": {**cluster.rotation, "Key": key}, "forced_rotation": forced}
-    return _begun(cluster, desired, forced)
-
-
-def _begun(cluster: Cluster, desired: ca.KeyPair, forced: int) -> Json:
-    old = ca.KeyPair(cluster.root_certificate, cluster.root_key)
-    crossed = exchange.cross_signed(old, desired.certificate)
-    rotation = {"Certificate": desired.certificate, "Key": desired.key, "CrossSigned": crossed}
-    return {"rotation": rotation, "forced_rotation": forced}
 
 
 def has_issuer(node: Node, wanted: Mapping[str, str]) -> bool:
