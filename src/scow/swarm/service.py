@@ -387,11 +387,12 @@ class SwarmService:
 
         store, node = self._store, self._node
         assert node is not None
-        assert node.authority is not None
+        signer = node.authority
+        assert signer is not None
         await self.fresh()
         if (before := self._cluster()).version != version:
             raise OutOfSequence
-        exchanged = await node.authority.wished(before, authority)
+        exchanged = await signer.wished(before, authority)
 
         def write(tx: Tx) -> str:
             cluster = tx.all(Cluster)[0]

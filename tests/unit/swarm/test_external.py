@@ -107,6 +107,7 @@ def test_a_certificate_that_was_not_asked_for_is_not_given_out() -> None:
         (lambda: good * 20, "far too many"),
         (lambda: "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "cannot be used"),
         (lambda: signer.certificate({**asked, "certificate_request": ca.new_request("n1").certificate}), "another key"),
+        (lambda: signer.certificate({**asked, "profile": "CA", "extensions": [{"id": "2.5.29.19"}]}), "could sign others"),
         (lambda: signer.certificate({**asked, "subject": {**asked["subject"], "CN": "n2"}}), 'its CN is not "n1"'),
         (lambda: signer.certificate(external.node_request(request.certificate, "n1", "manager", "c1")), 'its OU is not "swarm-worker"'),
         (lambda: signer.certificate(external.node_request(request.certificate, "n1", "worker", "c2")), 'its O is not "c1"'),

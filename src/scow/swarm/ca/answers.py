@@ -3,8 +3,9 @@
 A node whose certificate its peers do not believe is cut off, and one with another's name would be that other: nothing is given out unseen.
 """
 
+import contextlib
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,13 +27,15 @@ def node_certificate(answer: str, request: str, wanted: tuple[str, str, str], ro
     from cryptography import x509
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-    texts, chain = _parsed(answer, root)
-    leaf = chain[0]
-    try:
+    with _readable():
+        texts, chain = _parsed(answer, root)
+        leaf = chain[0]
         asked = x509.load_pem_x509_csr(request.encode()).public_key()
         node_id, role, cluster_id = wanted
         if _spki(leaf) != _spki_of(asked):
             raise _wrong("it is for another key")
+        if (basic := _extension(leaf, x509.BasicConstraints)) is not None and basic.ca:
+            raise _wrong("it is that of an authority, so the node could sign others")
         for what, oid, value in (
             ("CN", NameOID.COMMON_NAME, node_id),
             ("OU", NameOID.ORGANIZATIONAL_UNIT_NAME, ca.ROLES[role]),
@@ -47,8 +50,6 @@ def node_certificate(answer: str, request: str, wanted: tuple[str, str, str], ro
         if usage is not None and not {ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH} <= set(usage):
             raise _wrong("it is not for both ends of a connection (extended key usage serverAuth and clientAuth)")
         _leads_to(chain, root, now_ns)
-    except ValueError as error:
-        raise _wrong(str(error)) from None
     return "".join(texts)
 
 
@@ -56,18 +57,35 @@ def cross_signed(answer: str, new: str, old: str, now_ns: int) -> str:
     """The certificate, PEM, in which the old root says that it believes the new one. Raises Unavailable."""
     from cryptography import x509
 
-    texts, chain = _parsed(answer, old)
-    made = chain[0]
-    try:
+    with _readable():
+        texts, chain = _parsed(answer, old)
+        made = chain[0]
         wanted = x509.load_pem_x509_certificate(new.encode())
         if _spki(made) != _spki(wanted) or made.subject != wanted.subject:
             raise _wrong("it is for another root")
         if not _is_authority(made):
             raise _wrong("it is not that of an authority: does the external CA have a profile CA?")
         _leads_to(chain, old, now_ns)
-    except ValueError as error:
-        raise _wrong(str(error)) from None
     return "".join(texts)
+
+
+@contextlib.contextmanager
+def _readable() -> Iterator[None]:
+    """What a certificate of strangers makes the library raise, as a sentence."""
+    from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
+
+    try:
+        yield
+    except (
+        ValueError,
+        TypeError,
+        UnsupportedAlgorithm,
+        x509.InvalidVersion,
+        x509.DuplicateExtension,
+        x509.UnsupportedGeneralNameType,
+    ) as error:
+        raise _wrong(str(error)) from None
 
 
 def _parsed(answer: str, root: str) -> tuple[list[str], list[Any]]:
@@ -77,16 +95,13 @@ def _parsed(answer: str, root: str) -> tuple[list[str], list[Any]]:
     texts = [text for text in certificates_of(answer) if text != first_of(root)]
     if not texts or len(texts) > _MOST:
         raise _wrong("the answer holds none, or far too many")
-    try:
-        return texts, [x509.load_pem_x509_certificate(text.encode()) for text in texts]
-    except ValueError as error:
-        raise _wrong(str(error)) from None
+    return texts, [x509.load_pem_x509_certificate(text.encode()) for text in texts]
 
 
 def _leads_to(chain: Sequence[Any], root: str, now_ns: int) -> None:
     """Each certificate is signed by the next one, the last by the root, and all hold now."""
     from cryptography import x509
-    from cryptography.exceptions import InvalidSignature
+    from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
     now = datetime.fromtimestamp(now_ns / 1e9, UTC)
     rows = [*chain, x509.load_pem_x509_certificate(root.encode())]
@@ -97,7 +112,7 @@ def _leads_to(chain: Sequence[Any], root: str, now_ns: int) -> None:
             raise _wrong("who signed it is no authority")
         try:
             one.verify_directly_issued_by(above)
-        except (InvalidSignature, ValueError, TypeError):
+        except (InvalidSignature, UnsupportedAlgorithm, ValueError, TypeError):
             raise _wrong("it is not signed by the swarm's root") from None
 
 
