@@ -92,7 +92,7 @@ def test_a_root_is_exchanged_under_running_tasks_though_the_leader_is_killed(man
     until(lambda: all(ca_is(host, third) for host in managers.hosts), PATIENCE, "the third root everywhere")
     assert before[other].items() <= other.containers("steady").items()  # the others were down for a while
     until(lambda: managers.settled("steady", 3), PATIENCE, "three tasks of steady")
-    assert re.findall(r"Ready", says(other, "node", "ls", "--format", "{{.TLSStatus}}")) == ["Ready"] * 3
+    until(lambda: says(other, "node", "ls", "--format", "{{.TLSStatus}}").split() == ["Ready"] * 3, PATIENCE, "three nodes that told of it")
 
 
 def test_a_locked_manager_opens_with_the_key_of_its_last_day(managers: Swarm) -> None:
@@ -134,7 +134,7 @@ def test_a_locked_manager_opens_with_the_key_of_its_last_day(managers: Swarm) ->
     until(lambda: all(sealed_anew(host, "") for host in managers.hosts), PATIENCE, "no lock anywhere")
     three.kill()
     three.start()
-    assert three.get("/info")["Swarm"]["LocalNodeState"] == "active"
+    until(lambda: three.get("/info")["Swarm"]["LocalNodeState"] == "active", PATIENCE, "a manager that needs no key")
     until(managers.well, PATIENCE, "a swarm that is well")
 
 
