@@ -10,6 +10,7 @@ from scow.containers.logs import LogsQuery
 from scow.engine_executor import request
 from scow.engine_executor.files import File, target_of
 from scow.errors import Conflict, NotFound, NotModified, ScowError
+from scow.events import Subscription
 from scow.model import codec
 from scow.model.container import CreateRequest
 from scow.reference import Reference
@@ -110,10 +111,7 @@ class ContainerController:
                     return
                 if state.health.status == "unhealthy":
                     await self._unhealthy(container)
-                async for event in watch:
-                    if event.kind == "container" and event.actor_id == container.id:
-                        break
-                else:
+                if not await _changed(watch, container):
                     return
         finally:
             watch.close()
@@ -252,13 +250,18 @@ class ContainerController:
         watch = self._engine.bus.subscribe()
         try:
             while not container.state.started_ns and self._container() is not None:
-                async for event in watch:
-                    if event.kind == "container" and event.actor_id == container.id:
-                        break
-                else:
+                if not await _changed(watch, container):
                     return
         finally:
             watch.close()
+
+
+async def _changed(watch: Subscription, container: Container) -> bool:
+    """Wait for the container's next event; False where no more events come."""
+    async for event in watch:
+        if event.kind == "container" and event.actor_id == container.id:
+            return True
+    return False
 
 
 def _number(text: Any) -> int:
