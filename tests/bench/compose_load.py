@@ -17,11 +17,11 @@ from scow.compose.load.loader import load
 from scow.compose.load.options import LoadOptions
 imported = time.process_time()
 project = load(LoadOptions(files=({file!r},), environ={{"TAG": "1"}}))
-from scow.compose import hash, model
+from scow.compose import documents, hash
 loaded = time.process_time()
 [hash.digest(one) for one in project.services.values()]
 hashed = time.process_time()
-model.text(model.document(project), "yaml")
+documents.text(documents.of_project(project), "yaml")
 print(imported - first, loaded - imported, hashed - loaded, time.process_time() - hashed)
 """
 SERVICE = """

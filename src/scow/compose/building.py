@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from scow.cli.command import ExitCode
 from scow.compose import create, labels
-from scow.compose.project import Build, Project, Service
+from scow.compose.model.build import Build
+from scow.compose.model.project import Project
+from scow.compose.model.service import Service
 from scow.compose.records import record
 from scow.errors import ScowError
 from scow.reference import Reference

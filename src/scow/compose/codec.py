@@ -1,4 +1,4 @@
-"""Trees of the loader become the classes of `project.py`, and those become the documents that `config` prints and `hash.py` reads.
+"""Trees of the loader become the classes of `model/`, and those become the documents that `config` prints and `hash.py` reads.
 
 Both directions follow the annotations of the fields: one row in `KINDS` per name of a type. A document in YAML's order has the fields as
 declared and other keys sorted as the plugin's YAML library does; in JSON's, keys are sorted by their bytes and some zeros are printed.
@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from _functools import cmp_to_key, partial  # type: ignore[import-not-found]  # functools itself imports collections and types
 
-from scow.compose import project as model
 from scow.compose.load.errors import BadValue
 from scow.compose.load.numbers import text_of
 from scow.compose.load.shellwords import split
 from scow.compose.load.tries import dotted
+from scow.compose.model import build, deploy, project, service
+from scow.compose.model.build import Ssh, Ulimit
+from scow.compose.model.service import EnvFile
 from scow.compose.records import columns
 from scow.errors import InvalidArgument
 from scow.units import format_duration, parse_duration, parse_size
@@ -179,15 +181,15 @@ def _hosts(value: Any, path: Path) -> dict[str, tuple[str, ...]]:
     return {name: tuple(addresses) for name, addresses in found.items()}
 
 
-def _ssh(value: Any, path: Path) -> tuple[model.Ssh, ...]:
+def _ssh(value: Any, path: Path) -> tuple[Ssh, ...]:
     pairs = _environment(value, path)
-    return tuple(model.Ssh(id=name, path=one or "") for name, one in pairs.items())
+    return tuple(Ssh(id=name, path=one or "") for name, one in pairs.items())
 
 
-def _ulimit(value: Any, path: Path) -> model.Ulimit:
+def _ulimit(value: Any, path: Path) -> Ulimit:
     if isinstance(value, dict):
-        return model.Ulimit(soft=_int(value.get("soft", 0), (*path, "soft")), hard=_int(value.get("hard", 0), (*path, "hard")))
-    return model.Ulimit(single=_int(value, path))
+        return Ulimit(soft=_int(value.get("soft", 0), (*path, "soft")), hard=_int(value.get("hard", 0), (*path, "hard")))
+    return Ulimit(single=_int(value, path))
 
 
 # ---------------------------------------------------------------- documents
@@ -220,18 +222,18 @@ def _host_lines(value: dict[str, tuple[str, ...]], json: bool) -> Any:
     return sorted(f"{name}={address}" for name, addresses in value.items() for address in addresses)
 
 
-def _keys(value: tuple[model.Ssh, ...], json: bool) -> Any:
+def _keys(value: tuple[Ssh, ...], json: bool) -> Any:
     return [f"{one.id}: {one.path}" if one.path else one.id for one in value]
 
 
-def _limit(value: model.Ulimit, json: bool) -> Any:
+def _limit(value: Ulimit, json: bool) -> Any:
     if value.single:
         return value.single
     both = {"soft": value.soft, "hard": value.hard}
     return {key: one for key, one in both.items() if one} if json else both
 
 
-def _env_file(value: model.EnvFile, json: bool) -> Any:
+def _env_file(value: EnvFile, json: bool) -> Any:
     if value.required:
         return value.path
     return {"path": value.path, "required": False} | ({"format": value.format} if value.format and json else {})
@@ -318,6 +320,7 @@ _ALWAYS = frozenset(
 _PRINTED = _ALWAYS | _ALWAYS_JSON.keys()
 _CAPITALS = frozenset({"WeightDevice", "ThrottleDevice"})  # their fields have no names of their own in the plugin's JSON
 
+_CLASSES: dict[str, Any] = {name: one for part in (build, deploy, service, project) for name, one in vars(part).items()}
 _plans: dict[type, Any] = {}
 
 
@@ -334,8 +337,8 @@ def _kind(annotation: str) -> tuple[Decoder, Encoder]:
         inner = annotation[10:-1]
         found = _table(*_kind(inner), optional=inner.endswith("| None"))
     else:
-        cls: type = getattr(model, annotation)
-        found = (partial(_decode, cls), _env_file if cls is model.EnvFile else _object)
+        cls: type = _CLASSES[annotation]
+        found = (partial(_decode, cls), _env_file if cls is EnvFile else _object)
     KINDS[annotation] = found
     return found
 

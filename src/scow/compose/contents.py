@@ -3,7 +3,9 @@ by `create.py`, `reconcile.py` and `execute/`."""
 
 from __future__ import annotations
 
-from scow.compose.project import FileObject, FileUse, Project, Service
+from scow.compose.model.build import FileUse
+from scow.compose.model.project import FileObject, Project
+from scow.compose.model.service import Service
 from scow.compose.records import record
 from scow.errors import ScowError
 

@@ -7,7 +7,8 @@ import os
 
 from scow.compose import contents, labels
 from scow.compose import hash as hashing
-from scow.compose.project import Mount, Network, Project, Service, Volume
+from scow.compose.model.project import Network, Project, Volume
+from scow.compose.model.service import Mount, Service
 from scow.compose.records import record, replace
 from scow.compose.resources import resources
 from scow.errors import ScowError

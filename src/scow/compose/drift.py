@@ -4,8 +4,9 @@ and `commands/preparing.py`."""
 from __future__ import annotations
 
 from scow.compose import create
+from scow.compose.model.project import Project, Volume
+from scow.compose.model.service import Service
 from scow.compose.observe import ContainerInfo, Observed
-from scow.compose.project import Project, Service, Volume
 
 TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
     from typing import Any
 
-    from scow.compose.project import FileObject, Project
+    from scow.compose.model.project import FileObject, Project
     from scow.compose.session import Session
 
 

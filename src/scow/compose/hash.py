@@ -10,7 +10,7 @@ except ImportError:  # Python 3.11
 
 from scow.compose import emit
 from scow.compose.codec import encode
-from scow.compose.project import Service
+from scow.compose.model.service import Service
 from scow.compose.records import replace
 
 # what may change without making a new container

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from scow.client.api import Client, container_path
-from scow.compose.project import Hook
+from scow.compose.model.service import Hook
 from scow.errors import ScowError
 
 

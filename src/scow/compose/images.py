@@ -7,7 +7,8 @@ import threading
 from scow.client.api import image_path, json_values
 from scow.client.transport import ApiError
 from scow.compose import create
-from scow.compose.project import Project, Service
+from scow.compose.model.project import Project
+from scow.compose.model.service import Service
 from scow.compose.records import field, record
 from scow.errors import ScowError
 

@@ -3,7 +3,8 @@ both tools manage one project in turns. Stored by the engine. Used by `create.py
 
 from __future__ import annotations
 
-from scow.compose.project import Project, Service
+from scow.compose.model.project import Project
+from scow.compose.model.service import Service
 
 PREFIX = "com.docker.compose."
 PROJECT = PREFIX + "project"

@@ -6,7 +6,7 @@ from __future__ import annotations
 from scow import fastjson
 from scow.cli import plugins
 from scow.compose import programs
-from scow.compose.project import Model, Project
+from scow.compose.model.project import Model, Project
 from scow.compose.records import replace
 from scow.errors import ScowError
 

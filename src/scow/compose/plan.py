@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
+from scow.compose.model.service import Service
 from scow.compose.observe import ContainerInfo
-from scow.compose.project import Service
 from scow.compose.records import field, record
 
 # kinds of operations, and the words of the display while they run and when they are done

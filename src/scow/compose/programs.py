@@ -13,7 +13,7 @@ from scow.errors import ScowError
 
 TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
-    from scow.compose.project import Project
+    from scow.compose.model.project import Project
     from scow.compose.session import Session
 
 MAX_LINE = 1 << 20

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from scow import fastjson
 from scow.compose import programs
-from scow.compose.project import Provider, Service
+from scow.compose.model.service import Provider, Service
 from scow.compose.reconcile import order
 from scow.compose.records import replace
 from scow.errors import ScowError
@@ -17,7 +17,7 @@ TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
     from typing import Any
 
-    from scow.compose.project import Project
+    from scow.compose.model.project import Project
     from scow.compose.session import Session
 
 MAX_VARIABLES = 1000

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 from scow.compose import contents, create, drift, labels
+from scow.compose.model.project import Project
+from scow.compose.model.service import Service
 from scow.compose.observe import ContainerInfo, Observed
 from scow.compose.order import ordered
 from scow.compose.plan import Operation, Plan
-from scow.compose.project import Project, Service
 from scow.compose.records import field, record, replace
 from scow.errors import ScowError
 

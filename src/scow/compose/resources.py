@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from scow.compose.project import Device, DeviceRequest, Service, Ulimit
+from scow.compose.model.build import Ulimit
+from scow.compose.model.deploy import DeviceRequest
+from scow.compose.model.service import Device, Service
 
 TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:

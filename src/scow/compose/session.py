@@ -11,9 +11,10 @@ from scow.client.api import Client
 from scow.compose import observe
 from scow.compose.display import progress
 from scow.compose.load.errors import unknown_service
+from scow.compose.model.project import Network, Project, Volume
+from scow.compose.model.service import Dependency, Service
 from scow.compose.observe import ContainerInfo, Observed
 from scow.compose.plan import Plan
-from scow.compose.project import Dependency, Network, Project, Service, Volume
 from scow.compose.records import replace
 from scow.errors import ScowError
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 from scow.client.api import container_path
 from scow.compose import hooks
 from scow.compose.inotify import Inotify
-from scow.compose.project import Hook, Project, Service, Watch
+from scow.compose.model.project import Project
+from scow.compose.model.service import Hook, Service, Watch
 from scow.opts.ignore import Ignore, lines
 
 if TYPE_CHECKING:

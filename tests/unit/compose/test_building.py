@@ -9,7 +9,9 @@ import pytest
 from scow.cli.commands.builder.display import Display
 from scow.compose.building import named_images, plan
 from scow.compose.display.builds import Part, named
-from scow.compose.project import Build, Project, Service
+from scow.compose.model.build import Build
+from scow.compose.model.project import Project
+from scow.compose.model.service import Service
 from scow.errors import ScowError
 
 

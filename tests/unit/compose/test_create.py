@@ -1,7 +1,8 @@
 """Requests for containers."""
 
 from scow.compose import create
-from scow.compose.project import BindOptions, Mount, Project, Service
+from scow.compose.model.project import Project
+from scow.compose.model.service import BindOptions, Mount, Service
 
 
 def test_the_hash_is_without_the_modes_of_shared_volumes() -> None:

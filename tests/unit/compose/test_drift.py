@@ -3,8 +3,9 @@
 import pytest
 
 from scow.compose import drift
+from scow.compose.model.project import Ipam, IpamPool, Network, Project, Volume
+from scow.compose.model.service import Service
 from scow.compose.observe import ContainerInfo, Observed
-from scow.compose.project import Ipam, IpamPool, Network, Project, Service, Volume
 from scow.compose.reconcile import Options, reconcile
 
 FOUND = {

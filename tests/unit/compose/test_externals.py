@@ -8,7 +8,9 @@ import pytest
 
 from scow.client.transport import ApiError
 from scow.compose import contents, externals
-from scow.compose.project import FileObject, FileUse, Network, Project, Service, Volume
+from scow.compose.model.build import FileUse
+from scow.compose.model.project import FileObject, Network, Project, Volume
+from scow.compose.model.service import Service
 from scow.errors import ScowError
 
 

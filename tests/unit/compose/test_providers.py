@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from scow.compose import models, providers
-from scow.compose.project import Dependency, Model, ModelUse, Project, Provider, Service
+from scow.compose.model.project import Model, Project
+from scow.compose.model.service import Dependency, ModelUse, Provider, Service
 from scow.errors import ScowError
 
 

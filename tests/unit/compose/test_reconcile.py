@@ -3,8 +3,10 @@
 import pytest
 
 from scow.compose import create, labels
+from scow.compose.model.build import FileUse
+from scow.compose.model.project import FileObject, Network, Project, Volume
+from scow.compose.model.service import Dependency, Endpoint, Port, Service
 from scow.compose.observe import ContainerInfo, Observed
-from scow.compose.project import Dependency, Endpoint, FileObject, FileUse, Network, Port, Project, Service, Volume
 from scow.compose.reconcile import Options, order, reconcile, starting, teardown
 from scow.compose.records import replace
 from scow.errors import ScowError

@@ -9,8 +9,9 @@ import pytest
 
 from scow.compose import observe
 from scow.compose.commands import ready
+from scow.compose.model.project import Project
+from scow.compose.model.service import Dependency, Service
 from scow.compose.observe import ContainerInfo
-from scow.compose.project import Dependency, Project, Service
 from scow.errors import ScowError
 
 Json = dict[str, Any]

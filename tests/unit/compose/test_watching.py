@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from scow.compose import watching
-from scow.compose.project import Build, Develop, Project, Service, Watch
+from scow.compose.model.build import Build
+from scow.compose.model.project import Project
+from scow.compose.model.service import Develop, Service, Watch
 from scow.compose.watching import News, Rule, archive, rules
 
 

@@ -6,12 +6,12 @@ from scow import fastjson
 from scow.cli import terminal
 from scow.cli.flags import Options
 from scow.cli.format.table import layout
+from scow.compose import documents
 from scow.compose import hash as hashing
-from scow.compose import model
 from scow.compose.commands.verb import Verb
 from scow.compose.create import image_name
+from scow.compose.model.project import Project
 from scow.compose.order import ordered
-from scow.compose.project import Project
 from scow.compose.records import replace
 from scow.compose.session import Session
 from scow.errors import ScowError
@@ -47,8 +47,8 @@ def run(session: Session, options: Options, args: list[str]) -> int:
     if locked:
         document: Any = {"services": {name: {"image": one.image} for name, one in sorted(project.services.items()) if one.image}}
     else:
-        document = model.document(project, form == "json")
-    return _document(session, options, model.text(document, form).replace("$", "$$"))
+        document = documents.of_project(project, form == "json")
+    return _document(session, options, documents.text(document, form).replace("$", "$$"))
 
 
 def _load_flags(options: Options) -> dict[str, Any]:
@@ -118,7 +118,7 @@ def _uninterpolated(session: Session, options: Options, form: str, args: list[st
         tree = {"services": {name: {"image": one["image"]} for name, one in chosen.items() if "image" in one}}
     elif args:
         tree = {**tree, "services": chosen}
-    return _document(session, options, model.text(model.tree_document(tree, form == "json"), form))
+    return _document(session, options, documents.text(documents.of_tree(tree, form == "json"), form))
 
 
 def _on(service: dict[str, Any], profiles: tuple[str, ...]) -> bool:

@@ -6,8 +6,8 @@ from scow.cli.flags import Options
 from scow.compose import create, observe
 from scow.compose.commands.verb import Verb, grace
 from scow.compose.load.errors import unknown_service
+from scow.compose.model.project import Project
 from scow.compose.observe import ContainerInfo, Observed
-from scow.compose.project import Project
 from scow.compose.reconcile import teardown
 from scow.compose.session import Session, of_containers, with_resources
 from scow.errors import ScowError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from scow.cli.flags import Options
 from scow.compose import create, images
 from scow.compose.commands.verb import Verb
-from scow.compose.project import Service
+from scow.compose.model.service import Service
 from scow.compose.session import Session
 from scow.errors import ScowError
 

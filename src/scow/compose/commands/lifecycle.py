@@ -7,9 +7,9 @@ import sys
 from scow.cli.flags import Options
 from scow.compose import reconcile
 from scow.compose.commands.verb import Verb, grace
+from scow.compose.model.project import Project
 from scow.compose.observe import ContainerInfo, Observed
 from scow.compose.plan import Operation, Plan, side_by_side
-from scow.compose.project import Project
 from scow.compose.session import Session
 from scow.errors import ScowError
 

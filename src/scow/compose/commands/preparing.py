@@ -8,9 +8,9 @@ import os
 from scow.cli.flags import Options
 from scow.compose import changes, drift, externals, images, observe, reconcile
 from scow.compose.load.errors import unknown_service
+from scow.compose.model.project import Project
 from scow.compose.observe import Observed
 from scow.compose.plan import Plan
-from scow.compose.project import Project
 from scow.compose.records import field, record, replace
 from scow.compose.session import Session
 from scow.errors import ScowError

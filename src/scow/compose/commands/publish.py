@@ -11,7 +11,7 @@ from scow.cli.command import ExitCode
 from scow.cli.flags import Options
 from scow.compose import emit
 from scow.compose.commands.verb import Verb
-from scow.compose.project import Project
+from scow.compose.model.project import Project
 from scow.compose.session import Session
 from scow.errors import ScowError
 

@@ -8,7 +8,7 @@ from functools import partial
 from scow.client.api import container_path
 from scow.compose import observe
 from scow.compose.execute.conditions import completed, healthy
-from scow.compose.project import Project
+from scow.compose.model.project import Project
 from scow.compose.session import Session
 from scow.compose.waiting import AGAIN, SETTLE, Watch
 from scow.errors import ScowError

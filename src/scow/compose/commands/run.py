@@ -13,8 +13,9 @@ from scow.compose.commands.preparing import provided
 from scow.compose.commands.verb import Verb
 from scow.compose.execute.containers import make
 from scow.compose.execute.executor import execute
+from scow.compose.model.project import Project
+from scow.compose.model.service import Mount, Port, Service
 from scow.compose.plan import Operation, Plan
-from scow.compose.project import Mount, Port, Project, Service
 from scow.compose.records import replace
 from scow.compose.session import Session
 from scow.errors import ScowError

@@ -10,7 +10,7 @@ from scow.client.api import container_path, filters_param
 from scow.compose import building, externals, hooks, images, labels, observe, reconcile, watching
 from scow.compose.commands.preparing import Prepared, carry_out, provided
 from scow.compose.commands.verb import Verb
-from scow.compose.project import Project
+from scow.compose.model.project import Project
 from scow.compose.records import replace
 from scow.compose.session import Session
 from scow.errors import ScowError

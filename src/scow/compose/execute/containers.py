@@ -9,8 +9,8 @@ from scow.client.transport import ApiError
 from scow.compose import contents, hooks, labels
 from scow.compose import create as bodies
 from scow.compose.execute.run import Failed, Run
+from scow.compose.model.service import Service
 from scow.compose.plan import Operation
-from scow.compose.project import Service
 from scow.compose.waiting import TimedOut
 from scow.errors import ScowError
 

@@ -14,8 +14,8 @@ from scow.client.transport import ApiError
 from scow.compose.execute.conditions import healthy
 from scow.compose.execute.containers import begin, forget, make_beside, stop
 from scow.compose.execute.run import Failed, Run
+from scow.compose.model.service import Service
 from scow.compose.plan import Operation
-from scow.compose.project import Service
 from scow.compose.records import replace
 from scow.errors import ScowError, Unsupported
 from scow.units import parse_duration

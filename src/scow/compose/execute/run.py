@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 
 from scow.compose.display.progress import Progress
+from scow.compose.model.project import Project
 from scow.compose.observe import Observed
 from scow.compose.plan import Operation
-from scow.compose.project import Project
 from scow.compose.waiting import Watch
 from scow.errors import ScowError
 

@@ -4,7 +4,8 @@ warnings for what a single engine can't do. The sentences are the plugin's. Call
 from __future__ import annotations
 
 from scow.compose.load.errors import BadValue
-from scow.compose.project import Project, Service
+from scow.compose.model.project import Project
+from scow.compose.model.service import Service
 
 TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:

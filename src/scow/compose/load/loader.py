@@ -10,7 +10,6 @@ from __future__ import annotations
 import gc
 import os
 
-from scow.compose import project as model
 from scow.compose.codec import decode
 from scow.compose.load import canonical, consistency, env, files, interpolate, merge, normalize, paths, profiles, validate
 from scow.compose.load.errors import BadValue, InvalidProject, LoadError
@@ -18,7 +17,8 @@ from scow.compose.load.extends import Extender, reset
 from scow.compose.load.options import LoadOptions
 from scow.compose.load.places import Places
 from scow.compose.load.yaml import Document, documents
-from scow.compose.project import Project, Service
+from scow.compose.model.project import FileObject, Model, Network, Project, Volume
+from scow.compose.model.service import EnvFile, Service
 from scow.compose.records import replace
 from scow.errors import ScowError
 
@@ -122,11 +122,11 @@ class _Loader:
         project = replace(
             self.shell(),
             services=services,
-            networks=_all(tree, "networks", model.Network),
-            volumes=_all(tree, "volumes", model.Volume),
-            secrets={name: self._content(one) for name, one in _all(tree, "secrets", model.FileObject).items()},
-            configs={name: self._content(one) for name, one in _all(tree, "configs", model.FileObject).items()},
-            models=_all(tree, "models", model.Model),
+            networks=_all(tree, "networks", Network),
+            volumes=_all(tree, "volumes", Volume),
+            secrets={name: self._content(one) for name, one in _all(tree, "secrets", FileObject).items()},
+            configs={name: self._content(one) for name, one in _all(tree, "configs", FileObject).items()},
+            models=_all(tree, "models", Model),
             extensions={key: value for key, value in tree.items() if key.startswith("x-")},
         )
         if self.options.dialect == "compose":
@@ -143,7 +143,7 @@ class _Loader:
             project = replace(project, warnings=tuple(self.warnings))
         return resolve_environment(project) if self.options.resolve_environment else project
 
-    def _content(self, one: model.FileObject) -> model.FileObject:
+    def _content(self, one: FileObject) -> FileObject:
         if one.environment and one.environment in self.environ:
             return replace(one, content=self.environ[one.environment])
         return one
@@ -366,7 +366,7 @@ def resolve_environment(project: Project) -> Project:
     return replace(project, services=services, from_env_files=told)
 
 
-def _env_file(one: model.EnvFile, before: dict[str, str | None], project: Project, here: Path) -> dict[str, str]:
+def _env_file(one: EnvFile, before: dict[str, str | None], project: Project, here: Path) -> dict[str, str]:
     def lookup(name: str) -> str | None:
         value = before.get(name)
         return value if value is not None else project.environment.get(name)

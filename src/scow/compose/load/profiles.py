@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from scow.compose.load.errors import unknown_service
-from scow.compose.project import Project, Service
+from scow.compose.model.project import Project
+from scow.compose.model.service import Service
 from scow.compose.records import replace
 
 TYPE_CHECKING = False  # see fastjson

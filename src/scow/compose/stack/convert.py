@@ -15,7 +15,10 @@ TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
     from typing import Any
 
-    from scow.compose.project import Deploy, FileObject, FileUse, Mount, Network, Project, Resource, Service, UpdateConfig
+    from scow.compose.model.build import FileUse
+    from scow.compose.model.deploy import Deploy, Resource, UpdateConfig
+    from scow.compose.model.project import FileObject, Network, Project
+    from scow.compose.model.service import Mount, Service
 
 
 NAMESPACE = "com.docker.stack.namespace"

@@ -232,10 +232,10 @@ def _gone(cli: Cli, stack: str) -> None:
 
 def config(cli: Cli, options: Options, args: list[str]) -> int:
     """Prints the files of a stack as one."""
-    from scow.compose import emit, model
+    from scow.compose import documents, emit
 
     found = project(cli, options.list("compose-file"), not options.flag("skip-interpolation"))
-    document = model.document(found)
+    document = documents.of_project(found)
     document.pop("name", None)
     cli.out(emit.yaml(document))
     return 0

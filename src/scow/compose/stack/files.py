@@ -14,7 +14,8 @@ from scow.errors import ScowError
 TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
     from scow.cli.command import Cli
-    from scow.compose.project import Project, Service
+    from scow.compose.model.project import Project
+    from scow.compose.model.service import Service
 
 
 IGNORED = (

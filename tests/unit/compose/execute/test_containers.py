@@ -12,9 +12,10 @@ from scow.client.transport import ApiError
 from scow.compose import create as bodies
 from scow.compose import labels
 from scow.compose.execute import containers
+from scow.compose.model.project import Project
+from scow.compose.model.service import Service
 from scow.compose.observe import ContainerInfo
 from scow.compose.plan import Operation
-from scow.compose.project import Project, Service
 
 SERVICE = Service(name="web", image="busybox")
 TAKEN, GONE = ApiError(409, "the name is in use"), ApiError(404, "no such container")

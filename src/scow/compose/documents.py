@@ -1,10 +1,10 @@
-"""A project as the document that `config` prints. Called by `commands/config.py`."""
+"""A project as the document that `config` prints. Called by `commands/config.py` and `stack/deploy.py`."""
 
 from __future__ import annotations
 
 from scow.compose import emit
 from scow.compose.codec import encode, ordered
-from scow.compose.project import FileObject, Project
+from scow.compose.model.project import FileObject, Project
 from scow.compose.records import replace
 
 TYPE_CHECKING = False  # see fastjson
@@ -15,7 +15,7 @@ _NAME = frozenset({"name"})
 KINDS = ("networks", "volumes", "secrets", "configs", "models")
 
 
-def document(project: Project, json: bool = False) -> dict[str, Any]:
+def of_project(project: Project, json: bool = False) -> dict[str, Any]:
     """The document, in the order in which it is printed."""
     found: dict[str, Any] = {"name": project.name}
     services = {name: encode(project.services[name], json, _NAME) for name in ordered(project.services, json)}
@@ -36,14 +36,14 @@ def _shown(kind: str, resource: Any) -> Any:
 
 
 def _extensions(value: Any, json: bool) -> Any:
-    return tree_document(value, json) if value else {}
+    return of_tree(value, json) if value else {}
 
 
-def tree_document(value: Any, json: bool = False) -> Any:
+def of_tree(value: Any, json: bool = False) -> Any:
     """A loader's tree with sorted keys."""
     if isinstance(value, dict):
-        return {key: tree_document(value[key], json) for key in ordered(value, json)}
-    return [tree_document(one, json) for one in value] if isinstance(value, list) else value
+        return {key: of_tree(value[key], json) for key in ordered(value, json)}
+    return [of_tree(one, json) for one in value] if isinstance(value, list) else value
 
 
 def text(document: Any, form: str) -> str:
