@@ -118,6 +118,28 @@ async def test_refusals(opened: Open, tmp_path: Path) -> None:
 
 @each_store
 @on_loop
+async def test_who_read_an_object_before_its_wishes_changed_has_not_seen_them(opened: Open, tmp_path: Path) -> None:
+    async with opened(tmp_path) as store:
+        await store.update(lambda tx: tx.create(service("a", "one")))
+        read = store.find(Service, "a").version
+        assert [store.find(Service, "a").unseen(read + step) for step in (-1, 0, 1)] == [True, False, True]
+        for count in range(2):
+            await store.update(lambda tx, count=count: tx.update(tx.find(Service, "a").changed(update_status={"State": str(count)})))
+        moved = store.find(Service, "a")
+        assert moved.version == read + 2
+        assert [moved.unseen(version) for version in range(read - 1, read + 4)] == [True, False, False, False, True]
+        # what commits together with others counts from the first of them that changed it
+        await asyncio.gather(
+            store.update(lambda tx: tx.update(tx.find(Service, "a").changed(spec={"Name": "two"}))),
+            store.update(lambda tx: tx.update(tx.find(Service, "a").changed(job_iteration=1))),
+        )
+        last = store.find(Service, "a")
+        assert last.version == read + 4
+        assert [last.unseen(version) for version in range(read + 1, read + 6)] == [True, True, False, False, True]
+
+
+@each_store
+@on_loop
 async def test_writers_at_the_same_time_see_each_other(opened: Open, tmp_path: Path) -> None:
     async with opened(tmp_path) as store:
         await store.update(lambda tx: tx.create(service("a", "one")))

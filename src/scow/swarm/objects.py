@@ -1,7 +1,8 @@
 """The objects of a cluster: frozen dataclasses that the store keeps.
 
 `spec` is Docker's JSON of what the user asked for (normalised and validated by `specs.py`) and is never changed by the system; status and
-decisions lie beside it. `version` is the store's counter at the last change: Docker's `Version.Index`, which a writer must name.
+decisions lie beside it. `version` is the store's counter at the last change: Docker's `Version.Index`, which a writer must name. It moves
+with everything that is reported of an object, too; `spec_index` is where it stood when the spec last changed.
 """
 
 import functools
@@ -45,12 +46,15 @@ class TaskState(IntEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Object:
-    """What all objects have. `version` 0: not stored yet."""
+    """What all objects have. `version` 0: not stored yet; `spec_index` (the store keeps it) 0: stored by an engine that had none."""
 
     kind: ClassVar[str] = ""
+    wishes: ClassVar[tuple[str, ...]] = ()
+    """The fields that only change when somebody is to know before he writes: what users set, whoever changes it."""
 
     id: str
     version: int = 0
+    spec_index: int = 0
     created_ns: int = 0
     updated_ns: int = 0
 
@@ -63,6 +67,10 @@ class Object:
         for name, value in values.items():
             named[name](made, value)
         return made
+
+    def unseen(self, version: int) -> bool:
+        """Whether who read this object at `version` does not know its present wishes, or never read it."""
+        return not (self.spec_index or self.version) <= version <= self.version
 
 
 _bare = object.__new__
@@ -111,6 +119,7 @@ class Service(Object):
     """`endpoint`: Docker's Endpoint (Spec, Ports, VirtualIPs) as allocated; `update_status`, `job_status`: Docker's documents."""
 
     kind: ClassVar[str] = "service"
+    wishes: ClassVar[tuple[str, ...]] = ("spec", "spec_version", "registry_auth")
 
     spec: Doc = field(default_factory=dict)
     previous_spec: Doc | None = None
@@ -196,6 +205,7 @@ class Node(Object):
     """`spec`: Docker's NodeSpec (Name, Labels, Role, Availability). `status_state`: unknown, down, ready, disconnected."""
 
     kind: ClassVar[str] = "node"
+    wishes: ClassVar[tuple[str, ...]] = ("spec",)
 
     spec: Doc = field(default_factory=dict)
     description: Doc = field(default_factory=dict)
@@ -261,6 +271,7 @@ class Secret(Object):
     """`data` is base64 text, encrypted at rest and never shown; `spec` has no Data."""
 
     kind: ClassVar[str] = "secret"
+    wishes: ClassVar[tuple[str, ...]] = ("spec",)
 
     spec: Doc = field(default_factory=dict)
     data: str = field(default="", repr=False)
@@ -276,6 +287,7 @@ class Config(Object):
     """As a secret, but it may be read back."""
 
     kind: ClassVar[str] = "config"
+    wishes: ClassVar[tuple[str, ...]] = ("spec",)
 
     spec: Doc = field(default_factory=dict)
     data: str = ""
@@ -291,6 +303,7 @@ class Cluster(Object):
     """There is one. `spec`: Docker's swarm Spec. Keys are PEM, encrypted at rest."""
 
     kind: ClassVar[str] = "cluster"
+    wishes: ClassVar[tuple[str, ...]] = ("spec", "tokens", "unlock_key", "forced_rotation")
 
     spec: Doc = field(default_factory=dict)
     root_certificate: str = ""

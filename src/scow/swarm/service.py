@@ -390,13 +390,13 @@ class SwarmService:
         signer = node.authority
         assert signer is not None
         await self.fresh()
-        if (before := self._cluster()).version != version:
+        if (before := self._cluster()).unseen(version):
             raise OutOfSequence
         exchanged = await signer.wished(before, authority)
 
         def write(tx: Tx) -> str:
             cluster = tx.all(Cluster)[0]
-            if cluster.version != version:
+            if cluster.unseen(version):
                 raise OutOfSequence
             tokens = {role: ca.new_token_secret() if rotate.get(role) else secret for role, secret in cluster.tokens.items()}
             key = cluster.unlock_key if lock else ""

@@ -13,7 +13,7 @@ import pytest
 from scow.errors import Conflict, InvalidArgument, NotFound, Unavailable
 from scow.filters import Filters
 from scow.metadata import Database
-from scow.swarm.objects import Secret
+from scow.swarm.objects import Cluster, Secret
 from scow.swarm.service import SwarmService
 from scow.swarm.store.store import NameTaken, OutOfSequence
 from tests.fakes.executor import FakeExecutor
@@ -181,6 +181,11 @@ async def test_tokens_rotate_one_by_one(tmp_path: Path) -> None:
         after = one.swarm.inspect()
         assert after["JoinTokens"]["Worker"] != before["JoinTokens"]["Worker"]
         assert after["JoinTokens"]["Manager"] == before["JoinTokens"]["Manager"]
+        # nobody's request: who read the swarm before it may write
+        await one.swarm._store.update(lambda tx: tx.update(tx.all(Cluster)[0].changed(leader="other")))
+        await one.swarm.update(after["Version"]["Index"], {**after["Spec"], "Labels": {"a": "b"}}, {})
+        with pytest.raises(OutOfSequence):
+            await one.swarm.update(after["Version"]["Index"], after["Spec"], {"worker": True})
 
 
 @on_loop

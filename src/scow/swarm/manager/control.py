@@ -113,7 +113,7 @@ class Control:
         def write(tx: Tx) -> None:
             nonlocal name
             service = tx.find(Service, ref)
-            if service.version != version:
+            if service.unseen(version):
                 raise OutOfSequence
             name = service.name
             if auth_from == "previous-spec" and service.previous_spec is None:
@@ -262,7 +262,7 @@ class Control:
 
         def write(tx: Tx) -> None:
             node = tx.find(Node, ref)
-            if node.version != version:
+            if node.unseen(version):
                 raise OutOfSequence
             if node.role == "manager" and checked["Role"] == "worker":
                 managers = [one for one in tx.all(Node) if one.role == "manager"]
@@ -350,7 +350,7 @@ class Control:
 
         def write(tx: Tx) -> None:
             one: Secret | Config = tx.find(cls, ref)
-            if one.version != version:
+            if one.unseen(version):
                 raise OutOfSequence
             data = spec.get("Data")
             if str(spec.get("Name") or "") != one.name or (data and str(data) != one.data):

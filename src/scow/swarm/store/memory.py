@@ -144,6 +144,14 @@ def find(reader: Any, cls: type[O], ref: str) -> O:
     return cast("O", starts[0])
 
 
+def _spec_index(before: Object | None, now: Object, version: int) -> int:
+    """The version at which the wishes of an object last changed. Of one that was stored without it the version that it had is taken:
+    they cannot have changed after that."""
+    if before is None or any(getattr(before, name) != getattr(now, name) for name in now.wishes):
+        return version
+    return before.spec_index or before.version
+
+
 class Transaction:
     """Writes kept apart from the tables until they are committed (`store.Tx`)."""
 
@@ -235,7 +243,14 @@ class Transaction:
 
     def commit(self, version: int) -> dict[tuple[str, str], Object | None]:
         """What was written, as it is at the commit `version`."""
-        return {key: None if obj is None else obj.changed(version=version, updated_ns=self._now) for key, obj in self.written.items()}
+        return {place: None if obj is None else self._committed(place, obj, version) for place, obj in self.written.items()}
+
+    def _committed(self, place: tuple[str, str], obj: Object, version: int) -> Object:
+        if not obj.wishes:
+            return obj.changed(version=version, updated_ns=self._now)
+        kind, id = place
+        before = self._staged[place] if place in self._staged else self._tables.tables[kind].objects.get(id)
+        return obj.changed(version=version, updated_ns=self._now, spec_index=_spec_index(before, obj, version))
 
     def stage(self, version: int) -> dict[tuple[str, str], Object | None]:
         """The same for one of several writers that commit together: the next finds it so, and `written` is the next one's."""

@@ -16,7 +16,7 @@ O = TypeVar("O", bound=Object)  # noqa: E741
 
 
 class OutOfSequence(InvalidArgument):
-    """The writer read an older version than the one that is stored."""
+    """The writer does not know what is stored: within a transaction any other version, of a client's request see `Object.unseen`."""
 
     def __init__(self) -> None:
         super().__init__("rpc error: code = Unknown desc = update out of sequence")

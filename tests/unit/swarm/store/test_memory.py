@@ -61,6 +61,16 @@ async def test_a_stale_writer_is_refused() -> None:
 
 
 @on_loop
+async def test_objects_of_before_have_their_wishes_since_the_version_they_were_read_with() -> None:
+    store = MemoryStore()
+    store.show({("service", "a"): service("a", "one").changed(version=7), ("service", "b"): service("b", "two").changed(version=7)}, 9)
+    await store.update(lambda tx: tx.update(tx.find(Service, "a").changed(update_status={"State": "completed"})))
+    assert store.find(Service, "a").spec_index == 7
+    assert [store.find(Service, "a").unseen(version) for version in (6, 7, 10, 11)] == [True, False, False, True]
+    assert [store.find(Service, "b").unseen(version) for version in (6, 7, 8)] == [True, False, True]
+
+
+@on_loop
 async def test_names_are_taken_once() -> None:
     store = MemoryStore()
     await store.update(lambda tx: tx.create(Secret(id="a", spec={"Name": "one"})))
