@@ -6,6 +6,7 @@
 import contextlib
 import json
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from scow.build.exporters.results import Target
 from scow.build.llb.ops import OCI_LAYOUT, Platform
 from scow.build.ops import image, ocilayout
 from scow.build.ops.kit import Kit
+from scow.build.ops.resolve import resolve
 from scow.build.refs import TreeRef
 from scow.build.remotecache import RemoteCache
 from scow.build.session import worker
@@ -62,7 +64,7 @@ class BuildKit:
         )
         cache = CacheStore(service.db, refs.find)
         refs.on_remove = cache.removed
-        self.solver = Solver(cache, self.kit.resolve, self.kit.content, _of_trees(refs.hold), _of_trees(refs.release))
+        self.solver = Solver(cache, partial(resolve, self.kit), self.kit.content, _of_trees(refs.hold), _of_trees(refs.release))
         self.doors = Doors(self.sessions, self, service.usage, service.db)
         self._looking = aio.KeyedLock()
 

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ from scow.build.llb.ops import (
     Symlink,
 )
 from scow.build.ops.kit import Kit
+from scow.build.ops.resolve import resolve
 from scow.build.refs import Refs
 from scow.build.solver.cachestore import CacheStore
 from scow.build.solver.scheduler import Solver
@@ -117,7 +119,7 @@ class World:
         self.kit = Kit(self.refs, self.images, self.executor, CacheMounts(self.refs), self.db, BASE / "data/build/scratch", self.client)
         self.cache = CacheStore(self.db, self.refs.find)
         self.refs.on_remove = self.cache.removed
-        self.solver = Solver(self.cache, self.kit.resolve, self.kit.content, self.refs.hold, self.refs.release)
+        self.solver = Solver(self.cache, partial(resolve, self.kit), self.kit.content, self.refs.hold, self.refs.release)
 
     async def close(self) -> None:
         await self.solver.close()

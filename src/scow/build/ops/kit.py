@@ -1,4 +1,4 @@
-"""What ops work with, and how a vertex becomes an op. Built by `service.py`; `kit.resolve` is the solver's."""
+"""What ops work with. Built by `buildkit.py`; `kit.content` is the solver's."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from scow.build.cachemounts import CacheMounts
 from scow.build.contenthash import Selector
 from scow.build.copying import Step
 from scow.build.executor import Executor
-from scow.build.llb import ops
-from scow.build.llb.ops import Copy, Vertex
+from scow.build.llb.ops import Copy
 from scow.build.ops.sessions import Sessions
-from scow.build.refs import SOURCE, Refs, TreeRef
+from scow.build.refs import Refs, TreeRef
 from scow.build.solver.cachestore import combine
-from scow.build.solver.types import Dependency, Op, Result
+from scow.build.solver.types import Dependency, Result
 from scow.errors import NotFound, Unsupported
 from scow.images.service import ImageService
 from scow.metadata import Database
@@ -49,45 +48,6 @@ class Kit:
         if self.sessions is None:
             raise Unsupported("this build has no client to ask for files and secrets")
         return self.sessions
-
-    def resolve(self, vertex: Vertex) -> Op:
-        """The op of a vertex. Raises Unsupported for what this engine cannot do."""
-        from scow.build.ops import exec as execution
-        from scow.build.ops import file, image, local, merge
-
-        op = vertex.op
-        match op:
-            case ops.ExecOp():
-                return execution.Exec(self, vertex, op)
-            case ops.FileOp():
-                return file.File(self, vertex, op)
-            case ops.MergeOp():
-                return merge.Merge(self, op)
-            case ops.DiffOp():
-                return merge.Diff(self, op)
-            case ops.SourceOp():
-                scheme = op.identifier.partition("://")[0]
-                match scheme:
-                    case "docker-image":
-                        return image.ImageSource(self, vertex, op)
-                    case "local":
-                        return local.Local(self, vertex, op)
-                    case "http" | "https":
-                        from scow.build.ops import http
-
-                        return http.Http(self, op)
-                    case "oci-layout":
-                        from scow.build.ops import ocilayout
-
-                        return ocilayout.OciLayout(self, vertex, op)
-                    case "git":
-                        from scow.build.ops import git
-
-                        return git.Git(self, op)
-                    case _:
-                        raise Unsupported(f"sources of the kind {scheme[:40]}:// are not supported by this engine")
-            case _:
-                raise Unsupported("builds described by a tree (BuildOp) are not supported by this engine")
 
     async def content(self, result: Result, dependency: Dependency) -> str:
         """The digest of what a vertex reads of a tree, remembered as long as the tree. Raises NotFound (`"/x": not found`)."""
@@ -121,6 +81,3 @@ class Kit:
     async def copy_all(self, source: Path, destination: Path) -> None:
         """Everything in one directory into another."""
         await copying.run(self.workers, destination, [Step(Copy("/", "/", dir_copy_contents=True, create_dest_path=True))], [source])
-
-
-__all__ = ["SOURCE", "Kit"]
