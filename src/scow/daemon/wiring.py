@@ -471,7 +471,7 @@ class Facts:
             images=len(self._parts.images.store.all()),
             listeners=self._parts.bus.listeners,
         )
-        return info.info(facts, counts, len(asyncio.all_tasks())) | {"Swarm": self._swarm.info()}
+        return info.info(facts, counts, len(asyncio.all_tasks()), self._swarm.info())
 
 
 def _filesystem(path: str) -> str:

@@ -3,7 +3,9 @@
 import ipaddress
 import socket
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from scow.errors import InvalidArgument
 from scow.kernel.netlink import Netlink
@@ -16,6 +18,27 @@ _SIOCGIFADDR = 0x8915
 _OWN_KINDS = ("bridge", "vxlan")  # networks of containers
 
 InterfaceAddress = Callable[[str], str]
+
+
+@dataclass(frozen=True, slots=True)
+class OwnAddresses:
+    """Where a node listens and what others know it by (both `host:port`), and where its overlay networks send from (no port)."""
+
+    listen: str
+    advertise: str
+    data_path: str
+
+
+def of_request(request: Mapping[str, Any]) -> OwnAddresses:
+    """What a request to make or join a swarm says of this node. Raises InvalidArgument."""
+    listening = listen(str(request.get("ListenAddr") or ""))
+    known = advertise(str(request.get("AdvertiseAddr") or ""), listening)
+    return OwnAddresses(joined(*listening), joined(*known), data_path(str(request.get("DataPathAddr") or ""), known[0]))
+
+
+def joined(host: str, port: int) -> str:
+    """`host:port`, an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def interface_address(name: str) -> str:
@@ -87,7 +110,7 @@ def remote(text: str) -> str:
         port = 0
     if not host or len(text) > 300:
         raise InvalidArgument(f"invalid address of a manager: {text[:80]!r}: give HOST or HOST:PORT")
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return joined(host, port)
 
 
 def data_path(text: str, default: str, lookup: InterfaceAddress = interface_address) -> str:

@@ -4,11 +4,22 @@ Nothing stored. Made in `daemon/wiring.py`; how the swarm's services are made sa
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from scow.swarm.service import SwarmService
+
+
+INACTIVE: Mapping[str, Any] = {
+    "NodeID": "",
+    "NodeAddr": "",
+    "LocalNodeState": "inactive",
+    "ControlAvailable": False,
+    "Error": "",
+    "RemoteManagers": None,
+}
+"""The Swarm part of /info on a node that is in no swarm."""
 
 
 class Made(Protocol):
@@ -54,17 +65,10 @@ class Front:
     @property
     def word(self) -> str:
         """What /_ping says: see SwarmService.word."""
-        return self._made.swarm.word if self._made is not None else "inactive"
+        return self._made.swarm.word if self._made is not None else str(INACTIVE["LocalNodeState"])
 
     def info(self) -> dict[str, Any]:
         """The Swarm part of /info: see SwarmService.info."""
         if self._made is not None:
             return self._made.swarm.info()
-        return {
-            "NodeID": "",
-            "NodeAddr": "",
-            "LocalNodeState": "inactive",
-            "ControlAvailable": False,
-            "Error": "",
-            "RemoteManagers": None,
-        }
+        return dict(INACTIVE)

@@ -9,6 +9,7 @@ from typing import Any
 from scow import log
 from scow.errors import InvalidArgument, ScowError, Unavailable
 from scow.swarm import ca
+from scow.swarm.addressing import OwnAddresses
 from scow.swarm.links import tls
 from scow.swarm.links.rpc import Client, dial
 from scow.swarm.state import NodeState
@@ -76,21 +77,21 @@ async def root_of(addresses: Iterable[str], digest: str) -> tuple[str, list[str]
     return found, good
 
 
-async def enter(addresses: list[str], token: str, availability: str, place: tuple[str, str, str]) -> NodeState:
-    """Become a node of the swarm at `addresses`; `place`: (listen, advertise, data path). The state of a worker, which a manager also is
-    at first (`role` says what it is to become). Raises ScowError."""
+async def enter(addresses: list[str], token: str, availability: str, own: OwnAddresses) -> NodeState:
+    """Become a node of the swarm whose managers are at `addresses`. The state of a worker, which a manager also is at first (`role` says
+    what it is to become). Raises ScowError."""
     digest, _ = ca.read_token(token)
     root, good = await root_of(addresses, digest)
     wanted = ca.new_request()
-    body = {"token": token, "request": wanted.certificate, "availability": availability, "address": place[2]}
+    body = {"token": token, "request": wanted.certificate, "availability": availability, "address": own.data_path}
     answer = await _issued(good, tls.client(root), body)
     return NodeState(
         node_id=str(answer["node"]),
         cluster_id=str(answer["cluster"]),
         role=str(answer["role"]),
-        listen=place[0],
-        advertise=place[1],
-        data_path=place[2],
+        listen=own.listen,
+        advertise=own.advertise,
+        data_path=own.data_path,
         managers=tuple(f"{id}@{address}" for id, address in answer["managers"]),
         root=str(answer["roots"]),
         issuer=str(answer["issuer"]),

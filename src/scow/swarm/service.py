@@ -4,8 +4,6 @@ One object per daemon. Without a swarm it costs nothing; `start` at boot takes u
 """
 
 import asyncio
-import base64
-import secrets
 import shutil
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
@@ -16,20 +14,19 @@ from scow import log
 from scow.aio import Supervisor, in_pool
 from scow.errors import Conflict, InvalidArgument, ScowError, Unavailable
 from scow.metadata import Database
-from scow.swarm import addressing, joining, servicelogs, specs, view
+from scow.swarm import addressing, ca, founding, joining, servicelogs, specs, view
 from scow.swarm.agent.agent import Agent
 from scow.swarm.agent.executor import Executor
 from scow.swarm.clock import Clock, SystemClock
-from scow.swarm.identity import new_id
+from scow.swarm.front import INACTIVE
 from scow.swarm.manager import certificates
 from scow.swarm.manager.control import Control
 from scow.swarm.manager.eventfeed import Publish
 from scow.swarm.manager.tasks import cluster_of
 from scow.swarm.node import SwarmNode
-from scow.swarm.objects import Cluster, Network, Node, Service, Task
+from scow.swarm.objects import Cluster, Node, Service, Task
 from scow.swarm.state import NodeState, StateStore
-from scow.swarm.store.local import LocalStore, forget
-from scow.swarm.store.sealed import Sealer
+from scow.swarm.store.local import forget
 from scow.swarm.store.store import NoLeader, OutOfSequence, Store, Tx
 
 logger = log.get(__name__)
@@ -59,11 +56,8 @@ _FORCE = (
 )
 _UNLOCK_SECONDS = 4.0
 _JOIN_SECONDS = {"worker": 60.0, "manager": 400.0}
-INGRESS = "ingress"
 _UNASKED = "0.0.0.0:2377"
 """ListenAddr as clients send it when nobody gave one."""
-_SUBNET_SIZE = 24
-_SMALLEST_SUBNET = 29
 
 
 class SwarmService:
@@ -228,63 +222,10 @@ class SwarmService:
             raise Unavailable(_EXISTS)
         if self._state is not None and not request.get("AdvertiseAddr") and str(request.get("ListenAddr") or "") in ("", _UNASKED):
             return await self._force_new(None)
-        listening = addressing.listen(str(request.get("ListenAddr") or ""))
-        known = addressing.advertise(str(request.get("AdvertiseAddr") or ""), listening)
-        data_path = addressing.data_path(str(request.get("DataPathAddr") or ""), known[0])
-        availability = str(request.get("Availability") or "active")
-        if availability not in ("active", "pause", "drain"):
-            raise InvalidArgument(f'invalid Availability: "{availability}"')
-        settings = specs.cluster(request.get("Spec"))
-        port = int(request.get("DataPathPort") or 4789)
-        if not 1024 <= port <= 49151:
-            raise InvalidArgument(f"Datapath port number is not in valid range (1024-49151) : {port}")
-        pools = tuple(str(one) for one in request.get("DefaultAddrPool") or ()) or ("10.0.0.0/8",)
-        _check_pools(pools, int(request.get("SubnetSize") or _SUBNET_SIZE))
+        wanted = founding.wish(request)
         if self._state is not None:
-            return await self._force_new((_joined(listening), _joined(known), data_path))
-        from scow.swarm import ca
-
-        root = ca.new_root()
-        node_id, cluster_id = new_id(), new_id()
-        wanted = ca.new_request(node_id)
-        expiry = int(settings["CAConfig"]["NodeCertExpiry"])
-        certificate = ca.sign(root, wanted.certificate, node_id, "manager", cluster_id, expiry)
-        autolock = bool(settings["EncryptionConfig"].get("AutoLockManagers"))
-        unlock_key = ca.new_unlock_key() if autolock else ""
-        cluster = Cluster(
-            id=cluster_id,
-            spec=settings,
-            root_certificate=root.certificate,
-            root_key=root.key,
-            tokens={"worker": ca.new_token_secret(), "manager": ca.new_token_secret()},
-            unlock_key=unlock_key,
-            default_addr_pool=pools,
-            subnet_size=int(request.get("SubnetSize") or _SUBNET_SIZE),
-            data_path_port=port,
-            leader=node_id,
-        )
-        address = _joined(known)
-        node = Node(
-            id=node_id,
-            spec={"Labels": {}, "Role": "manager", "Availability": availability},
-            address=data_path,
-            manager={"Leader": True, "Reachability": "reachable", "Addr": address},
-            certificate=certificate,
-        )
-        data_key = base64.b64encode(secrets.token_bytes(32)).decode()
-        state = NodeState(
-            node_id, cluster_id, "manager", _joined(listening), address, data_path,
-            root=root.certificate, issuer=root.certificate, certificate=certificate, key=wanted.key, data_key=data_key,
-        )  # fmt: skip
-        forget(self._db)
-        store = LocalStore(self._db, Sealer(base64.b64decode(data_key)), self._clock.now_ns)
-
-        def write(tx: Tx) -> None:
-            tx.create(cluster)
-            tx.create(node)
-            tx.create(Network(id=new_id(), spec=_ingress_spec(), ingress=True))
-
-        await store.update(write)
+            return await self._force_new(wanted.addresses)
+        state, unlock_key = await founding.found(wanted, self._db, self._clock)
         self._states.write(state, unlock_key)
         try:
             await self._begin(state, unlock_key)
@@ -294,10 +235,10 @@ class SwarmService:
             forget(self._db)
             raise
         self._error = ""
-        return node_id
+        return state.node_id
 
-    async def _force_new(self, address: tuple[str, str, str] | None) -> str:
-        """Go on as the only manager; the others are lost. `address`: (listen, advertise, data path) where others are asked for."""
+    async def _force_new(self, asked: addressing.OwnAddresses | None) -> str:
+        """Go on as the only manager; the others are lost. `asked`: this node's addresses where they are to be others."""
         node = self._node
         if node is None:
             raise Unavailable(_LOCKED)
@@ -305,8 +246,8 @@ class SwarmService:
             raise Unavailable(_WORKER)
         if node.managers is not None and node.state.etcd:
             state, key = node.state, node.unlock_key
-            if address is not None:
-                state = replace(state, listen=address[0], advertise=address[1], data_path=address[2])
+            if asked is not None:
+                state = replace(state, listen=asked.listen, advertise=asked.advertise, data_path=asked.data_path)
             own = f"{state.node_id}@{state.advertise}"
             await node.end()
             self._states.write(replace(state, managers=(own,)), key)
@@ -317,19 +258,14 @@ class SwarmService:
         """Join a swarm. Raises Unavailable (in one already), InvalidArgument (token, addresses)."""
         if self._state is not None:
             raise Unavailable(_EXISTS)
-        from scow.swarm import ca
-
-        listening = addressing.listen(str(request.get("ListenAddr") or ""))
-        known = addressing.advertise(str(request.get("AdvertiseAddr") or ""), listening)
-        data_path = addressing.data_path(str(request.get("DataPathAddr") or ""), known[0])
+        own = addressing.of_request(request)
         remotes = [addressing.remote(str(one)) for one in request.get("RemoteAddrs") or ()]
         if not remotes:
             raise InvalidArgument("at least 1 RemoteAddr is required to join")
         token = str(request.get("JoinToken") or "")
         ca.read_token(token)
         availability = str(request.get("Availability") or "active")
-        place = (_joined(listening), _joined(known), data_path)
-        wished = await joining.enter(remotes, token, availability, place)
+        wished = await joining.enter(remotes, token, availability, own)
         forget(self._db)
         # every node begins as a worker; the manager that it is to be comes to it with its first session
         state = replace(wished, role="worker")
@@ -377,8 +313,6 @@ class SwarmService:
 
     async def update(self, version: int, spec: Mapping[str, Any], rotate: Mapping[str, bool]) -> None:
         """Change settings; `rotate`: worker, manager (join tokens), unlock (the unlock key). Raises OutOfSequence, InvalidArgument."""
-        from scow.swarm import ca
-
         checked = specs.cluster(spec, self._cluster().spec)
         lock = bool(checked["EncryptionConfig"].get("AutoLockManagers"))
         authority = dict(checked["CAConfig"])
@@ -441,8 +375,6 @@ class SwarmService:
 
     def inspect(self) -> Json:
         """The document of /swarm. Raises Unavailable."""
-        from scow.swarm import ca
-
         cluster = self._cluster()
         tokens = {role: ca.token(cluster.root_certificate, secret) for role, secret in cluster.tokens.items()}
         return view.cluster(cluster, certificates.tls_info(cluster), tokens)
@@ -477,16 +409,11 @@ class SwarmService:
     def info(self) -> Json:
         """The Swarm part of /info."""
         state = self._state
-        found: Json = {
-            "NodeID": state.node_id if state else "",
-            "NodeAddr": state.advertise.rpartition(":")[0].strip("[]") if state else "",
-            "LocalNodeState": self.local_state,
-            "ControlAvailable": self.is_manager,
-            "Error": self._trouble(),
-            "RemoteManagers": None,
-        }
+        found: Json = {**INACTIVE, "Error": self._trouble()}
         if state is None:
             return found
+        found["NodeID"], found["NodeAddr"] = state.node_id, state.advertise.rpartition(":")[0].strip("[]")
+        found["LocalNodeState"], found["ControlAvailable"] = self.local_state, self.is_manager
         if self._node is not None and self._node.store is not None and self.is_manager:
             store = self._node.store
             nodes = store.all(Node)
@@ -501,30 +428,3 @@ class SwarmService:
                 {"NodeID": id, "Addr": address} for id, _, address in (text.rpartition("@") for text in state.managers)
             ]
         return found
-
-
-def _joined(address: tuple[str, int]) -> str:
-    host, port = address
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _ingress_spec() -> Json:
-    return {"Name": INGRESS, "Driver": "overlay", "Ingress": True, "Options": {}, "Labels": {}, "IPAM": {"Driver": "default"}}
-
-
-def _check_pools(pools: tuple[str, ...], size: int) -> None:
-    import ipaddress
-
-    nets: list[Any] = []
-    for text in pools:
-        try:
-            net = ipaddress.ip_network(text, strict=False)
-        except ValueError:
-            raise InvalidArgument(f"invalid base pool {text}: invalid CIDR address: {text}") from None
-        if net.version == 4 and size > _SMALLEST_SUBNET:
-            raise InvalidArgument(f"subnet size {size} leaves too few addresses: at most {_SMALLEST_SUBNET}")
-        if size < net.prefixlen:
-            raise InvalidArgument(f'invalid CIDR: "{text}". Subnet size is too small for pool: {size}')
-        if any(net.version == other.version and net.overlaps(other) for other in nets):
-            raise InvalidArgument(f"default address pool {text} overlaps with another one")
-        nets.append(net)

@@ -92,8 +92,8 @@ def _descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
-def info(facts: Facts, counts: Counts, tasks: int, now_ns: Callable[[], int] = time.time_ns) -> dict[str, Any]:
-    """The document of /info at the newest API version."""
+def info(facts: Facts, counts: Counts, tasks: int, swarm: Mapping[str, Any], now_ns: Callable[[], int] = time.time_ns) -> dict[str, Any]:
+    """The document of /info at the newest API version. `tasks`: how many run in the daemon; `swarm`: what the swarm says of this node."""
     uname = os.uname()
     pretty, version = operating_system()
     have = facts.controllers
@@ -157,14 +157,7 @@ def info(facts: Facts, counts: Counts, tasks: int, now_ns: Callable[[], int] = t
         "ServerVersion": ENGINE_VERSION,
         "Runtimes": {name: dict(value) for name, value in facts.runtimes.items()},
         "DefaultRuntime": facts.default_runtime,
-        "Swarm": {
-            "NodeID": "",
-            "NodeAddr": "",
-            "LocalNodeState": "inactive",
-            "ControlAvailable": False,
-            "Error": "",
-            "RemoteManagers": None,
-        },
+        "Swarm": dict(swarm),
         "LiveRestoreEnabled": facts.live_restore,
         "Isolation": "",
         "InitBinary": facts.init_binary,

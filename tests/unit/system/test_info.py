@@ -15,7 +15,7 @@ def test_the_id_is_kept(tmp_path):
 def test_the_document():
     facts = info.Facts("id", "/data", controllers=frozenset({"memory", "cpu"}), no_new_privileges=True, insecure=("reg:5000",))
     counts = info.Counts(containers=5, running=2, paused=1, images=3, listeners=4)
-    found = info.info(facts, counts, 7, now_ns=lambda: 1_000_000_000)
+    found = info.info(facts, counts, 7, {"LocalNodeState": "inactive"}, now_ns=lambda: 1_000_000_000)
     assert (found["Containers"], found["ContainersStopped"], found["NEventsListener"], found["NGoroutines"]) == (5, 2, 4, 7)
     assert (found["MemoryLimit"], found["PidsLimit"], found["ServerVersion"]) == (True, False, ENGINE_VERSION)
     assert "name=no-new-privileges" in found["SecurityOptions"]
@@ -27,5 +27,5 @@ def test_the_document():
 
 @pytest.mark.parametrize(("version", "has"), [("1", False), ("2", True)])
 def test_cgroup_namespaces_are_told_on_v2(version, has):
-    found = info.info(info.Facts("id", "/data", cgroup_version=version), info.Counts(), 1)
+    found = info.info(info.Facts("id", "/data", cgroup_version=version), info.Counts(), 1, {})
     assert ("name=cgroupns" in found["SecurityOptions"]) is has
