@@ -8,7 +8,7 @@ that names and balancing go on when the daemon comes back before it finds a mana
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from scow import ids, log
@@ -41,7 +41,10 @@ class Desk(Protocol):
     def active(self) -> bool:
         """Whether this node is part of a swarm."""
 
-    def networks(self) -> list[dict[str, Any]]:
+    async def fresh(self) -> None:
+        """See swarm.desk."""
+
+    def networks(self) -> list[dict[str, Any]] | None:
         """See swarm.desk."""
 
     async def create(self, spec: Mapping[str, Any]) -> str:
@@ -300,10 +303,16 @@ class SwarmNetworks:
 
     def networks(self) -> Sequence[Network]:
         """See Cluster."""
-        found = dict(self._state.networks) if self._state is not None else {}
+        known = self.desk.networks() if self.desk is not None else None
+        found: Iterable[Mapping[str, Any]] = known or ()
+        if known is None and self._state is not None:
+            found = self._state.networks.values()
+        return [netstate.network(view, self._state) for view in found]
+
+    async def fresh(self) -> None:
+        """See Cluster."""
         if self.desk is not None:
-            found |= {str(view["ID"]): view for view in self.desk.networks()}
-        return [netstate.network(view, self._state) for view in found.values()]
+            await self.desk.fresh()
 
     def peers(self, network_id: str) -> list[dict[str, str]]:
         """See Cluster."""

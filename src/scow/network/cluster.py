@@ -24,6 +24,9 @@ class Cluster(Protocol):
     def networks(self) -> Sequence[Network]:
         """The networks of swarm scope that this host knows of, whether they are made here or not."""
 
+    async def fresh(self) -> None:
+        """Have in `networks` whatever anybody has made until now; where nobody can say so (no leader), what this host has by itself."""
+
     def peers(self, network_id: str) -> list[dict[str, str]]:
         """The hosts that take part in a network, as inspect shows them."""
 
@@ -58,6 +61,9 @@ class NoCluster:
     def networks(self) -> Sequence[Network]:
         """None."""
         return ()
+
+    async def fresh(self) -> None:
+        """Nobody to ask."""
 
     def peers(self, network_id: str) -> list[dict[str, str]]:
         """None."""

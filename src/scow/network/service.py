@@ -1,6 +1,7 @@
 """NetworkService: the one door of this package. Networks are made (`making.py`), shown and removed; containers are handed to `Sandboxes`,
 what spans hosts to the swarm (`cluster.py`)."""
 
+import contextlib
 import dataclasses
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -84,6 +85,15 @@ class NetworkService:
                 await self._making.make(driver.shape(await self._making.with_pools(network)), driver)
         self._tell("create", network)
         return network.id, ""
+
+    async def fresh(self, ref: str = "") -> None:
+        """Before networks (the network `ref`) are read for a user: as new as any manager of the swarm knows them. Those of this host alone
+        need nobody, and without a leader nothing is waited for: then this host's are all there are."""
+        if ref:
+            with contextlib.suppress(ScowError):
+                if self._networks.get(ref).scope != "swarm":
+                    return
+        await self.cluster.fresh()
 
     def get(self, ref: str) -> Network:
         """The network with this name, id or id prefix, of this host or of its swarm. Raises NotFound."""

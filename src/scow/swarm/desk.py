@@ -1,6 +1,7 @@
 """What the networks of this node ask of the cluster: networks and addresses. `engine_executor/networks.py` calls it."""
 
 import asyncio
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,9 +24,17 @@ class Desk:
         """Whether this node is part of a swarm."""
         return self._swarm.active
 
-    def networks(self) -> list[dict[str, Any]]:
-        """All networks of the cluster as `allocator.view_of`; none where this node is no manager."""
-        return [view_of(one) for one in self._swarm.control.networks()] if self._swarm.is_manager else []
+    async def fresh(self) -> None:
+        """Have in `networks` what any manager has acknowledged until now; without a leader nothing changes."""
+        with contextlib.suppress(Unavailable):
+            await self._swarm.fresh()
+
+    def networks(self) -> list[dict[str, Any]] | None:
+        """All networks of the cluster as `allocator.view_of`; None where this node cannot know them: it is no manager, or has no quorum."""
+        try:
+            return [view_of(one) for one in self._swarm.control.networks()]
+        except Unavailable:
+            return None
 
     async def create(self, spec: Mapping[str, Any]) -> str:
         """Make a network; its id, once it has its addresses. Raises ScowError."""

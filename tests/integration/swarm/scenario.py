@@ -54,8 +54,11 @@ class Desk:
     def __init__(self) -> None:
         self.released: list[Sequence[str]] = []
 
-    def networks(self) -> list[dict[str, Any]]:
-        return []
+    async def fresh(self) -> None:
+        """It knows nothing."""
+
+    def networks(self) -> list[dict[str, Any]] | None:
+        return None
 
     async def create(self, spec: Mapping[str, Any]) -> str:
         raise NotImplementedError

@@ -84,6 +84,12 @@ def test_a_manager_cut_off_says_so_and_its_tasks_go_on_until_it_is_back(managers
         refused(leader, "GET", "/services")
         refused(leader, "POST", "/services/create", service("never", 1))
         assert NO_LEADER in leader.get("/info")["Swarm"]["Error"]
+        # its host's networks are there as ever, also to be made; those of the swarm are nobody's to change
+        assert {"bridge", "ingress"} <= {row["Name"] for row in leader.get("/networks")}
+        assert leader.ask("POST", "/networks/create", {"Name": "here", "Driver": "bridge"}).status == 201
+        assert leader.ask("DELETE", "/networks/here").status == 204
+        refused(leader, "POST", "/networks/create", {"Name": "wide", "Driver": "overlay"})
+        refused(leader, "DELETE", "/networks/ingress")
         until(lambda: managers.settled("web", 6, *others), PATIENCE, "tasks elsewhere")
         assert leader.containers("web") == mine
     finally:

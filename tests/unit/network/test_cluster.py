@@ -1,7 +1,14 @@
 """Networks of swarm scope as inspect shows them."""
 
-from scow.network.cluster import shown
+from pathlib import Path
+
+from scow.events import EventBus
+from scow.metadata.db import Database
+from scow.network.cluster import NoCluster, shown
 from scow.network.network import Network
+from scow.network.options import NetworkOptions
+from scow.network.service import NetworkService
+from tests.support.asynchronous import on_loop
 
 
 def test_the_hosts_own_end_is_shown_where_the_network_is_made() -> None:
@@ -11,3 +18,27 @@ def test_the_hosts_own_end_is_shown_where_the_network_is_made() -> None:
     end = found["Containers"]["ingress-sbox"]
     assert (end["Name"], end["IPv4Address"], end["MacAddress"]) == ("ingress-endpoint", "10.0.0.2/24", "02:42:0a:00:00:02")
     assert shown({"Containers": {}}, [], network, False) == {"Containers": None}
+
+
+class Swarm(NoCluster):
+    """Counts who asks it."""
+
+    asked = 0
+
+    async def fresh(self) -> None:
+        self.asked += 1
+
+
+@on_loop
+async def test_only_what_may_be_a_swarms_is_asked_of_it(tmp_path: Path) -> None:
+    service = NetworkService(Database(tmp_path / "db"), EventBus(), tmp_path / "netns", NetworkOptions(firewall=False))
+    service.cluster = swarm = Swarm()
+    here = service._networks
+    here.put(Network("1" * 64, "local", "bridge", 0))
+    here.put(Network("n1", "wide", "overlay", 0, scope="swarm"))
+    for ref in ("local", "1" * 64, "1111"):
+        await service.fresh(ref)
+    assert swarm.asked == 0
+    for ref in ("wide", "unknown", ""):
+        await service.fresh(ref)
+    assert swarm.asked == 3

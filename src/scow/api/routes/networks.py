@@ -15,22 +15,29 @@ _PRUNE = {"until", "label", "label!"}
 def register(router: Router, networks: NetworkService, containers: ContainerService) -> None:
     """Add the routes."""
 
-    def show(call: Call) -> Response:
-        return call.json(networks.list(call.query.filters(_LIST)), kind="network.list")
+    async def show(call: Call) -> Response:
+        filters = call.query.filters(_LIST)
+        await networks.fresh()
+        return call.json(networks.list(filters), kind="network.list")
 
-    def inspect(call: Call) -> Response:
+    async def inspect(call: Call) -> Response:
+        await networks.fresh(call.path["id"])
         return call.json(networks.inspect(call.path["id"], call.query.boolean("verbose")), kind="network.inspect")
 
     async def create(call: Call) -> Response:
-        found, warning = await networks.create(decode(NetworkCreate, await call.body("network.create")))
+        request = decode(NetworkCreate, await call.body("network.create"))
+        await networks.fresh()
+        found, warning = await networks.create(request)
         return call.json({"Id": found, "Warning": warning}, 201)
 
     async def remove(call: Call) -> Response:
+        await networks.fresh(call.path["id"])
         await networks.remove(call.path["id"])
         return Response(204)
 
     async def connect(call: Call) -> Response:
         request = decode(NetworkConnect, await call.body("network.connect"))
+        await networks.fresh(call.path["id"])
         network = networks.get(call.path["id"])
         await containers.connect_network(request.container, network.name, request.endpoint_config)
         return Response(200)
@@ -42,7 +49,9 @@ def register(router: Router, networks: NetworkService, containers: ContainerServ
         return Response(200)
 
     async def prune(call: Call) -> Response:
-        return call.json(await networks.prune(call.query.filters(_PRUNE)))
+        filters = call.query.filters(_PRUNE)
+        await networks.fresh()
+        return call.json(await networks.prune(filters))
 
     def exposed(call: Call) -> Response:
         return call.json(list(networks.exposed()))
