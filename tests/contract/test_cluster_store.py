@@ -11,6 +11,7 @@ import pytest
 from scow.errors import Conflict, InvalidArgument
 from scow.metadata import Database
 from scow.swarm import ca
+from scow.swarm.ca.peers import Trust
 from scow.swarm.objects import Secret, Service, Task
 from scow.swarm.store.etcd.member import Etcd, Place
 from scow.swarm.store.etcd.store import EtcdStore, fill
@@ -40,7 +41,7 @@ async def local(folder: Path) -> AsyncIterator[Store]:
 @asynccontextmanager
 async def member(folder: Path, **more: int) -> AsyncIterator[Etcd]:
     address = f"127.0.0.1:{free_port()}"
-    made = Etcd(Place("one", address, address, folder / "data", folder / "run"), ca.new_root(), **more)
+    made = Etcd(Place("one", address, address, folder / "data", folder / "run"), Trust(root := ca.new_root(), root.certificate), **more)
     await made.start(fresh=True)
     try:
         await made.ready(60)

@@ -33,6 +33,9 @@ class Members(Protocol):
     async def promote(self, node_id: str, address: str) -> None:
         """Its last: its member has caught up and votes from now on."""
 
+    async def leader(self) -> int:
+        """Whom its member follows; 0 when nobody, or when it does not vote yet."""
+
     async def tidy(self, full: bool) -> None:
         """Look after its member's database, see `store/etcd/upkeep.py`."""
 
@@ -67,6 +70,7 @@ class Doors:
             "logs.read": Door("manager", stream=self._read_logs),
             "member.admit": Door("manager", self._admit),
             "member.promote": Door("manager", self._promote),
+            "member.leader": Door("manager", self._follows),
             "member.tidy": Door("manager", self._tidy),
         }
 
@@ -210,6 +214,10 @@ class Doors:
     async def _promote(self, caller: Caller, body: Json) -> None:
         self._must_lead()
         await self._members.promote(self._wished_manager(caller).id, str(body["address"]))
+
+    async def _follows(self, caller: Caller, body: Json) -> int:
+        self._wished_manager(caller)
+        return await self._members.leader()
 
     async def _tidy(self, caller: Caller, body: Json) -> None:
         self._wished_manager(caller)

@@ -19,13 +19,17 @@ from scow.aio import Supervisor, in_pool
 from scow.errors import ScowError, Unavailable
 from scow.metadata import Database
 from scow.swarm import ca
+from scow.swarm.ca import peers
+from scow.swarm.ca.peers import Trust
 from scow.swarm.clock import Clock
 from scow.swarm.links.rpc import Json, dial
 from scow.swarm.manager.loop import drive
 from scow.swarm.manager.manager import Manager
+from scow.swarm.manager.peers import PeerRotation
 from scow.swarm.manager.roles import Roles
 from scow.swarm.manager.tasks import cluster_of
-from scow.swarm.objects import Node
+from scow.swarm.objects import Cluster, Node
+from scow.swarm.peering import Peering
 from scow.swarm.store.etcd import member, upkeep
 from scow.swarm.store.etcd.client import EtcdError
 from scow.swarm.store.etcd.member import Etcd, Place
@@ -77,7 +81,7 @@ class Managers:
         state = self._node.state
         data, run = self._folders
         place = Place(state.node_id, state.advertise, state.listen, data / "etcd", run / "etcd")
-        return Etcd(place, ca.KeyPair(state.peer_root, state.peer_key))
+        return Etcd(place, state.trust)
 
     @property
     def trouble(self) -> str:
@@ -100,6 +104,7 @@ class Managers:
             raise Unavailable(f"{_GONE}: there is nothing to make a new cluster of. Let this node leave by force (swarm leave --force)")
         if joining and not self._initial:
             self._initial = await self._admitted_again(_GONE)
+            etcd.trust = self._node.state.trust
         await etcd.start(self._initial, alone=alone)
         if joining:
             await etcd.ready(_FOUND_SECONDS, learning=True)
@@ -129,7 +134,7 @@ class Managers:
 
     async def _admitted_again(self, why: str) -> str:
         """Be let in by the leader as if this manager came for the first time: the others have all that it had. Tried until one does; the
-        cluster for `Etcd.start`."""
+        cluster for `Etcd.start`. Whom the members believe now is in the state then."""
         while True:
             try:
                 client = await self._node.to_leader()
@@ -138,6 +143,7 @@ class Managers:
                 finally:
                     await client.close()
                 self._node.problem = ""
+                self._node.keep_trust(_trust(answer))
                 return str(answer["cluster"])
             except ScowError as error:
                 self._node.problem = _LOST.format(why=why, error=error.message)
@@ -150,7 +156,7 @@ class Managers:
         while True:
             cluster = await self._admitted_again(f"etcd's data on this host are damaged: {etcd.damaged}" if etcd.damaged else _GONE)
             try:
-                await etcd.begin_anew(cluster)
+                await etcd.begin_anew(cluster, self._node.state.trust)
                 await etcd.ready(_FOUND_SECONDS, learning=True)
                 await self._ask_promotion()
                 return
@@ -182,11 +188,25 @@ class Managers:
             manager.lead()
             self._look_after_roles()
         else:
-            self._supervisor.start(self._elections(), "elections")
-            self._supervisor.start(self._copies(self._etcd), "backups")
+            self._serve(self._etcd)
+
+    def _serve(self, etcd: Etcd) -> None:
+        """What every manager with a member does."""
+        assert self._store is not None
+        self._supervisor.start(self._elections(), "elections")
+        self._supervisor.start(self._copies(etcd), "backups")
+        self._supervisor.start(drive(Peering(self._node, self, self._store, etcd, self._clock), self._store, self._clock), "peering")
 
     def _look_after(self, etcd: Etcd) -> None:
+        """What the leader does."""
+        assert self._store is not None
+
+        async def known() -> set[str]:
+            return {str(one.id) for one in await etcd.client.members()}
+
         self._leading.start(upkeep.rounds(etcd.client, self._clock, self._tidy_all), "upkeep")
+        rotation = PeerRotation(self._store, self._node.state.node_id, known)
+        self._leading.start(drive(rotation, self._store, self._clock), "members' root")
 
     def _copies(self, etcd: Etcd) -> Coroutine[Any, Any, None]:
         def more() -> int:
@@ -242,7 +262,7 @@ class Managers:
         if self._etcd is not None and self._manager is not None and self._manager.leading:
             with contextlib.suppress(EtcdError, TimeoutError):
                 async with asyncio.timeout(3):
-                    await self._hand_over()
+                    await self.hand_over()
         await self._leading.close()
         await self._supervisor.close()
         if isinstance(self._store, EtcdStore):
@@ -257,6 +277,13 @@ class Managers:
         await in_pool(shutil.rmtree, self._folders[0] / _BACKUPS, True)
 
     # --- upkeep
+
+    async def leader(self) -> int:
+        """See doors.Members."""
+        if self._etcd is None:
+            return 0
+        health = await self._etcd.client.health()
+        return 0 if health.learner else health.leader
 
     async def tidy(self, full: bool) -> None:
         """See doors.Members."""
@@ -283,7 +310,7 @@ class Managers:
         if not others:
             await upkeep.tidy(self._etcd.client, full)
         elif health.full or upkeep.worth(health):
-            await self._hand_over()
+            await self.hand_over()
 
     # --- managers come
 
@@ -299,20 +326,24 @@ class Managers:
                     await etcd.client.remove(one.id)
             id, members = await etcd.client.add(peer)
 
-            def write(tx: Tx) -> None:
+            state = self._node.state
+
+            def write(tx: Tx) -> Trust:
                 node = tx.get(Node, node_id)
                 if node is not None:
-                    tx.update(node.changed(member_id=str(id)))
+                    tx.update(node.changed(member_id=str(id), peer_mark=""))
+                exchange = tx.all(Cluster)[0].peers
+                return self._node.state.trust if exchange is None else peers.wanted(exchange)
 
             assert self._store is not None
-            await self._store.update(write)
-            state = self._node.state
+            trust = await self._store.update(write)
             cluster = cluster_of(self._store)
             return {
                 "cluster": ",".join(f"{one.name or node_id}={url}" for one in members for url in one.peers),
                 "data_key": state.data_key,
-                "peer_root": state.peer_root,
-                "peer_key": state.peer_key,
+                "peer_root": trust.root.certificate,
+                "peer_key": trust.root.key,
+                "peer_believed": trust.believed,
                 "unlock_key": cluster.unlock_key if cluster is not None else "",
             }
 
@@ -328,9 +359,8 @@ class Managers:
         local = self._store
         assert isinstance(local, LocalStore)
         state = self._node.state
-        if not state.peer_root:
-            root = ca.new_root()
-            self._node.save(replace(state, peer_root=root.certificate, peer_key=root.key))
+        root = ca.new_root()  # no member works with one of before
+        self._node.keep_trust(Trust(root, root.certificate))
         etcd = self._member()
         await etcd.wipe()
         await etcd.start(fresh=True)
@@ -356,8 +386,7 @@ class Managers:
                 tx.update(node.changed(member_id=str(health.member)))
 
         await store.update(write)
-        self._supervisor.start(self._elections(), "elections")
-        self._supervisor.start(self._copies(etcd), "backups")
+        self._serve(etcd)
         self._look_after(etcd)  # whoever lets others in leads
         logger.info("the swarm's state is in etcd now")
         return etcd
@@ -392,12 +421,12 @@ class Managers:
             answer = await client.call("member.admit", {"address": node.state.advertise}, _ADMIT_SECONDS)
         finally:
             await client.close()
-        keys = {name: str(answer[name]) for name in ("data_key", "peer_root", "peer_key")}
-        return replace(node.state, role="manager", etcd=True, **keys), str(answer["cluster"]), str(answer["unlock_key"])  # type: ignore[arg-type]
+        state = replace(node.state, role="manager", etcd=True, data_key=str(answer["data_key"])).trusting(_trust(answer))
+        return state, str(answer["cluster"]), str(answer["unlock_key"])
 
     # --- managers go
 
-    async def _hand_over(self) -> None:
+    async def hand_over(self) -> None:
         """Let another member lead. Raises EtcdError when none can."""
         assert self._etcd is not None
         own = (await self._etcd.client.health()).member
@@ -412,7 +441,7 @@ class Managers:
         if self._etcd is None:
             return node.id != self._node.state.node_id
         if node.id == self._node.state.node_id:
-            await self._hand_over()
+            await self.hand_over()
             return False
         if node.member_id:
             await self._etcd.client.remove(int(node.member_id))
@@ -447,7 +476,7 @@ class Managers:
                 await self._resign()
                 await store.update(write)
                 with contextlib.suppress(EtcdError):
-                    await self._hand_over()
+                    await self.hand_over()
                 await client.remove((await client.health()).member)
         except (ScowError, TimeoutError) as error:
             logger.warning("the other managers could not be told that this one leaves: %s", error or "they do not answer")
@@ -473,3 +502,8 @@ class Managers:
                 if self._clock.elapsed_ns() > deadline:
                     raise
             await asyncio.sleep(_AGAIN_SECONDS)
+
+
+def _trust(answer: Json) -> Trust:
+    """What a manager's member is to work with, of what `member.admit` answered."""
+    return Trust(ca.KeyPair(str(answer["peer_root"]), str(answer["peer_key"])), str(answer["peer_believed"]))

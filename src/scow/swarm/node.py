@@ -21,6 +21,7 @@ from scow.swarm import ca, joining
 from scow.swarm.agent.agent import Agent
 from scow.swarm.agent.executor import Executor
 from scow.swarm.agent.worker import Worker
+from scow.swarm.ca.peers import Trust
 from scow.swarm.ca.roots import first_of
 from scow.swarm.clock import Clock
 from scow.swarm.doors import Doors
@@ -177,6 +178,10 @@ class SwarmNode:
             self.unlock_key = unlock_key
         self._states.write(state, self.unlock_key)
 
+    def keep_trust(self, trust: Trust) -> None:
+        """Keep what this manager's member of etcd is to work with."""
+        self.save(self.state.trusting(trust))
+
     def seal(self) -> None:
         """The cluster's unlock key may be another one than this node's state is sealed with."""
         cluster = cluster_of(self.store) if self.store is not None else None
@@ -322,7 +327,7 @@ class SwarmNode:
         await self._stop_managing()
         if managers is not None:
             await managers.forget()
-        self.save(replace(self.state, role="worker", data_key="", peer_root="", peer_key="", etcd=False, locked=""), "")
+        self.save(replace(self.state, role="worker", data_key="", peer_root="", peer_key="", peer_believed="", etcd=False, locked=""), "")
         forget(self._db)
 
     async def _renewals(self) -> None:

@@ -217,6 +217,8 @@ class Node(Object):
     certificate: str = ""
     member_id: str = ""
     """Its member in etcd, for managers."""
+    peer_mark: str = ""
+    """What that member works with, see `ca/peers.py`."""
     tunnel: tuple[Doc, ...] = ()
     """Its public keys for encrypted networks, see `manager/keymanager.py`; none: it cannot encrypt."""
 
@@ -311,10 +313,12 @@ class Cluster(Object):
     tokens: Mapping[str, str] = field(default_factory=dict, repr=False)
     """The secret parts of the join tokens, by role."""
     unlock_key: str = field(default="", repr=False)
-    rotation: Doc | None = None
+    rotation: Doc | None = field(default=None, repr=False)
     """A new root on its way: {"Certificate", "Key", "CrossSigned" (by the present root)}; see `manager/certificates.py`."""
     forced_rotation: int = 0
     """The last CAConfig.ForceRotate that was obeyed."""
+    peers: Doc | None = field(default=None, repr=False)
+    """The root of etcd's members in exchange, see `ca/peers.py`."""
     default_addr_pool: tuple[str, ...] = ("10.0.0.0/8",)
     subnet_size: int = 24
     data_path_port: int = 4789

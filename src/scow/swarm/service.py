@@ -19,7 +19,7 @@ from scow.swarm.agent.agent import Agent
 from scow.swarm.agent.executor import Executor
 from scow.swarm.clock import Clock, SystemClock
 from scow.swarm.front import INACTIVE
-from scow.swarm.manager import certificates
+from scow.swarm.manager import certificates, peers
 from scow.swarm.manager.control import Control
 from scow.swarm.manager.eventfeed import Publish
 from scow.swarm.manager.tasks import cluster_of
@@ -336,7 +336,8 @@ class SwarmService:
             key = cluster.unlock_key if lock else ""
             if lock and (not key or rotate.get("unlock")):
                 key = ca.new_unlock_key()
-            tx.update(cluster.changed(spec=checked, tokens=tokens, unlock_key=key, **exchanged))
+            members = peers.asked(cluster, exchanged, node.state.trust.root) if node.state.etcd else {}
+            tx.update(cluster.changed(spec=checked, tokens=tokens, unlock_key=key, **exchanged, **members))
             return key
 
         key = await store.update(write)

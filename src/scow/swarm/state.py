@@ -9,6 +9,7 @@ from typing import Any
 
 from scow.metadata import Database
 from scow.swarm import ca
+from scow.swarm.ca.peers import Trust
 
 _TABLE, _ROW = "swarm_node", "node"
 _SECRETS = ("key", "data_key", "peer_key")
@@ -35,6 +36,8 @@ class NodeState:
     peer_root: str = ""
     peer_key: str = field(default="", repr=False)
     """The root that certificates of etcd's members are made of, and its key (managers; see `store/etcd/member.py`)."""
+    peer_believed: str = ""
+    """The roots that its member believes, PEM; "" for that one only. Another while the root is exchanged (`ca/peers.py`)."""
     locked: str = field(default="", repr=False)
     """The keys above, sealed with the unlock key; then those are empty on disk."""
     etcd: bool = False
@@ -44,6 +47,15 @@ class NodeState:
     def addresses(self) -> list[str]:
         """Where managers listen."""
         return [text.rpartition("@")[2] for text in self.managers]
+
+    @property
+    def trust(self) -> Trust:
+        """What its member of etcd works with."""
+        return Trust(ca.KeyPair(self.peer_root, self.peer_key), self.peer_believed or self.peer_root)
+
+    def trusting(self, trust: Trust) -> "NodeState":
+        """With another one."""
+        return replace(self, peer_root=trust.root.certificate, peer_key=trust.root.key, peer_believed=trust.believed)
 
     @property
     def is_locked(self) -> bool:

@@ -172,7 +172,7 @@ def sign(root: KeyPair, request: str, node_id: str, role: str, cluster_id: str, 
 
 
 def member_certificate(root: KeyPair, name: str, host: str) -> KeyPair:
-    """A certificate for a manager's member of etcd at an address, made afresh at each start."""
+    """A certificate for a manager's member of etcd at an address, made afresh at each start and for each root."""
     import datetime
     import ipaddress
 
@@ -182,6 +182,7 @@ def member_certificate(root: KeyPair, name: str, host: str) -> KeyPair:
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
     key = _new_key()
+    issuer = x509.load_pem_x509_certificate(root.certificate.encode())
     now = datetime.datetime.now(datetime.UTC)
     try:
         names: list[x509.GeneralName] = [x509.IPAddress(ipaddress.ip_address(host))]
@@ -190,7 +191,7 @@ def member_certificate(root: KeyPair, name: str, host: str) -> KeyPair:
     builder = (
         x509.CertificateBuilder()
         .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
-        .issuer_name(x509.load_pem_x509_certificate(root.certificate.encode()).subject)
+        .issuer_name(issuer.subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=1))
@@ -198,6 +199,7 @@ def member_certificate(root: KeyPair, name: str, host: str) -> KeyPair:
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+        .add_extension(authority_id(issuer), critical=False)
     )
     signer = load_pem_private_key(root.key.encode(), None)
     return KeyPair(_pem(builder.sign(signer, hashes.SHA256())), _pem_key(key))  # type: ignore[arg-type]

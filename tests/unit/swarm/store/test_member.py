@@ -7,6 +7,7 @@ import pytest
 from scow.errors import Unavailable
 from scow.kernel import spawn
 from scow.swarm import ca
+from scow.swarm.ca.peers import Trust
 from scow.swarm.store.etcd.member import Etcd, Place, program
 from tests.support.asynchronous import on_loop
 
@@ -17,7 +18,7 @@ PANIC = "panic: freepages: failed to get all reachable pages (page 5: out of bou
 def member(folder: Path) -> Etcd:
     place = Place("n", "127.0.0.1:2377", "127.0.0.1:2377", folder / "data", folder / "run")
     (folder / "run").mkdir()
-    return Etcd(place, ca.KeyPair("", ""))
+    return Etcd(place, Trust(ca.KeyPair("", ""), ""))
 
 
 def test_half_of_the_data_are_none(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from scow.swarm import ca
+from scow.swarm.ca.peers import Trust
 from scow.swarm.objects import Config
 from scow.swarm.store.etcd import upkeep
 from scow.swarm.store.etcd.client import Full
@@ -76,7 +77,7 @@ async def test_copies_are_few_and_one_brings_everything_back(tmp_path: Path) -> 
     argv += ["--initial-cluster", f"{place.name}={place.peer}", "--initial-advertise-peer-urls", place.peer]
     done = subprocess.run(argv, capture_output=True, text=True, env={"ETCDCTL_API": "3", "PATH": "/usr/bin:/bin"})
     assert done.returncode == 0, done.stderr
-    again = Etcd(Place("one", place.advertise, place.listen, restored, tmp_path / "run2"), ca.new_root())
+    again = Etcd(Place("one", place.advertise, place.listen, restored, tmp_path / "run2"), Trust(root := ca.new_root(), root.certificate))
     await again.start(alone=True)
     try:
         await again.ready(60)

@@ -21,6 +21,7 @@ from scow.aio import Supervisor, in_pool
 from scow.errors import ScowError, Unavailable
 from scow.kernel import pidfd, spawn
 from scow.swarm import ca
+from scow.swarm.ca.peers import Trust
 from scow.swarm.store.etcd.client import Client, EtcdError, Health
 
 logger = log.get(__name__)
@@ -128,11 +129,11 @@ async def _run(argv: Sequence[str]) -> str:
 class Etcd:
     """One member. `client` speaks to it while it runs."""
 
-    def __init__(self, place: Place, root: ca.KeyPair, quota: int = _QUOTA) -> None:
-        """`root`: what certificates of members are made of; `quota`: bytes that the database may have."""
+    def __init__(self, place: Place, trust: Trust, quota: int = _QUOTA) -> None:
+        """`quota`: bytes that the database may have."""
         self._quota = quota
         self.place = place
-        self._root = root
+        self.trust = trust
         self._supervisor = Supervisor("etcd")
         self._process = -1
         self._folder = -1
@@ -159,31 +160,44 @@ class Etcd:
         self._folder = os.open(place.run, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         # a socket's path is limited to 108 bytes: it is reached by the directory's descriptor
         self.client = Client(Path(f"/proc/self/fd/{self._folder}/{_SOCKET}"))
-        self._certificates()
+        self.certify(self.trust)
         if not self.known:
             await in_pool(shutil.rmtree, place.data / "member", True)
         argv = self._argv(etcd, cluster, fresh)
         self._launch([*argv, "--force-new-cluster"] if alone else argv)
         self._supervisor.start(self._keep(argv), "process")
 
-    async def begin_anew(self, cluster: str) -> None:
+    async def begin_anew(self, cluster: str, trust: Trust) -> None:
         """Be another member, which learns, in the place of this one, whose data are of no use; `client` stays. Raises Unavailable."""
         await self._supervisor.close()
         await self._end()
         await in_pool(shutil.rmtree, self.place.data / "member", True)
         self.damaged = ""
+        await self._again(trust, cluster)
+
+    async def restart(self, trust: Trust) -> None:
+        """End it and start it with other roots that it believes; its data and `client` stay. Raises Unavailable."""
+        await self._supervisor.close()
+        await self._end()
+        await self._again(trust)
+
+    async def _again(self, trust: Trust, cluster: str = "") -> None:
+        self.certify(trust)
         argv = self._argv(await program(), cluster, False)
         self._launch(argv)
         self._supervisor.start(self._keep(argv), "process")
 
-    def _certificates(self) -> None:
+    def certify(self, trust: Trust) -> None:
+        """Have a certificate made of another root, which it shows from now on; whom it believes, it reads when it starts."""
+        self.trust = trust
         host = self.place.advertise.rpartition(":")[0].strip("[]")
-        made = ca.member_certificate(self._root, self.place.name, host)
-        for name, text in (("root.pem", self._root.certificate), ("member.pem", made.certificate), ("member.key", made.key)):
-            path = self.place.run / name
-            path.unlink(missing_ok=True)
-            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        made = ca.member_certificate(trust.root, self.place.name, host)
+        for name, text in (("root.pem", trust.believed), ("member.key", made.key), ("member.pem", made.certificate)):
+            new = self.place.run / f"{name}.new"
+            new.unlink(missing_ok=True)
+            with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
                 file.write(text)
+            new.replace(self.place.run / name)
 
     def _argv(self, etcd: str, cluster: str, fresh: bool) -> list[str]:
         place = self.place
@@ -293,7 +307,7 @@ class Etcd:
             self._folder = -1
 
     async def _end(self) -> None:
-        process, self._process = self._process, -1
+        process = self._process
         if process >= 0:
             with contextlib.suppress(ProcessLookupError):
                 pidfd.send_signal(process, signal.SIGTERM)
@@ -303,6 +317,7 @@ class Etcd:
             except TimeoutError:
                 pidfd.send_signal(process, signal.SIGKILL)
                 await aio.readable(process)
+            self._process = -1  # not before: whoever is cancelled meanwhile must find it
             pidfd.reap(process)
             os.close(process)
 
