@@ -38,11 +38,6 @@ class TaskState(IntEnum):
         """Docker's word."""
         return self._name_.lower()
 
-    @property
-    def terminal(self) -> bool:
-        """Whether its process is over."""
-        return self > TaskState.RUNNING
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Object:
@@ -195,9 +190,24 @@ class Task(Object):
         return f"{self.service_name}.{self.slot or self.node_id}.{self.id}"
 
     @property
+    def slot_key(self) -> str:
+        """Which of its service's places it fills: the service and the slot, for a global service the node. The key of the index `slot`."""
+        return f"{self.service_id}/{self.slot or self.node_id}"
+
+    @property
+    def over(self) -> bool:
+        """Whether it has ended, or will never run."""
+        return self.status.state > TaskState.RUNNING
+
+    @property
+    def wanted(self) -> bool:
+        """Whether it is to run, now or later; a job's, which is to end by itself, is not."""
+        return self.desired_state <= TaskState.RUNNING
+
+    @property
     def active(self) -> bool:
         """Whether it runs or may come to run: neither over nor told to end."""
-        return self.status.state <= TaskState.RUNNING and self.desired_state <= TaskState.RUNNING
+        return not self.over and self.wanted
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -236,6 +246,11 @@ class Node(Object):
     def hostname(self) -> str:
         """The host's name."""
         return str(self.description.get("Hostname") or "")
+
+    @property
+    def usable(self) -> bool:
+        """Whether tasks may stay on it."""
+        return self.status_state != "down" and self.availability != "drain"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,7 @@
 """Managers as the cluster sees them: who is reachable, and who is to be one no longer. Runs on the leader."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from scow import log
 from scow.swarm.objects import Node, Object
@@ -30,7 +31,7 @@ class Roles:
         for node in self._store.all(Node):
             if node.manager is not None and node.role == "worker" and await self._expel(node):
                 logger.info("node %s is a manager no longer", node.id)
-                await self._store.update(lambda tx, id=node.id: self._plain(tx, id))  # type: ignore[misc]
+                await self._store.update(partial(self._plain, id=node.id))
         if any(self._differs(node) for node in self._store.all(Node)):
             await self._store.update(self._note)
 

@@ -1,6 +1,7 @@
 """Making tasks, and what orchestrators ask of them. Pure."""
 
-from collections.abc import Iterable, Mapping
+import itertools
+from collections.abc import Container, Iterable, Iterator, Mapping
 from typing import Any
 
 from scow.swarm.identity import new_id
@@ -36,7 +37,7 @@ def is_dirty(service: Service, task: Task) -> bool:
 
 def held(reader: Reader, task: Task) -> bool:
     """Whether a task has not ended yet, as far as its node can tell: one that is down tells nothing, and is not waited for."""
-    if task.status.state > TaskState.RUNNING or not task.node_id:
+    if task.over or not task.node_id:
         return False
     node = reader.get(Node, task.node_id)
     return node is not None and node.status_state != "down"
@@ -48,6 +49,16 @@ def slots(tasks: Iterable[Task]) -> dict[int, list[Task]]:
     for task in tasks:
         found.setdefault(task.slot, []).append(task)
     return found
+
+
+def free_slots(used: Container[int]) -> Iterator[int]:
+    """Numbers of slots that are not used, from 1 on, without end."""
+    return (number for number in itertools.count(1) if number not in used)
+
+
+def newest(tasks: Iterable[Task]) -> Task | None:
+    """The task that was made last."""
+    return max(tasks, key=lambda task: (task.created_ns, task.id), default=None)
 
 
 def cluster_of(reader: Reader) -> Cluster | None:

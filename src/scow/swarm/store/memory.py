@@ -24,7 +24,7 @@ INDEXES: dict[str, dict[str, Callable[[Any], Iterable[str]]]] = {
     Task.kind: {
         "service": lambda task: (task.service_id,),
         "node": lambda task: (task.node_id,) if task.node_id else (),
-        "slot": lambda task: (f"{task.service_id}/{task.slot or task.node_id}",),
+        "slot": lambda task: (task.slot_key,),
         "name": lambda task: (task.name,),
     },
     Service.kind: {"name": lambda service: (service.name,), "network": lambda service: networks_of(service.spec)},

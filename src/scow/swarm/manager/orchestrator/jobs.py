@@ -3,10 +3,12 @@
 An iteration begins with each `--force` update; tasks of earlier iterations are ended and removed.
 """
 
+from functools import partial
+from itertools import islice
+
 from scow.swarm.clock import Clock
 from scow.swarm.manager import tasks as making
 from scow.swarm.manager.orchestrator import constraints
-from scow.swarm.manager.orchestrator.replicated import usable
 from scow.swarm.manager.orchestrator.restart import Restarter
 from scow.swarm.objects import Node, Object, Service, Task, TaskState
 from scow.swarm.store.store import Change, Store, Tx
@@ -46,7 +48,7 @@ class Jobs:
     async def tick(self) -> None:
         """See Loop."""
         for service_id in list(self._services):
-            await self._store.update(lambda tx, id=service_id: self._reconcile(tx, id))  # type: ignore[misc]
+            await self._store.update(partial(self._reconcile, service_id=service_id))
             self._services.discard(service_id)
 
     def _reconcile(self, tx: Tx, service_id: str) -> None:
@@ -71,7 +73,7 @@ class Jobs:
             if task.desired_state > TaskState.COMPLETE:
                 continue
             node = tx.get(Node, task.node_id) if task.node_id else None
-            lost = bool(task.node_id) and (node is None or not usable(node)) and task.status.state <= TaskState.RUNNING
+            lost = bool(task.node_id) and (node is None or not node.usable) and not task.over
             failed = task.status.state > TaskState.COMPLETE
             if lost or failed:
                 # a job's task that has failed is done over, as its policy says; a completed one never is
@@ -88,28 +90,21 @@ class Jobs:
         width = width or wanted
         done = sum(task.status.state is TaskState.COMPLETE for task in tasks)
         under_way = [task for task in tasks if task.desired_state <= TaskState.COMPLETE and task.status.state < TaskState.COMPLETE]
-        if any(self._given_up(task, tasks, service) for task in tasks):
-            wanted -= sum(self._given_up(task, tasks, service) for task in tasks)
-        used = {task.slot for task in tasks}
-        number = 0
-        for _ in range(max(0, min(width - len(under_way), wanted - done - len(under_way)))):
-            number += 1
-            while number in used:
-                number += 1
-            used.add(number)
+        wanted -= sum(self._given_up(task, tasks, service) for task in tasks)
+        count = min(width - len(under_way), wanted - done - len(under_way))
+        for number in islice(making.free_slots({task.slot for task in tasks}), max(count, 0)):
             self._create(tx, service, number, "")
 
     def _given_up(self, task: Task, tasks: list[Task], service: Service) -> bool:
         """Whether a slot has failed for good: its newest task may not be restarted."""
         if task.status.state <= TaskState.COMPLETE:
             return False
-        newest = max((one for one in tasks if one.slot == task.slot), key=lambda one: (one.created_ns, one.id))
-        return newest.id == task.id and not self._restarter.allowed(task, service)
+        return making.newest(one for one in tasks if one.slot == task.slot) is task and not self._restarter.allowed(task, service)
 
     def _spread(self, tx: Tx, service: Service, tasks: list[Task]) -> None:
         had = {task.node_id for task in tasks}
         for node in tx.all(Node):
-            if node.id not in had and usable(node) and node.availability == "active" and constraints.match(service, node):
+            if node.id not in had and node.usable and node.availability == "active" and constraints.match(service, node):
                 self._create(tx, service, 0, node.id)
 
     def _create(self, tx: Tx, service: Service, slot: int, node_id: str) -> None:

@@ -1,5 +1,7 @@
 """What is over goes: tasks of removed services, tasks to be removed that have ended, history beyond what the cluster keeps."""
 
+from functools import partial
+
 from scow.swarm.manager import tasks as making
 from scow.swarm.objects import Cluster, Node, Object, Service, Task, TaskState
 from scow.swarm.store.store import Change, Store, Tx
@@ -28,14 +30,14 @@ class Reaper:
     def _note(self, task: Task) -> None:
         if self.deletable(task):
             self._over.add(task.id)
-        if task.desired_state > TaskState.RUNNING or task.status.state > TaskState.RUNNING:
-            self._slots.add(f"{task.service_id}/{task.slot or task.node_id}")
+        if not task.active:
+            self._slots.add(task.slot_key)
 
     def deletable(self, task: Task) -> bool:
         """Whether a task that is to be removed has ended, or never reached a node that could still run it."""
         if task.desired_state is not TaskState.REMOVE:
             return task.status.state is TaskState.ORPHANED
-        if task.status.state > TaskState.RUNNING or task.status.state < TaskState.ASSIGNED or not task.node_id:
+        if task.over or task.status.state < TaskState.ASSIGNED or not task.node_id:
             return True
         return self._store.get(Node, task.node_id) is None
 
@@ -53,17 +55,17 @@ class Reaper:
                 for task in self._store.by(Task, "node", one.id):
                     self._note(task)
         elif isinstance(one, Cluster):
-            self._slots |= {f"{task.service_id}/{task.slot or task.node_id}" for task in self._store.all(Task)}
+            self._slots |= {task.slot_key for task in self._store.all(Task)}
 
     async def tick(self) -> None:
         """See Loop."""
         for service_id in list(self._gone):
-            await self._store.update(lambda tx, id=service_id: self._dismiss(tx, id))  # type: ignore[misc]
+            await self._store.update(partial(self._dismiss, service_id=service_id))
             self._gone.discard(service_id)
         self._over |= self._surplus()
         while self._over:
             batch = list(self._over)[:_BATCH]
-            await self._store.update(lambda tx, ids=batch: self._delete(tx, ids))  # type: ignore[misc]
+            await self._store.update(partial(self._delete, ids=batch))
             self._over.difference_update(batch)
 
     def _dismiss(self, tx: Tx, service_id: str) -> None:
@@ -87,7 +89,7 @@ class Reaper:
         found: set[str] = set()
         for slot in slots:
             tasks = self._store.by(Task, "slot", slot)
-            ended = [task for task in tasks if task.desired_state > TaskState.RUNNING and task.status.state > TaskState.RUNNING]
+            ended = [task for task in tasks if task.over and not task.wanted]
             ended.sort(key=lambda task: (task.created_ns, task.id))
             found |= {task.id for task in ended[: max(0, len(tasks) - limit)]}
         return found

@@ -45,7 +45,7 @@ class Restarter:
 
     def restart(self, tx: Tx, service: Service, task: Task) -> Task | None:
         """End `task` and replace it where the policy allows; the replacement. The task must be wanted still."""
-        if task.desired_state > TaskState.RUNNING:
+        if not task.wanted:
             return None
         ended = task.changed(desired_state=TaskState.SHUTDOWN)
         tx.update(ended)
@@ -53,7 +53,7 @@ class Restarter:
             return None
         now = self._clock.now_ns()
         wait = _delay(service)
-        if task.status.state <= TaskState.RUNNING:  # replaced, not failed: nothing to wait for but its end
+        if not task.over:  # replaced, not failed: nothing to wait for but its end
             wait = 0
         made = new_task(service, task.slot, task.node_id if not task.slot else "", now)
         history = () if is_updated(task, service) else (*self._recent(task), now)
@@ -79,7 +79,7 @@ class Restarter:
 
     def changed(self, task: Task) -> None:
         """A task has changed: one that waits for its end may go on."""
-        if task.id in self._waiting and (task.status.state > TaskState.RUNNING):
+        if task.id in self._waiting and task.over:
             self._later(0, lambda: self._stopped(task.id), f"after {task.id}")
 
     def removed(self, task: Task) -> None:
@@ -109,12 +109,12 @@ class Restarter:
     def resume(self) -> None:
         """At the start of a leadership: take up what an earlier leader had begun."""
         for task in self._store.all(Task):
-            if task.desired_state is not TaskState.READY or task.status.state > TaskState.RUNNING:
+            if task.desired_state is not TaskState.READY or task.over:
                 continue
             olders = [
                 other.id
-                for other in self._store.by(Task, "slot", f"{task.service_id}/{task.slot or task.node_id}")
-                if other.id != task.id and other.desired_state > TaskState.RUNNING and held(self._store, other)
+                for other in self._store.by(Task, "slot", task.slot_key)
+                if other.id != task.id and not other.wanted and held(self._store, other)
             ]
             self.release(task, olders[0] if olders else "")
 

@@ -17,7 +17,7 @@ from scow.swarm.clock import Clock
 from scow.swarm.manager import tasks as making
 from scow.swarm.manager.orchestrator.restart import Restarter
 from scow.swarm.objects import Node, Service, Task, TaskState
-from scow.swarm.store.store import Resync, Store, Tx
+from scow.swarm.store.store import Reader, Resync, Store, Subscription, Tx
 
 logger = log.get(__name__)
 
@@ -39,12 +39,12 @@ def config_of(service: Service) -> Mapping[str, Any]:
     return service.spec.get(key) or {}
 
 
-def dirty_slots(reader: Any, service: Service) -> dict[str, list[Task]]:
-    """Wanted tasks that were made of another spec, by slot (or by node for global services)."""
+def dirty_slots(reader: Reader, service: Service) -> dict[str, list[Task]]:
+    """Wanted tasks that were made of another spec, by `Task.slot_key`."""
     found: dict[str, list[Task]] = {}
     for task in reader.by(Task, "service", service.id):
-        if task.desired_state <= TaskState.RUNNING:
-            found.setdefault(str(task.slot or task.node_id), []).append(task)
+        if task.wanted:
+            found.setdefault(task.slot_key, []).append(task)
     return {key: tasks for key, tasks in found.items() if any(making.is_dirty(service, task) for task in tasks)}
 
 
@@ -126,7 +126,7 @@ class Rollout:
             watch.close()
         return False
 
-    async def _observe(self, watch: Any) -> None:
+    async def _observe(self, watch: Subscription) -> None:
         """Wake those who wait for a task; count what this update made and what failed of it."""
         try:
             async for _ in watch:
@@ -180,7 +180,7 @@ class Rollout:
             task = self._store.get(Task, id)
             if task is None or id in self._failed:
                 continue
-            ended = task.status.state > TaskState.RUNNING and task.status.state is not TaskState.SHUTDOWN
+            ended = task.over and task.status.state is not TaskState.SHUTDOWN
             if ended and self._over.setdefault(id, self._clock.elapsed_ns()) - at <= monitor + 10**9:
                 self._failed.add(id)
         return sorted(self._failed)
@@ -276,11 +276,7 @@ class Rollout:
         service = tx.get(Service, self._id)
         if service is None or service.spec_version != self._spec_version:
             return None
-        wanted = [
-            task
-            for task in tx.by(Task, "service", self._id)
-            if str(task.slot or task.node_id) == key and task.desired_state <= TaskState.RUNNING
-        ]
+        wanted = [task for task in tx.by(Task, "slot", key) if task.wanted]
         if not wanted or not any(making.is_dirty(service, task) for task in wanted):
             return None
         slot = wanted[0].slot
@@ -296,7 +292,7 @@ class Rollout:
     def _end(tx: Tx, ids: list[str]) -> None:
         for id in ids:
             task = tx.get(Task, id)
-            if task is not None and task.desired_state <= TaskState.RUNNING:
+            if task is not None and task.wanted:
                 tx.update(task.changed(desired_state=TaskState.SHUTDOWN))
 
     @staticmethod
@@ -310,7 +306,7 @@ class Rollout:
         async with self._changed:
             while True:
                 task = self._store.get(Task, id)
-                if task is None or task.status.state > TaskState.RUNNING or task.desired_state > TaskState.RUNNING:
+                if task is None or not task.active:
                     return False
                 if task.status.state is TaskState.RUNNING:
                     return True

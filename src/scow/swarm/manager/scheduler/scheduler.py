@@ -7,6 +7,7 @@ cost per task does not grow with the number of nodes. Spread preferences are nes
 import dataclasses
 import heapq
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 from scow.swarm.clock import Clock
 from scow.swarm.manager.scheduler.filters import Pipeline
@@ -103,12 +104,12 @@ class Scheduler:
             stuck += [(task, reason) for task in left]
         for start in range(0, len(decided), _BATCH):
             batch = decided[start : start + _BATCH]
-            refused = await self._store.update(lambda tx, rows=batch: self._assign(tx, rows))  # type: ignore[misc]
+            refused = await self._store.update(partial(self._assign, rows=batch))
             for task in refused:
                 self._rooms[task.node_id].drop(task.id)
         for start in range(0, len(stuck), _BATCH):
             batch = stuck[start : start + _BATCH]
-            await self._store.update(lambda tx, rows=batch: self._explain(tx, rows))  # type: ignore[misc]
+            await self._store.update(partial(self._explain, rows=batch))
         self._retry |= {task.id: None for task, _ in stuck}
         self._waiting = {}
 
