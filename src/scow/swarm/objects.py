@@ -221,6 +221,8 @@ class Node(Object):
     description: Doc = field(default_factory=dict)
     status_state: str = "unknown"
     status_message: str = ""
+    down_hours: int = 0
+    """How long it is down, as one leader after another has measured it: no host's clock says so."""
     address: str = ""
     manager: Doc | None = None
     """Docker's ManagerStatus: {"Leader", "Reachability", "Addr"}; None for a worker."""
@@ -265,7 +267,8 @@ class Network(Object):
     vni: int = 0
     ingress: bool = False
     leases: Mapping[str, str] = field(default_factory=dict)
-    """Address (without length) → who has it: a task id, `vip:<service id>`, `node:<node id>`, `container:<id>`."""
+    """Address (without length) → who has it: `node:<node id>` or `container:<node id>:<container id>:<names>`; tasks and services hold their
+    own."""
 
     @property
     def name(self) -> str:

@@ -4,7 +4,8 @@ A task comes in NEW and leaves as PENDING. What is taken is known from the store
 a new leader reads it from there; an address is free again when its task has ended.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from functools import partial
 from typing import Any
 
 from scow import log
@@ -34,6 +35,7 @@ class Allocator:
         self._subnets: dict[str, list[Subnet]] = {}
         self._ports = Ports()
         self._held: dict[str, list[tuple[str, str]]] = {}  # task or "vip:service" → (network, address)
+        self._refused: dict[str, str] = {}  # service without virtual addresses → why
         self._networks: set[str] = set()
         self._services: set[str] = set()
         self._tasks: dict[str, None] = {}
@@ -52,8 +54,11 @@ class Allocator:
             self._services.add(service.id)
         for task in self._store.all(Task):
             self._learn_task(task)
-        for node in self._store.all(Node):
-            self._ends |= {(network.id, node.id) for network in self._store.all(Network) if network.ingress}
+        nodes = {node.id for node in self._store.all(Node)}
+        for network in self._store.all(Network):
+            # who was removed under the leader before may still have addresses
+            gone = {node_of(holder) for holder in network.leases.values()} - nodes
+            self._ends |= {(network.id, id) for id in (gone | nodes if network.ingress else gone)}
 
     def _learn_network(self, network: Network) -> None:
         rows = network.ipam.get("Config") or ()
@@ -98,8 +103,10 @@ class Allocator:
         if task.status.state is TaskState.NEW:
             self._tasks[task.id] = None
 
-    def _release(self, holder: str) -> None:
+    def _release(self, holder: str, kept: Collection[tuple[str, str]] = ()) -> None:
         for network_id, address in self._held.pop(holder, ()):
+            if (network_id, address) in kept:
+                continue
             for subnet in self._subnets.get(network_id, ()):
                 if subnet.holds(address):
                     subnet.free(address)
@@ -132,6 +139,7 @@ class Allocator:
                 self._release(f"vip:{one.id}")
                 self._ports.release(one.id)
                 self._services.discard(one.id)
+                self._refused.pop(one.id, None)
             else:
                 self._services.add(one.id)
         elif isinstance(one, Task):
@@ -145,21 +153,29 @@ class Allocator:
         """See Loop."""
         for network_id in list(self._networks):
             try:
-                await self._store.update(lambda tx, id=network_id: self._network(tx, id))  # type: ignore[misc]
+                await self._store.update(partial(self._network, network_id=network_id))
             except Conflict as error:
                 logger.warning("network %s gets no subnet: %s", network_id, error.message)
             self._networks.discard(network_id)
         for service_id in list(self._services):
-            await self._store.update(lambda tx, id=service_id: self._service(tx, id))  # type: ignore[misc]
-            self._services.discard(service_id)
+            try:
+                await self._store.update(partial(self._service, service_id=service_id))
+            except Conflict as error:  # stays noted: an address that comes free is a change
+                if self._refused.get(service_id) != error.message:
+                    logger.warning("service %s gets no virtual address: %s", service_id, error.message)
+                self._refused[service_id] = error.message
+            else:
+                self._services.discard(service_id)
+                self._refused.pop(service_id, None)
         for network_id, node_id in list(self._ends):
             if network_id in self._subnets or self._store.get(Network, network_id) is None:
-                await self._store.update(lambda tx, end=(network_id, node_id): self._node_end(tx, *end))  # type: ignore[misc]
+                await self._store.update(partial(self._node_end, network_id=network_id, node_id=node_id))
+                self._held.pop(f"node:{node_id}", None)  # from here on the network itself holds it
                 self._ends.discard((network_id, node_id))
         waiting = list(self._tasks)
         for start in range(0, len(waiting), _BATCH):
             batch = waiting[start : start + _BATCH]
-            done = await self._store.update(lambda tx, ids=batch: self._allocate_tasks(tx, ids))  # type: ignore[misc]
+            done = await self._store.update(partial(self._allocate_tasks, ids=batch))
             for id in done:
                 self._tasks.pop(id, None)
 
@@ -178,7 +194,10 @@ class Allocator:
         elif holder in network.leases.values():
             return
         else:
-            leases = {**network.leases, self._subnets[network_id][0].allocate().partition("/")[0]: holder}
+            self._release(holder)
+            address = self._unleased(network, self._subnets[network_id][0])
+            self._held[holder] = [(network_id, address)]
+            leases = {**network.leases, address.partition("/")[0]: holder}
         tx.update(network.changed(leases=leases))
 
     def _network(self, tx: Tx, network_id: str) -> None:
@@ -242,7 +261,12 @@ class Allocator:
         if any(id not in self._subnets for id in wanted):
             return  # comes again with the network's own change
         ports = self._service_ports(service, spec)
-        addresses = {id: before.get(id) or self._subnets[id][0].allocate() for id in wanted}
+        holder = f"vip:{service.id}"
+        self._release(holder, before.items())  # of a commit that others came before
+        addresses: dict[str, str] = {}
+        for id in wanted:
+            addresses[id] = before.get(id) or self._unleased(tx.get(Network, id), self._subnets[id][0])
+            self._held[holder] = list(addresses.items())
         endpoint: dict[str, Any] = {"Spec": dict(spec)}
         if ports:
             endpoint["Ports"] = ports
@@ -252,7 +276,7 @@ class Allocator:
             if id not in addresses:
                 for subnet in self._subnets.get(id, ()):
                     subnet.free(address)
-        self._held[f"vip:{service.id}"] = list(addresses.items())
+        self._held[holder] = list(addresses.items())
         if dict(service.endpoint) != endpoint:
             tx.update(service.changed(endpoint=endpoint))
 
@@ -295,12 +319,13 @@ class Allocator:
                 continue
             service = tx.get(Service, task.service_id)
             if service is not None and not service.endpoint.get("Spec") and service.id in self._services:
+                self._wait(tx, task, self._refused.get(service.id, ""))
                 continue
+            self._release(id)  # of a commit that others came before
             try:
                 rows = self._attachments(tx, task, service, ingress)
             except ScowError as error:
-                if task.status.error != error.message:
-                    tx.update(task.changed(status=TaskStatus(TaskState.NEW, self._clock.now_ns(), "waiting for an address", error.message)))
+                self._wait(tx, task, error.message)
                 continue
             if rows is None:
                 continue
@@ -312,6 +337,10 @@ class Allocator:
             tx.update(task.changed(status=status, networks=tuple(rows), endpoint=endpoint))
             done.append(id)
         return done
+
+    def _wait(self, tx: Tx, task: Task, why: str) -> None:
+        if why and task.status.error != why:
+            tx.update(task.changed(status=TaskStatus(TaskState.NEW, self._clock.now_ns(), "waiting for an address", why)))
 
     def _attachments(self, tx: Tx, task: Task, service: Service | None, ingress: Network | None) -> list[dict[str, Any]] | None:
         """A task's networks with its addresses, None when one of them is not ready. Raises Conflict when a network is full."""
@@ -346,9 +375,7 @@ class Allocator:
             mine = [subnet for subnet in subnets if subnet.net.version == version]
             for subnet in mine:
                 try:
-                    address = subnet.allocate()
-                    while address.partition("/")[0] in network.leases:
-                        address = subnet.allocate()
+                    address = self._unleased(network, subnet)
                 except Conflict:
                     if subnet is mine[-1]:
                         for other in subnets:
@@ -360,6 +387,14 @@ class Allocator:
                     found.append(address)
                     break
         return found
+
+    @staticmethod
+    def _unleased(network: Network | None, subnet: Subnet) -> str:
+        """The next free address: a lease of a moment ago may not be marked yet. Raises Conflict."""
+        address = subnet.allocate()
+        while network is not None and address.partition("/")[0] in network.leases:
+            address = subnet.allocate()
+        return address
 
     def _give_back(self, rows: list[dict[str, Any]]) -> None:
         for row in rows:

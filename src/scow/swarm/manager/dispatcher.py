@@ -9,6 +9,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from operator import attrgetter
 from typing import Any
 
@@ -19,6 +20,7 @@ from scow.swarm.manager.allocator import node_of, view_of
 from scow.swarm.manager.certificates import issuer, roots
 from scow.swarm.manager.tasks import cluster_of
 from scow.swarm.objects import Cluster, Config, Network, Node, Object, Secret, Service, Task, TaskState, TaskStatus
+from scow.swarm.store.memory import networks_of
 from scow.swarm.store.store import Change, Store, Tx
 from scow.swarm.wire import Assignment, ClusterState, Peer, ServiceState
 
@@ -26,7 +28,8 @@ logger = log.get(__name__)
 
 DEFAULT_PERIOD_NS = 5_000_000_000
 _GRACE_BEATS = 3
-_ORPHAN_NS = 24 * 3600 * 1_000_000_000
+_HOUR_NS = 3600 * 1_000_000_000
+_ORPHAN_HOURS = 24
 _GATHER_SECONDS = 0.01
 _BATCH = 200
 
@@ -56,6 +59,7 @@ class Dispatcher:
         self._sessions: dict[str, _Session] = {}
         self._members: dict[str, Counter[str]] = {}  # network → node → tasks
         self._seen: dict[str, int] = {}  # node → when it last beat, or came to be known (elapsed time)
+        self._counted: dict[str, int] = {}  # node that is down → when its last hour was counted (elapsed time)
         self._periods: dict[str, int] = {}  # node → nanoseconds until its next beat, as it was told: a shorter period holds from then on
 
     # --- the loop
@@ -150,7 +154,7 @@ class Dispatcher:
             node = tx.get(Node, node_id)
             if node is None:
                 raise NotFound(f"node {node_id} is not part of this swarm")
-            changed = node.changed(description=dict(description), status_state="ready", status_message="")
+            changed = node.changed(description=dict(description), status_state="ready", status_message="", down_hours=0)
             if address:
                 changed = changed.changed(address=address)
             tx.update(changed)
@@ -192,7 +196,7 @@ class Dispatcher:
         """This manager leads no more: agents are to look for the one that does."""
         for node_id in list(self._sessions):
             self._end(node_id)
-        self._seen, self._periods = {}, {}
+        self._seen, self._periods, self._counted = {}, {}, {}
 
     def want_logs(self, node_id: str, request: Mapping[str, Any]) -> bool:
         """Hand a request for a task's output to its node; whether the node is connected."""
@@ -217,7 +221,7 @@ class Dispatcher:
         """States of tasks; only this node's own, and only forward."""
         for start in range(0, len(statuses), _BATCH):
             batch = statuses[start : start + _BATCH]
-            await self._store.update(lambda tx, rows=batch: self._note(tx, node_id, rows))  # type: ignore[misc]
+            await self._store.update(partial(self._note, node_id=node_id, rows=batch))
 
     @staticmethod
     def _note(tx: Tx, node_id: str, rows: Sequence[tuple[str, TaskStatus]]) -> None:
@@ -251,34 +255,46 @@ class Dispatcher:
     # --- silence
 
     async def watch_nodes(self) -> None:
-        """Three missed heartbeats and a node is down; a day later its tasks count as lost for good. Runs while this manager leads."""
+        """Three missed heartbeats and a node is down; a day later its tasks count as lost for good. Runs while this manager leads; the
+        hours are counted in the store, for leaders that come and go more often than once a day."""
         begun = self._clock.elapsed_ns()  # a new leader gives everybody time to speak
         while True:
             await self._clock.sleep(min(1.0, self.period()))
             if any(self._verdict(node, begun) for node in self._store.all(Node)):
-                await self._store.update(lambda tx: self._judge(tx, begun))
+                counted = await self._store.update(lambda tx: self._judge(tx, begun))
+                self._counted |= dict.fromkeys(counted, self._clock.elapsed_ns())
 
     def _verdict(self, node: Node, begun: int) -> str:
-        """What has become of a silent node: down, lost, or "" when nothing changes."""
-        silent = self._clock.elapsed_ns() - max(self._seen.get(node.id, 0), begun)
+        """What has become of a silent node: down, an hour more of that, lost, or "" when nothing changes."""
+        now, last = self._clock.elapsed_ns(), max(self._seen.get(node.id, 0), begun)
+        silent = now - last
         limit = self._periods.get(node.id, int(self.period() * 1e9)) * _GRACE_BEATS
         if node.status_state in ("ready", "disconnected") and silent > limit:
             return "down"
         if node.status_state == "unknown" and silent > 2 * limit:
             return "down"
-        lost = node.status_state == "down" and silent > _ORPHAN_NS
-        return "lost" if lost and any(task.status.state <= TaskState.RUNNING for task in self._store.by(Task, "node", node.id)) else ""
+        if node.status_state != "down":
+            return ""
+        if node.down_hours < _ORPHAN_HOURS:
+            return "hour" if now - max(last, self._counted.get(node.id, 0)) > _HOUR_NS else ""
+        return "lost" if any(task.status.state <= TaskState.RUNNING for task in self._store.by(Task, "node", node.id)) else ""
 
-    def _judge(self, tx: Tx, begun: int) -> None:
+    def _judge(self, tx: Tx, begun: int) -> list[str]:
+        """The nodes whose hour was counted."""
         now = self._clock.now_ns()
+        counted: list[str] = []
         for node in tx.all(Node):
             match self._verdict(node, begun):
                 case "down":
-                    tx.update(node.changed(status_state="down", status_message="heartbeat failure"))
+                    tx.update(node.changed(status_state="down", status_message="heartbeat failure", down_hours=0))
+                case "hour":
+                    tx.update(node.changed(down_hours=node.down_hours + 1))
+                    counted.append(node.id)
                 case "lost":
                     for task in tx.by(Task, "node", node.id):
                         if task.status.state <= TaskState.RUNNING:
                             tx.update(task.changed(status=TaskStatus(TaskState.ORPHANED, now, "node is lost")))
+        return counted
 
     # --- messages
 
@@ -389,7 +405,7 @@ class Dispatcher:
         services = [
             service
             for service in self._store.all(Service)
-            if service.endpoint.get("Ports") or any(id in networks for id in self._networks_of(service))
+            if service.endpoint.get("Ports") or any(id in networks for id in networks_of(service.spec))
         ]
         for service in services:
             for task in self._store.by(Task, "service", service.id):
@@ -405,12 +421,6 @@ class Dispatcher:
                             for address in row.get("Addresses") or ()
                         ]
         return found
-
-    @staticmethod
-    def _networks_of(service: Service) -> list[str]:
-        from scow.swarm.store.memory import networks_of
-
-        return list(networks_of(service.spec))
 
     @staticmethod
     def _lease_peers(networks: Mapping[str, Network]) -> list[Peer]:
@@ -434,7 +444,7 @@ class Dispatcher:
                 for row in service.endpoint.get("VirtualIPs") or ()
                 if str(row["NetworkID"]) in networks
             }
-            mine = [id for id in self._networks_of(service) if id in networks]
+            mine = [id for id in networks_of(service.spec) if id in networks]
             ports = tuple(row for row in service.endpoint.get("Ports") or () if row.get("PublishMode") != "host")
             if not addresses and not mine and not ports:
                 continue

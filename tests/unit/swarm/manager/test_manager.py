@@ -351,6 +351,38 @@ async def test_a_clock_that_is_set_makes_no_node_silent_and_no_restart_late() ->
 
 
 @on_loop
+async def test_tasks_of_a_dead_node_are_lost_after_a_day_whatever_clocks_and_leaders_do() -> None:
+    cluster = await Cluster0(nodes=2).start()
+    id = await cluster.service("web", 2)
+    await cluster.pass_time(1)
+    cluster.dead.add("n2")
+    await cluster.pass_time(20)
+    (old,) = [task for task in cluster.store.by(Task, "service", id) if task.node_id == "n2"]
+
+    async def hours(count: int) -> TaskState | None:
+        for _ in range(count):
+            await cluster.pass_time(3605, step=1201)
+            if cluster.store.find(Node, "n1").status_state != "ready":  # its beats were far apart
+                await cluster._beat()
+        found = cluster.store.get(Task, old.id)
+        return found.status.state if found is not None else None
+
+    cluster.clock.step(40 * 3600)
+    assert await hours(10) is TaskState.RUNNING
+    for _ in range(3):  # each leads for less than a day, on a host with a clock of its own
+        await cluster.manager.resign()
+        cluster.clock.step(-30 * 3600)
+        cluster.manager.lead()
+        assert await hours(4) is TaskState.RUNNING
+    assert 16 <= cluster.store.find(Node, "n2").down_hours < 24  # what a leader had of an hour when it ended is not counted
+    assert await hours(9) in (TaskState.ORPHANED, None)  # None: it is history, and that has been tidied up
+    cluster.dead.clear()
+    await cluster.pass_time(1)
+    assert cluster.store.find(Node, "n2").down_hours == 0
+    await cluster.stop()
+
+
+@on_loop
 async def test_an_update_is_watched_as_long_wherever_the_clock_is_set() -> None:
     cluster = await Cluster0(nodes=2).start()
     id = await cluster.service("web", 1, UpdateConfig={"Monitor": 5_000_000_000, "FailureAction": "pause"})
