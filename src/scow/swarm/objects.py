@@ -267,7 +267,7 @@ class Network(Object):
     vni: int = 0
     ingress: bool = False
     leases: Mapping[str, str] = field(default_factory=dict)
-    """Address (without length) → who has it: `node:<node id>` or `container:<node id>:<container id>:<names>`; tasks and services hold their
+    """Address (without length) → who has it: `node:<node id>`, `container:<node id>:<container id>:<names>`. Tasks and services hold their
     own."""
 
     @property
