@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ class Meter:
             with contextlib.suppress(OSError, KeyError):
                 sample = self._sampler(container)
                 now, used = time.monotonic(), int(sample["cpu_stats"]["cpu_usage"]["total_usage"])
-                row = {"memory": float(sample["memory_stats"].get("usage") or 0), "connections": float(connections(container.state.pid))}
+                row = {"memory": float(memory(sample["memory_stats"])), "connections": float(connections(container.state.pid))}
                 before = self._before.get(task_id)
                 if before is not None and now > before[0]:
                     row["cpu"] = max(0.0, (used - before[1]) / 1e9 / (now - before[0]))
@@ -41,6 +41,14 @@ class Meter:
         for gone in set(self._before) - set(found):
             del self._before[gone]
         return found
+
+
+def memory(stats: Mapping[str, Any]) -> int:
+    """Bytes in use without the page cache that can go: a task that reads files fills its limit with it, and is no busier for that."""
+    usage = int(stats.get("usage") or 0)
+    rows = stats.get("stats") or {}
+    cache = int(rows.get("total_inactive_file", rows.get("inactive_file", 0)) or 0)
+    return usage - cache if cache < usage else usage
 
 
 def connections(pid: int, proc: Path = Path("/proc")) -> int:

@@ -4,6 +4,7 @@
 limit), `.connections` (per task); `.window` (how long is looked back, 30s) and `.cooldown` (between two steps, 30s).
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,6 +18,9 @@ MAX_REPLICAS = 100_000
 _WINDOW_NS = 30 * 10**9
 _COOLDOWN_NS = 30 * 10**9
 _LONGEST_NS = 3600 * 10**9
+_PERCENT = ("cpu", "memory")
+_NUMBER = re.compile(r"[0-9]+(\.[0-9]+)?")
+_LONGEST = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +47,13 @@ def policy_of(labels: Mapping[str, str]) -> Policy | None:
 
     def number(name: str, default: float) -> float:
         text = given.get(name, "")
-        try:
-            value = float(text.rstrip("%")) if text else default
-        except ValueError:
-            value = -1.0
+        if not text and name not in TARGETS:
+            return default
+        plain = text.removesuffix("%") if name in _PERCENT else text
+        value = float(plain) if len(text) < _LONGEST and _NUMBER.fullmatch(plain) else -1.0
         if not 0 < value < 1e9:
-            raise InvalidArgument(f"label {PREFIX}{name}={text!r} is no number above 0")
+            unit = "percentage" if name in _PERCENT else "number"
+            raise InvalidArgument(f"label {PREFIX}{name}={text[:_LONGEST]!r} is no {unit} above 0")
         return value
 
     def whole(name: str, default: int) -> int:
@@ -65,10 +70,10 @@ def policy_of(labels: Mapping[str, str]) -> Policy | None:
         except InvalidArgument as error:
             raise InvalidArgument(f"label {PREFIX}{name}: {error.message}") from None
         if not least <= value <= _LONGEST_NS:
-            raise InvalidArgument(f"label {PREFIX}{name}={given[name]!r} is not between {least // 10**9}s and 1h")
+            raise InvalidArgument(f"label {PREFIX}{name}={given[name][:_LONGEST]!r} is not between {least // 10**9}s and 1h")
         return value
 
-    targets = {name: number(name, 1) for name in TARGETS if name in given}
+    targets = {name: number(name, 0) for name in TARGETS if name in given}
     if not targets:
         raise InvalidArgument(f"autoscaling needs a target: one of the labels {', '.join(PREFIX + name for name in TARGETS)}")
     least = whole("min", 1)

@@ -16,7 +16,8 @@ _NAMED = {
 _RANGES = ((0, 59), (0, 23), (1, 31), (1, 12), (0, 7))
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _DAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
-_MAX_LOOK = 366 * 5
+_LONGEST_MONTHS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+_MAX_LOOK = 366 * 9  # from one 29 February to the next, where a century lies between
 _MINUTE_NS = 60 * 10**9
 
 
@@ -64,6 +65,9 @@ def parse(text: str) -> Schedule:
         )
     sets = [_field(field, number) for number, field in enumerate(fields)]
     weekdays = frozenset(day % 7 for day in sets[4])
+    by_date = not fields[2].startswith("*") and fields[4].startswith("*")
+    if by_date and not any(day <= _LONGEST_MONTHS[month - 1] for day in sets[2] for month in sets[3]):
+        raise InvalidArgument(f"label {LABEL}={text[:100]!r} never comes: those months do not have that day")
     return Schedule(sets[0], sets[1], sets[2], sets[3], weekdays, fields[2].startswith("*"), fields[4].startswith("*"))
 
 

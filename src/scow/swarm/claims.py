@@ -4,13 +4,13 @@ What is wrong is refused whole; every loop of the manager and every node's netwo
 """
 
 import ipaddress
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
 from scow.errors import InvalidArgument
+from scow.opts.autoscale import TARGETS
 from scow.swarm import shapes
 from scow.swarm.objects import ContainerStatus, TaskState, TaskStatus
 from scow.swarm.shapes import INT64, STRING, TABLE, Many, Scalar, Struct
@@ -19,6 +19,7 @@ _MOST_BYTES = 1 << 20
 _LONGEST_NAME = 255
 _LONGEST_MESSAGE = 16 << 10
 _MOST_PORTS = 4096
+_MOST_USED = 1e15
 
 _DESCRIPTION = Struct(
     "swarm.NodeDescription",
@@ -99,13 +100,13 @@ def status(value: Any) -> TaskStatus:
 
 
 def usage(value: Any) -> dict[str, dict[str, float]]:
-    """Measurements: task id → metric → value; what is none is left out."""
+    """Measurements: task id → metric → value; what is none, or nothing that a host could have, is left out."""
     rows = value if isinstance(value, Mapping) else {}
     return {
         str(id): {
-            str(name): float(one)
-            for name, one in row.items()
-            if isinstance(one, int | float) and not isinstance(one, bool) and math.isfinite(one)
+            name: float(one)
+            for name in TARGETS
+            if isinstance(one := row.get(name), int | float) and not isinstance(one, bool) and 0 <= one <= _MOST_USED
         }
         for id, row in rows.items()
         if isinstance(row, Mapping)

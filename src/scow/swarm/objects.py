@@ -123,8 +123,10 @@ class Service(Object):
     update_status: Doc | None = None
     job_iteration: int = 0
     job_executed_ns: int = 0
+    scheduled_ns: int = 0
+    """Since when a job runs by the clock as it does now (`manager/cron.py`)."""
     scaling: Doc | None = None
-    """The last decision of the autoscaler: {"From", "To", "Reason", "At"}."""
+    """The last decision of the autoscaler: {"From", "To", "Reason", "At"}, and why there is none now: {"Held"}."""
     registry_auth: str = ""
     """An X-Registry-Auth text for this service's image. Encrypted at rest, never shown."""
 

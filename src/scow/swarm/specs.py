@@ -80,6 +80,9 @@ def _labels(found: Mapping[str, Any]) -> None:
     limits = (found["TaskTemplate"].get("Resources") or {}).get("Limits") or {}
     if "memory" in policy.targets and not limits.get("MemoryBytes"):
         raise InvalidArgument(f"label {autoscale.PREFIX}memory is a percentage of the memory limit: set one (--limit-memory)")
+    for target, limit in (("memory", "MemoryBytes"), ("cpu", "NanoCPUs")):
+        if policy.targets.get(target, 0) > 100 and limits.get(limit):
+            raise InvalidArgument(f"label {autoscale.PREFIX}{target} is a percentage of the limit: more than 100 is never reached")
 
 
 def _mode(mode: Mapping[str, Any]) -> Json:

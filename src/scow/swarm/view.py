@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from scow import units
+from scow.opts.autoscale import PREFIX
 from scow.swarm.objects import Cluster, Config, Network, Node, Object, Secret, Service, Task, TaskState
 
 Json = dict[str, Any]
@@ -33,7 +34,7 @@ def service(one: Service, status: Mapping[str, int] | None = None) -> Json:
         found["JobStatus"] = {"JobIteration": {"Index": one.job_iteration}, "LastExecution": executed}
     if status is not None:
         found["ServiceStatus"] = dict(status)
-    if one.scaling is not None:
+    if one.scaling is not None and any(key.startswith(PREFIX) for key in one.labels):
         found["Autoscale"] = dict(one.scaling)
     return found
 

@@ -82,3 +82,4 @@ def test_only_addresses_are_addresses(said: Any) -> None:
 def test_measurements_that_are_none_are_left_out() -> None:
     assert claims.usage(5) == {}
     assert claims.usage({"t": 5, "u": {"cpu": "x", "memory": 3, "connections": float("nan"), "ok": True}}) == {"u": {"memory": 3.0}}
+    assert claims.usage({"t": {"cpu": -5, "memory": 1e308, "connections": float("inf"), "speed": 1}}) == {"t": {}}

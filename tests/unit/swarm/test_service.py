@@ -226,6 +226,7 @@ async def test_the_last_manager_stays_a_manager(tmp_path: Path) -> None:
         {**web(), "Labels": {"scow.autoscale.cpu": "fast"}},
         {**web(), "Labels": {"scow.autoscale.cpu": "50"}, "Mode": {"Global": {}}},
         {**web(), "Labels": {"scow.autoscale.memory": "50"}},
+        {**web(), "Labels": {"scow.autoscale.cpu": ""}},
         {**web(), "UpdateConfig": {"Order": "sideways"}},
     ],
 )

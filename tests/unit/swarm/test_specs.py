@@ -44,6 +44,10 @@ def _service(**changes: Any) -> dict[str, Any]:
         ({"container": {"Hostname": "{{.Bogus}}"}}, "expanding hostname failed: template: expansion:1:2:"),
         ({"container": {"Env": ["A={{.Node.ID"]}}, 'expanding env "A={{.Node.ID": template: expansion:1: unclosed action'),
         ({"Labels": {"scow.cron": "@daily"}}, "is for jobs"),
+        (
+            {"Labels": {"scow.autoscale.cpu": "150"}, "task": {"Resources": {"Limits": {"NanoCPUs": 10**9}}}},
+            "more than 100 is never reached",
+        ),
         ({"Labels": {"scow.autoscale.cpuu": "50"}}, "did you mean scow.autoscale.cpu?"),
     ],
 )

@@ -1,7 +1,8 @@
 """Automatic scaling: how many replicas a service has follows what its tasks use.
 
 Asked for by labels of the service (`opts/autoscale.py`). The largest need of all targets counts; a tenth above or below the target changes
-nothing. Each decision goes the way of any update and is told with its reason in the service and in events.
+nothing. Each decision goes the way of any update and is told with its reason in the service and in events; so is why there is none where
+one is wanted (`Held`). The time of the last decision is in the service: a change of leader does not forget the cooldown.
 """
 
 import math
@@ -21,27 +22,38 @@ logger = log.get(__name__)
 _TOLERANCE = 0.1
 _EVERY_SECONDS = 1.0
 _MAX_SAMPLES = 1000
-_UPDATING = ("updating", "paused", "rollback_started", "rollback_paused")  # more tasks of a spec in doubt help nobody
+_PAUSED = ("paused", "rollback_paused")
+_UPDATING = ("updating", "rollback_started")  # more tasks of a spec in doubt help nobody
 _LAST_NS = 20 * 10**9
+_HELD_NS = 10 * 10**9
+"""The reason why nothing is done is written at most so often: every write changes the version that users' updates must name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """How many, and why."""
+    """How many, and why; `wanted`: how many the load asks for, whatever the bounds."""
 
     replicas: int
     reason: str
+    wanted: int = 0
 
 
-def decide(policy: Policy, replicas: int, used: Mapping[str, float]) -> Decision | None:
-    """What follows from the mean use per replica (in the targets' units); None: stay. Pure."""
-    wanted, reason = 0, ""
+def decide(policy: Policy, replicas: int, running: int, used: Mapping[str, float]) -> Decision | None:
+    """What follows from the mean use of the tasks that run (in the targets' units); None: nothing is known. Pure.
+
+    What those that run use is all that there is to do: where others are still on their way, they will take their part of it.
+    """
+    wanted, reason = -1, ""
     for name, target in policy.targets.items():
         if name not in used:
             continue
         ratio = used[name] / target
-        need = replicas if abs(ratio - 1) <= _TOLERANCE else math.ceil(replicas * ratio)
-        if need >= wanted:
+        need = replicas
+        if ratio > 1 + _TOLERANCE:
+            need = max(replicas, math.ceil(running * ratio))
+        elif ratio < 1 - _TOLERANCE:
+            need = min(replicas, math.ceil(running * ratio))
+        if need > wanted:
             wanted = need
             reason = f"{name} is {used[name]:.4g} per replica, the target is {target:g}"
     if not reason:
@@ -49,7 +61,7 @@ def decide(policy: Policy, replicas: int, used: Mapping[str, float]) -> Decision
     bounded = min(max(wanted, policy.least), policy.most)
     if bounded != wanted:
         reason += f", bounded by {'max' if bounded < wanted else 'min'} {bounded}"
-    return None if bounded == replicas else Decision(bounded, reason)
+    return Decision(bounded, reason, wanted)
 
 
 class Autoscaler:
@@ -59,7 +71,10 @@ class Autoscaler:
         self._store = store
         self._clock = clock
         self._samples: dict[str, deque[tuple[int, Mapping[str, float]]]] = {}  # task → when, what
-        self._changed: dict[str, int] = {}  # service → when its number was last changed (elapsed time)
+        self._began = 0  # since when this manager hears what tasks use (elapsed time, as all below)
+        self._changed: dict[str, tuple[int, int]] = {}  # service → its number, and when it was last changed
+        self._told: dict[str, int] = {}  # service → when it was last written why nothing is done
+        self._errors: dict[str, str] = {}
 
     def note(self, usage: Mapping[str, Mapping[str, float]]) -> None:
         """Measurements of one node: task id → metric → value (cores, bytes, connections)."""
@@ -69,6 +84,9 @@ class Autoscaler:
 
     async def run(self) -> None:
         """Look every second; runs while this manager leads."""
+        self._began = self._clock.elapsed_ns()
+        for kept in (self._samples, self._changed, self._told, self._errors):
+            kept.clear()
         while True:
             await self._clock.sleep(_EVERY_SECONDS)
             self._forget()
@@ -76,47 +94,88 @@ class Autoscaler:
                 if any(key.startswith(PREFIX) for key in service.labels):
                     try:
                         await self._consider(service)
+                        self._errors.pop(service.id, None)
                     except ScowError as error:
-                        logger.info("autoscaling of service %s: %s", service.name, error.message)
+                        if self._errors.get(service.id) != error.message:
+                            self._errors[service.id] = error.message
+                            logger.info("autoscaling of service %s: %s", service.name, error.message)
 
     def _forget(self) -> None:
         for id in [id for id in self._samples if self._store.get(Task, id) is None]:
             del self._samples[id]
+        for id in [id for id in self._changed if self._store.get(Service, id) is None]:
+            for kept in (self._changed, self._told, self._errors):
+                kept.pop(id, None)
 
     async def _consider(self, service: Service) -> None:
         policy = policy_of(service.labels)
-        if policy is None or service.mode != "replicated" or (service.update_status or {}).get("State") in _UPDATING:
+        if policy is None or service.mode != "replicated":
             return
-        now = self._clock.elapsed_ns()
+        state = str((service.update_status or {}).get("State") or "")
         replicas = service.replicas
+        resting = self._clock.elapsed_ns() - self._since(service, policy) < policy.cooldown_ns
         if replicas == 0:
-            return  # switched off by hand
-        if not policy.least <= replicas <= policy.most:
-            bounded = min(max(replicas, policy.least), policy.most)
-            await self._scale(service, Decision(bounded, f"{replicas} replicas are outside of {policy.least} to {policy.most}"))
-            return
-        if now - self._changed.get(service.id, -policy.cooldown_ns) < policy.cooldown_ns:
-            return
-        used, complete = self.used(service, policy)
-        decision = decide(policy, replicas, used) if used else None
+            await self._hold(service, "with 0 replicas there is no load to measure: it stays so until it is scaled up by hand")
+        elif state in _PAUSED:
+            await self._hold(service, f"its {'rollback' if state.startswith('rollback') else 'update'} is paused")
+        elif not policy.least <= replicas <= policy.most:
+            if state not in _UPDATING:
+                bounded = min(max(replicas, policy.least), policy.most)
+                reason = f"{replicas} replicas are outside of {policy.least} to {policy.most}"
+                await self._scale(service, Decision(bounded, reason))
+        elif not resting:
+            await self._follow(service, policy, state in _UPDATING)
+
+    def _since(self, service: Service, policy: Policy) -> int:
+        """When the number of a service was last changed, by whomever: elapsed time. What an earlier leader did is told by the service."""
+        now, known = self._clock.elapsed_ns(), self._changed.get(service.id)
+        at = now
+        if known is None:
+            decided = (service.scaling or {}).get("At")
+            # a clock that was set back makes it as long as the policy says, no longer
+            age = self._clock.now_ns() - units.parse_rfc3339(decided) if decided else policy.cooldown_ns
+            at = now - (age if age >= 0 else 0)
+        elif known[0] == service.replicas:
+            return known[1]
+        self._changed[service.id] = service.replicas, at
+        return at
+
+    async def _follow(self, service: Service, policy: Policy, updating: bool) -> None:
+        """Do what the load asks for, or say why not."""
+        used, running, complete = self.used(service, policy)
+        decision = decide(policy, service.replicas, running, used)
         if decision is None:
             return
-        grows = decision.replicas > replicas
-        if (grows and not self._homeless(service)) or (not grows and complete):
+        replicas, held = service.replicas, ""
+        if decision.wanted > replicas:
+            if waits := self._homeless(service):
+                held = f"more replicas are needed, but there is no room for those that there are: {waits}"
+            elif updating:
+                held = "more replicas are needed: they come when its update has ended"
+            elif decision.replicas == replicas:
+                held = f"more replicas are needed than max {policy.most}"
+        if held:
+            await self._hold(service, held)
+        elif (decision.replicas > replicas and not updating) or (
+            decision.replicas < replicas and not updating and complete and self._clock.elapsed_ns() - self._began >= policy.window_ns
+        ):
             await self._scale(service, decision)
+        else:
+            await self._hold(service, "")
 
-    def _homeless(self, service: Service) -> bool:
-        """Whether tasks wait for a node that has room: more of them would be no help."""
-        tasks = self._store.by(Task, "service", service.id)
-        return any(
-            task.status.state is TaskState.PENDING and task.status.error and task.desired_state <= TaskState.RUNNING for task in tasks
-        )
+    def _homeless(self, service: Service) -> str:
+        """Why tasks wait for a node that has room: more of them would be no help."""
+        for task in self._store.by(Task, "service", service.id):
+            if task.status.state is TaskState.PENDING and task.status.error and task.desired_state <= TaskState.RUNNING:
+                return task.status.error
+        return ""
 
-    def used(self, service: Service, policy: Policy) -> tuple[dict[str, float], bool]:
-        """Mean use per running task over the window, in the targets' units, {} when there is not enough to say; whether all tasks count:
-        of some that tell nothing nobody knows that they could be spared."""
+    def used(self, service: Service, policy: Policy) -> tuple[dict[str, float], int, bool]:
+        """Mean use per running task over the window since the last change, in the targets' units, {} when there is not enough to say; how
+        many run; whether all of them count: of some that tell nothing nobody knows that they could be spared."""
         now = self._clock.elapsed_ns()
-        since = now - policy.window_ns
+        changed = self._since(service, policy)
+        since = max(now - policy.window_ns, changed)  # what was before says how fewer, or more, were loaded
         totals: dict[str, list[float]] = {}
         running = [
             task
@@ -129,7 +188,7 @@ class Autoscaler:
         for task in running:
             samples = self._samples.get(task.id, ())
             rows = [row for at, row in samples if at >= since]
-            if not rows and samples and samples[-1][0] >= now - _LAST_NS:
+            if not rows and samples and samples[-1][0] >= max(now - _LAST_NS, changed):
                 rows = [samples[-1][1]]  # a window shorter than the time between two reports
             for name in policy.targets:
                 values = [row[name] for row in rows if name in row]
@@ -144,7 +203,29 @@ class Autoscaler:
                     mean = 100 * mean / memory
                 totals.setdefault(name, []).append(mean)
         complete = all(len(totals.get(name, ())) == len(running) for name in policy.targets)
-        return {name: sum(values) / len(values) for name, values in totals.items() if len(values) * 2 > len(running)}, complete
+        used = {name: sum(values) / len(values) for name, values in totals.items() if len(values) * 2 > len(running)}
+        return used, len(running), complete
+
+    async def _hold(self, service: Service, why: str) -> None:
+        """Write why nothing is done; "" for nothing to do."""
+        now = self._clock.elapsed_ns()
+        if str((service.scaling or {}).get("Held") or "") == why or now - self._told.get(service.id, now - _HELD_NS) < _HELD_NS:
+            return
+        told = {key: value for key, value in (service.scaling or {}).items() if key != "Held"}
+        if why:
+            told["Held"] = why
+
+        def write(tx: Tx) -> bool:
+            fresh = tx.get(Service, service.id)
+            if fresh is None or fresh.version != service.version:
+                return False
+            tx.update(fresh.changed(scaling=told or None))
+            return True
+
+        if await self._store.update(write):
+            self._told[service.id] = now
+            if why:
+                logger.info("autoscaling of service %s: %s", service.name, why)
 
     async def _scale(self, service: Service, decision: Decision) -> None:
         """Write it as an update of the service, unless its spec has changed meanwhile."""
@@ -163,5 +244,5 @@ class Autoscaler:
             return True
 
         if await self._store.update(write):
-            self._changed[service.id] = self._clock.elapsed_ns()
+            self._changed[service.id] = decision.replicas, self._clock.elapsed_ns()
             logger.info("service %s goes from %d to %d replicas: %s", service.name, service.replicas, decision.replicas, decision.reason)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from scow.errors import Conflict, Forbidden, InvalidArgument, NotFound, Unsupported
 from scow.filters import Filters
+from scow.opts import autoscale, schedule
 from scow.swarm import specs, view
 from scow.swarm.clock import Clock
 from scow.swarm.identity import new_id
@@ -53,7 +54,7 @@ class Control:
             self._check_ports(tx, found, id)
             job = found["Mode"].get("ReplicatedJob") is not None or found["Mode"].get("GlobalJob") is not None
             executed = self._clock.now_ns() if job else 0
-            tx.create(Service(id=id, spec=found, registry_auth=auth, job_executed_ns=executed))
+            tx.create(Service(id=id, spec=found, registry_auth=auth, job_executed_ns=executed, scheduled_ns=executed))
 
         await self._store.update(write)
         return id
@@ -108,22 +109,24 @@ class Control:
         if auth_from not in ("", "spec", "previous-spec"):
             raise InvalidArgument("unsupported registryAuthFrom value")
         checked = specs.service(spec) if not rollback else {}
-        name = ""
+        unnumbered = ((spec.get("Mode") or {}).get("Replicated") or {}).get("Replicas") is None
 
         def write(tx: Tx) -> None:
-            nonlocal name
             service = tx.find(Service, ref)
             if service.unseen(version):
                 raise OutOfSequence
-            name = service.name
             if auth_from == "previous-spec" and service.previous_spec is None:
                 raise InvalidArgument("service does not have a previous spec")
             if rollback:
                 if service.previous_spec is None:
                     raise InvalidArgument(f"rpc error: code = FailedPrecondition desc = service {service.id} does not have a previous spec")
                 roll_back(tx, service.id, service.spec_version, self._clock.now_ns(), "manually requested rollback")
+                self._note_schedule(tx, service)
                 return
             found = self._resolved(tx, checked)
+            if unnumbered and service.replicas and any(key.startswith(autoscale.PREFIX) for key in found["Labels"]):
+                # who names no number leaves it to the load
+                found["Mode"] = {"Replicated": {"Replicas": service.replicas}}
             self._check_change(tx, service, found)
             changed = service.changed(
                 spec=found,
@@ -136,8 +139,15 @@ class Control:
             if service.mode.endswith("-job") and forced:
                 changed = changed.changed(job_iteration=service.job_iteration + 1, job_executed_ns=self._clock.now_ns())
             tx.update(changed)
+            self._note_schedule(tx, service)
 
         await self._store.update(write)
+
+    def _note_schedule(self, tx: Tx, before: Service) -> None:
+        """A job whose schedule has changed runs at the times that come from now on: those that have passed were none of it."""
+        service = tx.get(Service, before.id)
+        if service is not None and service.labels.get(schedule.LABEL) != before.labels.get(schedule.LABEL):
+            tx.update(service.changed(scheduled_ns=self._clock.now_ns()))
 
     def _check_change(self, tx: Tx, service: Service, spec: Mapping[str, Any]) -> None:
         if str(spec["Name"]) != service.name:

@@ -4,7 +4,7 @@ leads. Times that passed while nobody led are made up for by one iteration, and 
 up to three hours repeats nothing; one that was wrong by more counts anew from where it is set. `docs/design/swarm.md` has the promise."""
 
 from scow import log
-from scow.errors import InvalidArgument
+from scow.errors import InvalidArgument, ScowError
 from scow.opts.schedule import LABEL, Schedule, parse
 from scow.swarm.clock import Clock
 from scow.swarm.objects import Service
@@ -23,14 +23,22 @@ class Cron:
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
+        self._errors: dict[str, str] = {}
 
     async def run(self) -> None:
         """Look every second; runs while this manager leads."""
         while True:
             await self._clock.sleep(_EVERY_SECONDS)
+            failed: dict[str, str] = {}
             for service in self._store.all(Service):
                 if LABEL in service.labels and service.mode.endswith("-job"):
-                    await self._consider(service)
+                    try:
+                        await self._consider(service)
+                    except ScowError as error:  # tried again; the others have their times, too
+                        if self._errors.get(service.id) != error.message:
+                            logger.warning("job %s cannot begin by its schedule: %s", service.name, error.message)
+                        failed[service.id] = error.message
+            self._errors = failed
 
     async def _consider(self, service: Service) -> None:
         try:
@@ -38,7 +46,7 @@ class Cron:
         except InvalidArgument:
             return  # refused when it was made; a label added later says nothing
         now = self._clock.now_ns()
-        last = service.job_executed_ns or service.created_ns
+        last = max(service.job_executed_ns or service.created_ns, service.scheduled_ns)
         wrong = last > now + _SET_BACK_NS  # that was no time of this world: without a new beginning the job would never run
         due = schedule.after(last)
         if not wrong and (due is None or due > now):
@@ -46,9 +54,10 @@ class Cron:
 
         def write(tx: Tx) -> bool:
             fresh = tx.get(Service, service.id)
-            if fresh is None or fresh.job_executed_ns != service.job_executed_ns:
+            if fresh is None or fresh.job_executed_ns != service.job_executed_ns or fresh.scheduled_ns != service.scheduled_ns:
                 return False
-            tx.update(fresh.changed(job_iteration=fresh.job_iteration + (not wrong), job_executed_ns=now))
+            since = min(fresh.scheduled_ns, now)
+            tx.update(fresh.changed(job_iteration=fresh.job_iteration + (not wrong), job_executed_ns=now, scheduled_ns=since))
             return not wrong
 
         if await self._store.update(write):

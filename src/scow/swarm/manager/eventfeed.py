@@ -56,6 +56,10 @@ def _update(one: Service) -> str:
     return str((one.update_status or {}).get("State") or "")
 
 
+def _scaling(one: Service, key: str) -> str:
+    return str((one.scaling or {}).get(key) or "")
+
+
 def _differences(old: Object, new: Object) -> dict[str, str]:
     """What Docker's events name with `.old` and `.new`."""
     rows: list[tuple[str, str, str]] = []
@@ -64,9 +68,13 @@ def _differences(old: Object, new: Object) -> dict[str, str]:
             ("image", _image(old), _image(new)),
             ("replicas", _replicas(old), _replicas(new)),
             ("updatestate", _update(old), _update(new)),
+            ("autoscaleheld", _scaling(old, "Held"), _scaling(new, "Held")),
         ]
-        if new.scaling is not None and new.scaling != old.scaling:
-            rows.append(("autoscale", str((old.scaling or {}).get("Reason") or ""), str(new.scaling.get("Reason") or "")))
+        if old.mode.endswith("-job"):
+            rows.append(("jobiteration", str(old.job_iteration), str(new.job_iteration)))
+        if _scaling(old, "At") != _scaling(new, "At"):
+            said = _scaling(new, "Reason")  # told with each decision, also where it is that of the one before
+            return _changed(rows) | ({"autoscale.new": said} if said else {})
     elif isinstance(old, Node) and isinstance(new, Node):
         for name, before, after in (
             ("state", old.status_state, new.status_state),
@@ -76,6 +84,10 @@ def _differences(old: Object, new: Object) -> dict[str, str]:
             ("reachability", str((old.manager or {}).get("Reachability") or ""), str((new.manager or {}).get("Reachability") or "")),
         ):
             rows.append((name, before, after))
+    return _changed(rows)
+
+
+def _changed(rows: list[tuple[str, str, str]]) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, before, after in rows:
         if before != after:

@@ -5,7 +5,9 @@ import pytest
 from scow.errors import InvalidArgument
 from scow.opts.autoscale import Policy, policy_of
 from scow.swarm.manager.autoscale import decide
-from scow.swarm.objects import Service
+from scow.swarm.manager.eventfeed import EventFeed
+from scow.swarm.objects import Service, TaskState
+from scow.swarm.store.store import Change
 from tests.fakes.swarm import Cluster0
 from tests.support.asynchronous import on_loop
 
@@ -30,6 +32,13 @@ def test_labels() -> None:
         {"cpu": "50", "max": "1000000"},
         {"cpu": "50", "window": "0s"},
         {"cpu": "50", "cooldown": "-1s"},
+        {"cpu": ""},
+        {"memory": "512M"},
+        {"cpu": "5_0"},
+        {"cpu": "50%%"},
+        {"connections": "50%"},
+        {"cpu": "1" * 5000},
+        {"cpu": "50", "min": "-1"},
     ],
 )
 def test_labels_that_make_no_sense_are_refused(labels: dict[str, str]) -> None:
@@ -41,7 +50,7 @@ def test_labels_that_make_no_sense_are_refused(labels: dict[str, str]) -> None:
     ("replicas", "used", "wanted"),
     [
         (2, {"cpu": 140.0}, 4),
-        (2, {"cpu": 74.0}, None),
+        (2, {"cpu": 74.0}, 2),
         (4, {"cpu": 20.0}, 2),
         (2, {"cpu": 1000.0}, 6),
         (2, {"cpu": 1.0}, 1),
@@ -50,7 +59,7 @@ def test_labels_that_make_no_sense_are_refused(labels: dict[str, str]) -> None:
     ],
 )
 def test_decisions(replicas: int, used: dict[str, float], wanted: int | None) -> None:
-    found = decide(Policy(1, 6, {"cpu": 70.0, "connections": 100.0}), replicas, used)
+    found = decide(Policy(1, 6, {"cpu": 70.0, "connections": 100.0}), replicas, replicas, used)
     assert (found.replicas if found else None) == wanted
 
 
@@ -136,3 +145,197 @@ async def test_no_more_tasks_are_asked_for_than_find_a_node() -> None:
     assert len(cluster.running(id)) == 2
     assert service.replicas <= 4
     await cluster.stop()
+
+
+def _service(cluster: Cluster0, id: str) -> Service:
+    service = cluster.store.get(Service, id)
+    assert service is not None
+    return service
+
+
+async def _loaded(cluster: Cluster0, id: str, cores: float, seconds: int) -> None:
+    for _ in range(seconds):
+        cluster.manager.autoscaler.note({task.id: {"cpu": cores} for task in cluster.running(id)})
+        await cluster.pass_time(1)
+
+
+@on_loop
+async def test_the_cooldown_survives_a_change_of_leader_and_a_clock_that_is_set() -> None:
+    cluster = await Cluster0().start()
+    labels = {"max": "64", "cpu": "50", "window": "5s", "cooldown": "60s"}
+    id = await cluster.service("web", 1, Labels={f"scow.autoscale.{key}": value for key, value in labels.items()})
+    await _loaded(cluster, id, 1.0, 3)
+    assert _service(cluster, id).replicas == 2
+    await _loaded(cluster, id, 1.0, 20)
+    await cluster.manager.resign()
+    cluster.manager.lead()
+    await _loaded(cluster, id, 1.0, 30)
+    assert _service(cluster, id).replicas == 2
+    await _loaded(cluster, id, 1.0, 12)
+    assert _service(cluster, id).replicas == 4
+    await cluster.manager.resign()
+    cluster.clock.step(-3600)
+    cluster.manager.lead()
+    await _loaded(cluster, id, 1.0, 55)
+    assert _service(cluster, id).replicas == 4
+    await _loaded(cluster, id, 1.0, 10)
+    assert _service(cluster, id).replicas == 8
+    await cluster.stop()
+
+
+@on_loop
+async def test_a_new_leader_looks_for_a_whole_window_before_it_takes_tasks_away() -> None:
+    cluster, id = await _scaled(4)
+    await cluster.change(id, Labels={**_service(cluster, id).labels, "scow.autoscale.window": "60s"})
+    await _loaded(cluster, id, 0.0, 50)
+    await cluster.manager.resign()
+    cluster.manager.lead()
+    await _loaded(cluster, id, 0.0, 50)
+    assert _service(cluster, id).replicas == 4
+    await _loaded(cluster, id, 0.0, 15)
+    assert _service(cluster, id).replicas == 1
+    await cluster.stop()
+
+
+@on_loop
+async def test_tasks_that_are_slow_to_start_are_not_asked_for_again_and_again() -> None:
+    cluster = await Cluster0().start()
+    labels = {"max": "50", "cpu": "50", "window": "5s", "cooldown": "0s"}
+    id = await cluster.service("web", 2, Labels={f"scow.autoscale.{key}": value for key, value in labels.items()})
+    cluster.behave = lambda task: TaskState.RUNNING if task.slot <= 2 else None
+    await _loaded(cluster, id, 1.0, 60)
+    assert len(cluster.running(id)) == 2
+    assert _service(cluster, id).replicas == 4
+    await cluster.stop()
+
+
+@on_loop
+async def test_what_was_measured_before_a_change_counts_no_more() -> None:
+    cluster, id = await _scaled(1)
+    await cluster.change(id, Labels={**_service(cluster, id).labels, "scow.autoscale.window": "10m", "scow.autoscale.max": "50"})
+    await _loaded(cluster, id, 1.0, 2)
+    assert _service(cluster, id).replicas == 2
+    await _loaded(cluster, id, 0.5, 100)
+    assert _service(cluster, id).replicas == 2
+    await cluster.stop()
+
+
+@on_loop
+async def test_the_largest_need_of_two_targets_counts() -> None:
+    cluster = await Cluster0().start()
+    labels = {"cpu": "50", "connections": "10", "window": "5s", "cooldown": "0s"}
+    id = await cluster.service("web", 4, Labels={f"scow.autoscale.{key}": value for key, value in labels.items()})
+    for _ in range(20):
+        cluster.manager.autoscaler.note({task.id: {"cpu": 0.0, "connections": 10.0} for task in cluster.running(id)})
+        await cluster.pass_time(1)
+    assert _service(cluster, id).replicas == 4
+    for _ in range(20):  # of one nothing is known any more: nobody says that it is idle
+        cluster.manager.autoscaler.note({task.id: {"cpu": 0.0} for task in cluster.running(id)})
+        await cluster.pass_time(1)
+    assert _service(cluster, id).replicas == 4
+    await cluster.stop()
+
+
+def _held(cluster: Cluster0, id: str) -> str:
+    return str((_service(cluster, id).scaling or {}).get("Held") or "")
+
+
+@on_loop
+async def test_why_nothing_is_done_is_told() -> None:
+    cluster = await Cluster0(nodes=2).start()
+    told: list[str] = []
+    labels = {"max": "3", "cpu": "50", "window": "5s", "cooldown": "0s"}
+    spec = {f"scow.autoscale.{key}": value for key, value in labels.items()}
+    id = await cluster.service("web", 1, Labels=spec, TaskTemplate={"Placement": {"MaxReplicas": 1}})
+    for _ in range(30):
+        await _loaded(cluster, id, 1.0, 1)
+        told.append(_held(cluster, id))
+    assert told[-1].startswith("more replicas are needed, but there is no room for those that there are: no suitable node (max replicas")
+    assert len(set(told) - {""}) == 1
+    await cluster.change(id, Mode={"Replicated": {"Replicas": 0}})
+    await _loaded(cluster, id, 1.0, 15)
+    assert _service(cluster, id).replicas == 0
+    assert "0 replicas" in _held(cluster, id)
+    template = dict(_service(cluster, id).task_spec, Placement={})
+    await cluster.change(id, Mode={"Replicated": {"Replicas": 3}}, TaskTemplate=template)
+    await _loaded(cluster, id, 1.0, 15)
+    assert _held(cluster, id) == "more replicas are needed than max 3"
+    await _loaded(cluster, id, 0.5, 15)
+    assert _held(cluster, id) == ""
+    await cluster.store.update(lambda tx: tx.update(tx.find(Service, id).changed(update_status={"State": "paused"})))
+    await _loaded(cluster, id, 1.0, 15)
+    assert _held(cluster, id) == "its update is paused"
+    await cluster.stop()
+
+
+@on_loop
+async def test_what_a_user_sets_within_the_bounds_stays_for_the_cooldown() -> None:
+    cluster = await Cluster0().start()
+    labels = {"max": "9", "cpu": "50", "window": "5s", "cooldown": "30s"}
+    id = await cluster.service("web", 1, Labels={f"scow.autoscale.{key}": value for key, value in labels.items()})
+    await _loaded(cluster, id, 0.5, 40)
+    await cluster.change(id, Mode={"Replicated": {"Replicas": 5}})
+    await _loaded(cluster, id, 0.0, 20)
+    assert _service(cluster, id).replicas == 5
+    await _loaded(cluster, id, 0.0, 20)
+    assert _service(cluster, id).replicas == 1
+    await cluster.change(id, Mode={"Replicated": {"Replicas": 20}})
+    await _loaded(cluster, id, 0.5, 2)
+    assert _service(cluster, id).replicas == 9
+    await cluster.stop()
+
+
+@on_loop
+@pytest.mark.parametrize("order", ["start-first", "stop-first"])
+async def test_while_an_update_runs_the_number_stays_and_the_wish_is_told(order: str) -> None:
+    cluster, id = await _scaled(3)
+    await cluster.change(
+        id,
+        TaskTemplate={"ContainerSpec": {"Image": "y"}, "RestartPolicy": {"Delay": 0}},
+        UpdateConfig={"Parallelism": 1, "Delay": 10 * 10**9, "Order": order},
+    )
+    await _loaded(cluster, id, 1.0, 15)
+    assert cluster.status(id) == "updating"
+    assert _service(cluster, id).replicas == 3
+    assert _held(cluster, id) == "more replicas are needed: they come when its update has ended"
+    await _loaded(cluster, id, 1.0, 60)
+    assert cluster.status(id) == "completed"
+    assert _service(cluster, id).replicas == 5
+    assert {task.spec["ContainerSpec"]["Image"] for task in cluster.running(id)} == {"y"}
+    await cluster.stop()
+
+
+@on_loop
+async def test_a_node_that_dies_takes_no_task_of_the_others_away() -> None:
+    cluster = await Cluster0(nodes=3).start()
+    labels = {"cpu": "50", "window": "5s", "cooldown": "0s"}
+    id = await cluster.service("web", 6, Labels={f"scow.autoscale.{key}": value for key, value in labels.items()})
+    cluster.dead = {"n1"}
+    lowest = 6
+    for _ in range(60):
+        told = {task.id: {"cpu": 0.5} for task in cluster.running(id) if task.node_id != "n1"}
+        cluster.manager.autoscaler.note(told)
+        await cluster.pass_time(1)
+        lowest = min(lowest, _service(cluster, id).replicas)
+    assert lowest == 6
+    assert {task.node_id for task in cluster.running(id)} == {"n2", "n3"}
+    await cluster.stop()
+
+
+def test_events_tell_each_decision_also_for_the_reason_of_the_one_before() -> None:
+    told: list[dict[str, str]] = []
+    feed = EventFeed(lambda kind, action, id, attributes: told.append(dict(attributes)))
+
+    def service(replicas: int, at: str, held: str = "") -> Service:
+        scaling = {"From": 1, "To": replicas, "Reason": "cpu is 100", "At": at, **({"Held": held} if held else {})}
+        return Service(id="s", spec={"Name": "web", "Mode": {"Replicated": {"Replicas": replicas}}}, scaling=scaling)
+
+    one, two, three = service(2, "12:00"), service(4, "12:01"), service(4, "12:01", "no room")
+    feed.handle(Change(one, two))
+    feed.handle(Change(two, three))
+    feed.handle(Change(three, two))
+    assert told == [
+        {"name": "web", "replicas.old": "2", "replicas.new": "4", "autoscale.new": "cpu is 100"},
+        {"name": "web", "autoscaleheld.new": "no room"},
+        {"name": "web", "autoscaleheld.old": "no room", "autoscaleheld.new": ""},
+    ]

@@ -77,3 +77,15 @@ async def test_a_rollback_and_the_autoscaler_change_the_spec() -> None:
     assert store.find(Service, id).replicas == 4
     with pytest.raises(OutOfSequence):
         await control.update_service(id, read, spec("z"))
+
+
+@on_loop
+async def test_who_names_no_number_leaves_it_to_the_load() -> None:
+    store = MemoryStore()
+    control = desk(store)
+    labels = {"scow.autoscale.cpu": "50"}
+    id = await control.create_service({**spec(replicas=4), "Labels": labels})
+    await control.update_service(id, store.version, {**spec("y"), "Labels": labels, "Mode": {"Replicated": {}}})
+    assert store.find(Service, id).replicas == 4
+    await control.update_service(id, store.version, {**spec("y"), "Mode": {"Replicated": {}}})
+    assert store.find(Service, id).replicas == 1

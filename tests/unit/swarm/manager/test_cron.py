@@ -6,7 +6,8 @@ import pytest
 
 from scow.errors import InvalidArgument
 from scow.opts.schedule import parse
-from scow.swarm.objects import Service, TaskState
+from scow.swarm.manager.control import Control
+from scow.swarm.objects import Service, Task, TaskState
 from tests.fakes.swarm import Cluster0
 from tests.support.asynchronous import on_loop
 
@@ -32,11 +33,13 @@ def test_next_times(schedule: str, now: str, then: str) -> None:
     assert parse(schedule).after(ns(now)) == ns(then)
 
 
-def test_a_time_that_never_comes() -> None:
-    assert parse("0 0 31 2 *").after(ns("2026-01-01T00:00:00")) is None
+def test_a_leap_day_comes_also_after_a_century_without_one() -> None:
+    assert parse("0 0 29 2 *").after(ns("2097-03-01T00:00:00")) == ns("2104-02-29T00:00:00")
 
 
-@pytest.mark.parametrize("bad", ["", "* * * *", "60 * * * *", "x * * * *", "*/0 * * * *", "5-1 * * * *", "@never", "* * * 13 *"])
+@pytest.mark.parametrize(
+    "bad", ["", "* * * *", "60 * * * *", "x * * * *", "*/0 * * * *", "5-1 * * * *", "@never", "* * * 13 *", "0 0 31 2,4 *"]
+)
 def test_what_is_no_schedule(bad: str) -> None:
     with pytest.raises(InvalidArgument):
         parse(bad)
@@ -94,4 +97,58 @@ async def test_a_clock_that_is_set_neither_repeats_a_job_nor_silences_it() -> No
     cluster.clock.step(-400 * 86400)  # the clock was wrong by a year: the job goes on by what it says now
     await cluster.pass_time(70, step=5)
     assert iteration() == 5
+    await cluster.stop()
+
+
+@on_loop
+async def test_another_schedule_counts_from_when_it_was_given() -> None:
+    cluster = await Cluster0().start()
+    cluster.behave = lambda task: TaskState.COMPLETE if task.status.state is TaskState.RUNNING else TaskState.RUNNING
+    control = Control(cluster.store, cluster.clock, lambda ref: "")
+    spec = {"Name": "job", "TaskTemplate": {"ContainerSpec": {"Image": "x"}}, "Mode": {"ReplicatedJob": {}}}
+    id = await control.create_service({**spec, "Labels": {"scow.cron": "@yearly"}})
+
+    def service() -> Service:
+        found = cluster.store.get(Service, id)
+        assert found is not None
+        return found
+
+    await cluster.pass_time(600, step=5)
+    await control.update_service(id, service().version, {**spec, "Labels": {"scow.cron": "* * * * *"}})
+    executed = service().job_executed_ns
+    await cluster.pass_time(1)
+    assert (service().job_iteration, service().job_executed_ns) == (0, executed)
+    await cluster.pass_time(61, step=5)
+    assert service().job_iteration == 1
+    await control.update_service(id, service().version, {**spec, "Labels": {}})
+    await cluster.pass_time(600, step=5)
+    await control.update_service(id, service().version, {}, rollback="previous")
+    await cluster.pass_time(1)
+    assert service().job_iteration == 1
+    await cluster.pass_time(61, step=5)
+    assert service().job_iteration == 2
+    await cluster.stop()
+
+
+def _iteration(cluster: Cluster0, id: str) -> int:
+    service = cluster.store.get(Service, id)
+    assert service is not None
+    return service.job_iteration
+
+
+@on_loop
+async def test_a_run_that_goes_on_is_ended_and_tasks_that_found_no_node_do_not_heap_up() -> None:
+    cluster = await Cluster0().start()
+    cluster.behave = lambda task: TaskState.RUNNING
+    labels = {"scow.cron": "* * * * *"}
+    long = await cluster.service("long", None, Mode={"ReplicatedJob": {}}, Labels=labels)
+    nowhere = {"Placement": {"Constraints": ["node.labels.x==y"]}}
+    stuck = await cluster.service("stuck", None, Mode={"ReplicatedJob": {}}, Labels=labels, TaskTemplate=nowhere)
+    await cluster.pass_time(400, step=5)
+    going = [task for task in cluster.store.by(Task, "service", long) if task.status.state is TaskState.RUNNING]
+    assert [task.job_iteration for task in going] == [_iteration(cluster, long)]
+    assert len(cluster.store.by(Task, "service", stuck)) == 1
+    await cluster.store.update(lambda tx: tx.delete(Service, long))
+    await cluster.pass_time(61, step=5)
+    assert not cluster.store.by(Task, "service", long)
     await cluster.stop()

@@ -27,8 +27,12 @@ def text(cli: Cli, service: dict[str, Any]) -> str:
     lines += _mode(spec.get("Mode") or {})
     scaled = service.get("Autoscale") or {}
     if scaled:
-        lines += ["Autoscale:", f" Last:\t\t{scaled.get('From')} -> {scaled.get('To')}, {ago(scaled.get('At') or '').lower()}"]
-        lines.append(f" Reason:\t{scaled.get('Reason') or ''}")
+        lines.append("Autoscale:")
+        if scaled.get("At"):
+            lines.append(f" Last:\t\t{scaled.get('From')} -> {scaled.get('To')}, {ago(scaled['At']).lower()}")
+            lines.append(f" Reason:\t{scaled.get('Reason') or ''}")
+        if scaled.get("Held"):
+            lines.append(f" Held:\t\t{scaled['Held']}")
     lines += _update_status(service.get("UpdateStatus") or {})
     lines += _placement(task.get("Placement") or {})
     for key, name, order in (
