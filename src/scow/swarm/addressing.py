@@ -41,6 +41,11 @@ def joined(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def host_of(address: str) -> str:
+    """The host of `host:port`, without brackets."""
+    return address.rpartition(":")[0].strip("[]")
+
+
 def interface_address(name: str) -> str:
     """The IPv4 address of an interface, "" for none."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:

@@ -123,9 +123,11 @@ class Doors:
         availability = str(body.get("availability") or "active")
         if availability not in ("active", "pause", "drain"):
             raise InvalidArgument(f'invalid Availability: "{availability}"')
-        node_id = new_id()
+        request = str(body["request"])
+        known = self._half_way(request, role)
+        node_id = known.id if known is not None else new_id()
         try:
-            certificate = await self._authority.signed(cluster, str(body["request"]), node_id, role)
+            certificate = await self._authority.signed(cluster, request, node_id, role)
         except Unavailable as error:
             return {"pending": error.message}
         spec = {"Labels": {}, "Role": role, "Availability": availability}
@@ -138,10 +140,18 @@ class Doors:
                 raise InvalidArgument(_BAD_TOKEN)
             if not certificates.same_issuer(now, cluster):
                 raise Unavailable("the swarm's root changed while the certificate was signed: join again")
-            tx.create(node)
+            if (before := tx.get(Node, node_id)) is not None:
+                tx.update(before.changed(spec=spec, address=address, certificate=certificate))
+            else:
+                tx.create(node)
 
         await self._store.update(write)
         return {"node": node_id, **certificates.issued(self._store, cluster, role, certificate)}
+
+    def _half_way(self, request: str, role: str) -> Node | None:
+        """The node that a request has made before, when its answer did not arrive: that one never had a session."""
+        fresh = (node for node in self._store.all(Node) if not node.description and node.role == role and node.manager is None)
+        return next((node for node in fresh if node.certificate and ca.same_key(request, node.certificate)), None)
 
     async def _renew(self, caller: Caller, body: Json) -> Json:
         self._must_lead()

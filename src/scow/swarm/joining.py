@@ -3,11 +3,12 @@
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from scow import log
-from scow.errors import InvalidArgument, ScowError, Unavailable
+from scow.errors import Internal, InvalidArgument, ScowError, Unavailable
 from scow.swarm import ca
 from scow.swarm.addressing import OwnAddresses
 from scow.swarm.links import tls
@@ -18,8 +19,7 @@ logger = log.get(__name__)
 
 _HELLO_SECONDS = 2.5
 _MOST = 64
-_PENDING_SECONDS = 20.0
-_PENDING_AGAIN_SECONDS = 1.0
+_AGAIN_SECONDS, _AGAIN_MOST_SECONDS = 1.0, 15.0
 
 
 async def leader(addresses: Iterable[str], context: Any) -> Client:
@@ -77,44 +77,87 @@ async def root_of(addresses: Iterable[str], digest: str) -> tuple[str, list[str]
     return found, good
 
 
-async def enter(addresses: list[str], token: str, availability: str, own: OwnAddresses) -> NodeState:
-    """Become a node of the swarm whose managers are at `addresses`. The state of a worker, which a manager also is at first (`role` says
-    what it is to become). Raises ScowError."""
-    digest, _ = ca.read_token(token)
-    root, good = await root_of(addresses, digest)
-    wanted = ca.new_request()
-    body = {"token": token, "request": wanted.certificate, "availability": availability, "address": own.data_path}
-    answer = await _issued(good, tls.client(root), body)
-    return NodeState(
-        node_id=str(answer["node"]),
-        cluster_id=str(answer["cluster"]),
-        role=str(answer["role"]),
-        listen=own.listen,
-        advertise=own.advertise,
-        data_path=own.data_path,
-        managers=tuple(f"{id}@{address}" for id, address in answer["managers"]),
-        root=str(answer["roots"]),
-        issuer=str(answer["issuer"]),
-        certificate=str(answer["certificate"]),
-        key=wanted.key,
-    )
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """To join the swarm that `token` names, by managers at `remotes` (`host:port`), as a node with the addresses `own`. `asked`: the
+    certificate request and its key; a manager that gets it twice takes both for one node."""
+
+    remotes: tuple[str, ...]
+    token: str = field(repr=False)
+    availability: str
+    own: OwnAddresses
+    asked: ca.KeyPair
 
 
-async def _issued(addresses: list[str], context: Any, body: dict[str, Any]) -> dict[str, Any]:
-    """What `ca.issue` answers, asked again while an external CA does not sign. Raises ScowError."""
-    until = asyncio.get_running_loop().time() + _PENDING_SECONDS
-    while True:
-        client = await leader(addresses, context)
+def kept(wish: Wish) -> dict[str, Any]:
+    """A wish as it is stored."""
+    return asdict(wish)
+
+
+def read(row: Mapping[str, Any]) -> Wish:
+    """A wish as it was stored."""
+    own, asked = OwnAddresses(**row["own"]), ca.KeyPair(**row["asked"])
+    return Wish(tuple(row["remotes"]), str(row["token"]), str(row["availability"]), own, asked)
+
+
+class Attempt:
+    """The way into a swarm, gone again and again until the node has a certificate or somebody says no. `service.py` stores the wish."""
+
+    def __init__(self, wish: Wish, patient: bool) -> None:
+        """`patient`: managers that refuse connections are tried again from the beginning on, for nobody waits for the answer."""
+        self.wish = wish
+        self.patient = patient
+        self.why = ""
+        """What it waits for, or why it has ended, for people."""
+        self.failed = False
+        self.work: asyncio.Task[tuple[str, ScowError | None]] | None = None
+        """(the role that the node is to have, None), or why it is no use to try again."""
+
+    async def enter(self) -> NodeState:
+        """The state of a worker, which a manager also is at first (`role` says what it is to become). Raises ScowError: it is no use to
+        try again."""
+        wait = _AGAIN_SECONDS
+        while True:
+            try:
+                return await self._try()
+            except (KeyError, TypeError, ValueError, AttributeError):
+                raise Internal("what answers as a manager of this swarm was not understood: is it one?") from None
+            except Unavailable as error:
+                # where there is no manager at all, the address is wrong more often than not
+                if not self.patient and not isinstance(error, tls.NoAnswer):
+                    raise
+                if self.why != error.message:
+                    self.why = error.message
+                    logger.info("this node waits to join: %s", self.why)
+            await asyncio.sleep(wait)
+            wait = min(wait * 1.3, _AGAIN_MOST_SECONDS)
+
+    async def _try(self) -> NodeState:
+        wish, own = self.wish, self.wish.own
+        digest, _ = ca.read_token(wish.token)
+        root, good = await root_of(wish.remotes, digest)
+        self.patient = True
+        body = {"token": wish.token, "request": wish.asked.certificate, "availability": wish.availability, "address": own.data_path}
+        client = await leader(good, tls.client(root))
         try:
             answer: dict[str, Any] = await client.call("ca.issue", body)
         finally:
             await client.close()
-        if "pending" not in answer:
-            return answer
-        if asyncio.get_running_loop().time() > until:
-            raise Unavailable(f"this node got no certificate within {_PENDING_SECONDS:.0f} seconds, join again: {answer['pending']}")
-        logger.info("this node waits for its certificate: %s", answer["pending"])
-        await asyncio.sleep(_PENDING_AGAIN_SECONDS)
+        if "pending" in answer:
+            raise Unavailable(str(answer["pending"]))
+        return NodeState(
+            node_id=str(answer["node"]),
+            cluster_id=str(answer["cluster"]),
+            role=str(answer["role"]),
+            listen=own.listen,
+            advertise=own.advertise,
+            data_path=own.data_path,
+            managers=tuple(f"{id}@{address}" for id, address in answer["managers"]),
+            root=str(answer["roots"]),
+            issuer=str(answer["issuer"]),
+            certificate=str(answer["certificate"]),
+            key=wish.asked.key,
+        )
 
 
 async def renewed(state: NodeState) -> NodeState:
@@ -131,8 +174,6 @@ async def renewed(state: NodeState) -> NodeState:
 
 def with_answer(state: NodeState, answer: dict[str, Any], key: str) -> NodeState:
     """What `ca.renew` answered, in the state."""
-    from dataclasses import replace
-
     return replace(
         state,
         root=str(answer["roots"]),

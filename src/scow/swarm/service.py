@@ -55,7 +55,13 @@ _FORCE = (
     "Use `--force` to suppress this message."
 )
 _UNLOCK_SECONDS = 4.0
-_JOIN_SECONDS = {"worker": 60.0, "manager": 400.0}
+_JOIN_SECONDS = 20.0
+"""Docker's: after that a join goes on behind the answer."""
+_PROMOTION_SECONDS = 400.0
+_LATER = (
+    "Timeout was reached before node joined. The attempt to join the swarm will continue in the background. "
+    'Use the "docker info" command to see the current swarm status of your node.'
+)
 _UNASKED = "0.0.0.0:2377"
 """ListenAddr as clients send it when nobody gave one."""
 
@@ -84,6 +90,7 @@ class SwarmService:
         self._states = StateStore(db)
         self._locked: NodeState | None = None
         self._node: SwarmNode | None = None
+        self._attempt: joining.Attempt | None = None
         self._error = ""
 
     # --- life
@@ -92,6 +99,8 @@ class SwarmService:
         """At boot: take up what this node is part of."""
         state = self._states.read()
         if state is None:
+            if (wish := self._states.wish()) is not None:
+                self._go_for(joining.Attempt(joining.read(wish), patient=True))
             return
         if state.is_locked:
             self._locked = state
@@ -127,6 +136,7 @@ class SwarmService:
         self._background.start(self._end_membership(known=False), "removed")
 
     async def _end_membership(self, known: bool) -> None:
+        await self._give_up()
         node, locked, self._node, self._locked = self._node, self._locked, None, None
         self._error = ""
         if node is not None:
@@ -136,6 +146,8 @@ class SwarmService:
             forget(self._db)
             for folder in self._folders:
                 await in_pool(shutil.rmtree, folder, True)
+        else:
+            return
         await self._executor.configure({"left": True})
 
     async def close(self) -> None:
@@ -218,6 +230,8 @@ class SwarmService:
 
     async def init(self, request: Mapping[str, Any]) -> str:
         """Make a swarm of this node; the node's id. Raises Unavailable (in one already), InvalidArgument (addresses, settings)."""
+        if self._attempt is not None:
+            raise Unavailable(_EXISTS)
         if self._state is not None and not request.get("ForceNewCluster"):
             raise Unavailable(_EXISTS)
         if self._state is not None and not request.get("AdvertiseAddr") and str(request.get("ListenAddr") or "") in ("", _UNASKED):
@@ -255,8 +269,8 @@ class SwarmService:
         return node.state.node_id
 
     async def join(self, request: Mapping[str, Any]) -> None:
-        """Join a swarm. Raises Unavailable (in one already), InvalidArgument (token, addresses)."""
-        if self._state is not None:
+        """Join a swarm. Raises Unavailable (in one already; not within Docker's time: it goes on), InvalidArgument (token, addresses)."""
+        if self._state is not None or self._attempt is not None:
             raise Unavailable(_EXISTS)
         own = addressing.of_request(request)
         remotes = [addressing.remote(str(one)) for one in request.get("RemoteAddrs") or ()]
@@ -265,32 +279,79 @@ class SwarmService:
         token = str(request.get("JoinToken") or "")
         ca.read_token(token)
         availability = str(request.get("Availability") or "active")
-        wished = await joining.enter(remotes, token, availability, own)
-        forget(self._db)
-        # every node begins as a worker; the manager that it is to be comes to it with its first session
-        state = replace(wished, role="worker")
-        self._states.write(state)
+        attempt = joining.Attempt(joining.Wish(tuple(remotes), token, availability, own, ca.new_request()), patient=False)
+        self._states.keep_wish(joining.kept(attempt.wish))
+        work = self._go_for(attempt)
         try:
-            node = await self._begin(state)
-            await self._settled(node, wished.role)
-        except ScowError:
+            await asyncio.wait([work], timeout=_JOIN_SECONDS)
+        finally:
+            attempt.patient = True  # from here on nobody waits for the answer
+        if not work.done():
+            raise Unavailable(_LATER)
+        if work.cancelled():
+            raise Unavailable("the node was told to leave while it joined")
+        role, error = work.result()
+        if error is not None:
             await self._end_membership(known=True)
-            raise
-        self._error = ""
+            raise error
+        if (node := self._node) is not None:
+            await self._settled(node, role)
+
+    def _go_for(self, attempt: joining.Attempt) -> "asyncio.Task[tuple[str, ScowError | None]]":
+        self._attempt, self._error = attempt, ""
+        attempt.work = self._background.start(self._enter(attempt), "joining")
+        return attempt.work
+
+    async def _enter(self, attempt: joining.Attempt) -> tuple[str, ScowError | None]:
+        """See joining.Attempt.work; the node is at work then."""
+        try:
+            wished = await attempt.enter()
+            forget(self._db)
+            # every node begins as a worker; the manager that it is to be comes to it with its first session
+            state = replace(wished, role="worker")
+            self._states.write(state)
+            await self._begin(state)
+        except ScowError as error:
+            attempt.failed, attempt.why = True, error.message
+            logger.error("this node cannot join the swarm: %s", error.message)
+            return "", error
+        self._attempt = None
+        return wished.role, None
+
+    async def _give_up(self) -> None:
+        """End the attempt to join, if any."""
+        attempt, self._attempt = self._attempt, None
+        if attempt is None:
+            return
+        if attempt.work is not None:
+            attempt.work.cancel()
+            await asyncio.wait([attempt.work])
+        if self._node is None:
+            self._states.forget()
 
     async def _settled(self, node: SwarmNode, role: str) -> None:
         """Wait until a node that has joined is what it is to be. Raises Unavailable."""
-        for _ in range(int(_JOIN_SECONDS[role] * 10)):
+        now = asyncio.get_running_loop().time
+        seen, until = now(), now() + _PROMOTION_SECONDS
+        while now() < until:
             if self._node is not node:
                 raise Unavailable("the manager has removed this node while it joined")
-            if node.agent.connected.is_set() and node.state.role == role and (role == "worker" or node.control is not None):
-                return
+            if node.agent.connected.is_set():
+                seen = now()
+                if node.state.role == role and (role == "worker" or node.control is not None):
+                    return
+            elif now() - seen > _JOIN_SECONDS:
+                raise Unavailable(_LATER)  # it has its certificate and goes on looking for a manager
             await asyncio.sleep(0.1)
         why = node.problem or node.agent.error or "no reason is known"
-        raise Unavailable(f"this node did not become a {role} of the swarm within {_JOIN_SECONDS[role]:.0f} seconds: {why}")
+        await self._end_membership(known=True)
+        raise Unavailable(f"this node did not become a {role} of the swarm within {_PROMOTION_SECONDS:.0f} seconds: {why}")
 
     async def leave(self, force: bool) -> None:
         """Leave; the last manager only by force. Raises Unavailable."""
+        if self._attempt is not None:
+            await self._end_membership(known=True)
+            return
         state = self._state
         if state is None:
             raise Unavailable(_NO_SWARM)
@@ -383,6 +444,8 @@ class SwarmService:
     @property
     def local_state(self) -> str:
         """Docker's LocalNodeState: inactive, pending, active, error, locked."""
+        if self._attempt is not None:
+            return "error" if self._attempt.failed else "pending"
         if self._state is None:
             return "inactive"
         if self._locked is not None:
@@ -399,6 +462,8 @@ class SwarmService:
 
     def _trouble(self) -> str:
         node = self._node
+        if self._attempt is not None:
+            return self._attempt.why
         if self._error or node is None:
             return self._error
         if not node.agent.connected.is_set() and (expired := node.expired):
@@ -410,11 +475,16 @@ class SwarmService:
     def info(self) -> Json:
         """The Swarm part of /info."""
         state = self._state
-        found: Json = {**INACTIVE, "Error": self._trouble()}
+        found: Json = {**INACTIVE, "Error": self._trouble(), "LocalNodeState": self.local_state}
+        if self._attempt is not None:
+            wish = self._attempt.wish
+            found["NodeAddr"] = addressing.host_of(wish.own.advertise)
+            found["RemoteManagers"] = [{"NodeID": "", "Addr": address} for address in wish.remotes]
+            return found
         if state is None:
             return found
-        found["NodeID"], found["NodeAddr"] = state.node_id, state.advertise.rpartition(":")[0].strip("[]")
-        found["LocalNodeState"], found["ControlAvailable"] = self.local_state, self.is_manager
+        found["NodeID"], found["NodeAddr"] = state.node_id, addressing.host_of(state.advertise)
+        found["ControlAvailable"] = self.is_manager
         if self._node is not None and self._node.store is not None and self.is_manager:
             store = self._node.store
             nodes = store.all(Node)

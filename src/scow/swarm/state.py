@@ -1,6 +1,7 @@
 """What a node keeps about its membership: ids, addresses, certificate, the data key of its manager's store.
 
-Stored in the table `swarm_node`, row `node`. With autolock, key and data key are sealed with the unlock key, which is stored nowhere.
+Stored in the table `swarm_node`, row `node`; row `wish` while it has yet to get in (`joining.Wish`). With autolock, the keys are sealed
+with the unlock key, which is stored nowhere.
 """
 
 import json
@@ -11,7 +12,7 @@ from scow.metadata import Database
 from scow.swarm import ca
 from scow.swarm.ca.peers import Trust
 
-_TABLE, _ROW = "swarm_node", "node"
+_TABLE, _ROW, _WISH = "swarm_node", "node", "wish"
 _SECRETS = ("key", "data_key", "peer_key")
 
 
@@ -95,8 +96,18 @@ class StateStore:
         """Keep it, and nothing of what was kept before: that may have been keys without a seal."""
         with self._db.forgetting():
             self._table.put(_ROW, asdict(state.sealed(unlock_key)))
+            self._table.delete(_WISH)
 
     def forget(self) -> None:
         """The node has left."""
         with self._db.forgetting():
             self._table.delete(_ROW)
+            self._table.delete(_WISH)
+
+    def wish(self) -> dict[str, Any] | None:
+        """What was kept of the wish to join, None for a node that has none."""
+        return self._table.get(_WISH)
+
+    def keep_wish(self, wish: dict[str, Any]) -> None:
+        """Keep it until the node is in, or leaves."""
+        self._table.put(_WISH, wish)

@@ -121,6 +121,14 @@ def checked_request(request: str) -> str:
     return request
 
 
+def same_key(request: str, certificate: str) -> bool:
+    """Whether a certificate is for the key of a node's request. Raises InvalidArgument (the request)."""
+    from cryptography import x509
+
+    public = _request(request).public_key()
+    return bool(public == x509.load_pem_x509_certificate(certificate.encode()).public_key())
+
+
 def _request(request: str) -> Any:
     from cryptography import x509
 

@@ -3,6 +3,7 @@
 The listener takes callers without a certificate, too (a host that wants to join has none yet); `rpc.Server` decides what they may ask.
 """
 
+import errno
 import os
 import ssl
 from dataclasses import dataclass
@@ -12,6 +13,10 @@ from scow.errors import Unavailable
 from scow.swarm import ca
 
 MANAGER_NAME = ca.ROLES["manager"]
+
+
+class NoAnswer(Unavailable):
+    """Nothing answers at an address: the host may be off, or the network between broken."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +100,10 @@ def refused(error: BaseException, address: str) -> Unavailable:
     if isinstance(error, ssl.SSLError):
         return Unavailable(f"no secure connection to {address}: {error.reason or error}")
     if isinstance(error, TimeoutError):
-        return Unavailable(f"{address} does not answer: is it a manager, and does a firewall let this port through?")
+        return NoAnswer(f"{address} does not answer: is it a manager, and does a firewall let this port through?")
     reason = getattr(error, "strerror", None) or str(error)
-    return Unavailable(f"cannot reach a manager at {address}: {reason}")
+    cls = NoAnswer if getattr(error, "errno", None) in (errno.EHOSTUNREACH, errno.ENETUNREACH) else Unavailable
+    return cls(f"cannot reach a manager at {address}: {reason}")
 
 
 def same_root(certificate: str, digest: str) -> bool:
