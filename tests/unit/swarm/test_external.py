@@ -14,7 +14,7 @@ from scow.swarm.objects import Cluster
 from tests.fakes.cfssl import Cfssl, cfssl
 from tests.support.asynchronous import on_loop, until
 from tests.support.ports import free_port
-from tests.unit.swarm.test_joining import Host, hosts
+from tests.support.swarm import Host, hosts, pair
 from tests.unit.swarm.test_rotation import certificate, converged, rotate, trusted, update
 
 HOUR = 3600 * 10**9
@@ -196,9 +196,7 @@ async def test_a_swarm_goes_to_an_external_root_lives_with_it_and_comes_back(tmp
 
 @on_loop
 async def test_nodes_wait_for_an_authority_that_is_away_and_say_so(tmp_path: Path) -> None:
-    async with hosts(tmp_path, 2) as (boss, worker):
-        await boss.init()
-        await worker.join(boss)
+    async with pair(tmp_path) as (boss, worker):
         root, before = ca.new_root(), trusted(boss)
         async with cfssl(root, before) as server:
             server.answer = lambda asked: Cfssl.refusal("on strike")

@@ -7,7 +7,7 @@ import pytest
 
 from scow.errors import Conflict, InvalidArgument, Unavailable
 from tests.support.asynchronous import on_loop, until
-from tests.unit.swarm.test_joining import Host, hosts, needs_etcd, settled, settled_without, web
+from tests.support.swarm import Host, hosts, needs_etcd, pair, settled, settled_without, web
 
 LOCKED = 'Swarm is encrypted and needs to be unlocked before it can be used. Please use "docker swarm unlock" to unlock it.'
 
@@ -39,9 +39,7 @@ def refused(host: Host) -> bool:
 
 @on_loop
 async def test_a_locked_manager_says_so_until_it_is_unlocked(tmp_path: Path) -> None:
-    async with hosts(tmp_path, 2) as (boss, worker):
-        await boss.init()
-        await worker.join(boss)
+    async with pair(tmp_path) as (boss, worker):
         with pytest.raises(Conflict, match="swarm is not locked"):
             await boss.swarm.unlock("SWMKEY-1-x")
         assert boss.swarm.unlock_key() == ""
@@ -120,8 +118,7 @@ async def test_every_manager_has_the_key_of_the_time(tmp_path: Path) -> None:
         second = await lock(two, rotate=True)
         assert second != first
         await until(lambda: sealed_with(one, second) and sealed_with(two, second))
-        three.swarm = three._service()
-        await three.swarm.start()
+        await three.start()
         assert refused(three)
         with pytest.raises(InvalidArgument):
             await three.swarm.unlock(second)  # it was down when the key changed
@@ -141,8 +138,7 @@ async def test_every_manager_has_the_key_of_the_time(tmp_path: Path) -> None:
         for host in made:
             await host.swarm.close()
         for host in made:
-            host.swarm = host._service()
-            await host.swarm.start()
+            await host.start()
             assert refused(host)
         await one.swarm.unlock(second)
         await two.swarm.unlock(second)

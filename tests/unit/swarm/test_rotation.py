@@ -20,7 +20,7 @@ from scow.swarm.objects import Cluster
 from scow.swarm.state import NodeState
 from scow.swarm.store.store import Tx
 from tests.support.asynchronous import on_loop, until
-from tests.unit.swarm.test_joining import Host, hosts, needs_etcd, settled, settled_without, web
+from tests.support.swarm import Host, hosts, managers, needs_etcd, pair, settled, settled_without, web
 
 DAY = 24 * 3600 * 10**9
 
@@ -93,8 +93,7 @@ async def test_a_node_that_is_down_holds_it_up_until_it_comes_back_or_is_removed
         await until(lambda: boss.nodes()[boss.id]["Description"]["TLSInfo"] == wanted)
         await late.join(boss)  # with the old token, which is good until the end
         await boss.restart()  # the manager goes on where it stood
-        one.swarm = one._service()
-        await one.swarm.start()
+        await one.start()
         await until(lambda: boss.nodes()[one.id]["Description"]["TLSInfo"] == wanted)
         assert boss.swarm.inspect()["RootRotationInProgress"]
         await boss.swarm.control.remove_node(lost, False)
@@ -104,9 +103,7 @@ async def test_a_node_that_is_down_holds_it_up_until_it_comes_back_or_is_removed
 
 @on_loop
 async def test_a_root_of_one_s_own(tmp_path: Path) -> None:
-    async with hosts(tmp_path, 2) as (boss, worker):
-        await boss.init()
-        await worker.join(boss)
+    async with pair(tmp_path) as (boss, _):
         before, other, wanted = trusted(boss), ca.new_root(), ca.new_root()
         leaf = ca.sign(other, ca.new_request().certificate, "n", "worker", "c", 500 * DAY)
         for given, why in (
@@ -150,26 +147,19 @@ async def test_a_rotation_can_be_taken_back_and_be_replaced_by_another(tmp_path:
         await update(boss, SigningCACert=own.certificate, SigningCAKey=own.key)
         await until(lambda: converged(boss, before))
         await worker.swarm.close()
-        await until(lambda: boss.nodes()[_id(worker)]["Status"]["State"] == "down")
+        await until(lambda: boss.nodes()[worker.id]["Status"]["State"] == "down")
         await rotate(boss)
         await rotate(boss)  # the first did not end
         assert trusted(boss) == own.certificate
         await update(boss, SigningCACert=own.certificate, SigningCAKey=own.key)
         assert not boss.swarm.inspect()["RootRotationInProgress"]
-        worker.swarm = worker._service()
-        await worker.swarm.start()
+        await worker.start()
         await until(lambda: all(row["Description"]["TLSInfo"] == ca.tls_info(own.certificate) for row in boss.nodes().values()))
         await until(lambda: boss.nodes()[worker.id]["Status"]["State"] == "ready")
 
 
-def _id(host: Host) -> str:
-    row = host.db.table("swarm_node").get("node")
-    return str(row["node_id"]) if row else ""
-
-
 def certificate(host: Host) -> str:
-    assert host.swarm._node is not None
-    return host.swarm._node.state.certificate
+    return host.node.state.certificate
 
 
 def test_a_certificate_is_due_between_the_half_and_four_fifths_of_its_time() -> None:
@@ -238,7 +228,7 @@ async def test_certificates_are_renewed_before_they_expire_and_tasks_go_on(tmp_p
         for _ in range(2):
             had = certificate(worker)
             await until(lambda had=had: certificate(worker) != had)  # type: ignore[misc]
-            assert not worker.swarm._node.expired  # type: ignore[union-attr]
+            assert not worker.node.expired
         await until(lambda: boss.nodes()[worker.id]["Status"]["State"] == "ready")
         assert {task["ID"] for task in boss.running(service)} == tasks
         assert not any(what == "shutdown" for host in (boss, worker) for what, _ in host.engine.log)
@@ -251,16 +241,14 @@ async def test_a_node_whose_certificate_has_expired_says_so_and_a_manager_helps_
         await boss.init()
         await expire_within(boss, 3)
         await worker.join(boss)
-        await boss.swarm._node._renew()  # type: ignore[union-attr]
+        await boss.node._renew()
         await worker.swarm.close()
         await until(lambda: ca.identity(str(worker.db.table("swarm_node").get("node")["certificate"])).not_after_ns < time.time_ns())  # type: ignore[index]
-        worker.swarm = worker._service()
-        await worker.swarm.start()
+        await worker.start()
         await until(lambda: "certificate expired at" in worker.swarm.info()["Error"])
         await boss.swarm.close()
         await until(lambda: ca.identity(str(boss.db.table("swarm_node").get("node")["certificate"])).not_after_ns < time.time_ns())  # type: ignore[index]
-        boss.swarm = boss._service()
-        await boss.swarm.start()
+        await boss.start()
         await expire_within(boss, 3600)
         await until(lambda: ca.identity(certificate(boss)).not_after_ns > time.time_ns() + 1000 * 10**9)
         await until(lambda: boss.nodes()[boss.id]["Status"]["State"] == "ready")
@@ -268,12 +256,8 @@ async def test_a_node_whose_certificate_has_expired_says_so_and_a_manager_helps_
 
 @on_loop
 async def test_a_removed_node_is_cut_off(tmp_path: Path) -> None:
-    async with hosts(tmp_path, 2) as (boss, worker):
-        await boss.init()
-        await worker.join(boss)
-        node = worker.swarm._node
-        assert node is not None
-        context, gone = node.context(), worker.id
+    async with pair(tmp_path) as (boss, worker):
+        context, gone = worker.node.context(), worker.id
         client = await rpc.dial(boss.listen, context)
         assert (await client.call("hello"))["leading"]
         await boss.swarm.control.remove_node(gone, True)
@@ -299,24 +283,17 @@ async def test_a_removed_node_is_cut_off(tmp_path: Path) -> None:
 @pytest.mark.slow
 @on_loop
 async def test_a_change_of_leader_in_the_middle_does_not_end_it(tmp_path: Path) -> None:
-    async with hosts(tmp_path, 4) as made:
-        one, two, three, worker = made
-        managers = [one, two, three]
-        await one.init()
-        await two.join(one, "manager")
-        await three.join(one, "manager")
-        await worker.join(one)
-        await until(lambda: settled(managers))
+    async with managers(tmp_path, 3, workers=1) as made:
+        one, two, _, worker = made
         before = trusted(one)
         await worker.swarm.close()
-        await until(lambda: two.nodes()[_id(worker)]["Status"]["State"] == "down")
+        await until(lambda: two.nodes()[worker.id]["Status"]["State"] == "down")
         await rotate(one)
         await one.swarm.close()
-        await until(lambda: settled_without(managers, one))
+        await until(lambda: settled_without(made[:3], one))
         assert two.swarm.inspect()["RootRotationInProgress"]
-        one.swarm, worker.swarm = one._service(), worker._service()
-        await worker.swarm.start()
-        await one.swarm.start()
-        await until(lambda: all(host.swarm.is_manager and converged(host, before) for host in managers))
-        await until(lambda: settled(managers))
+        await worker.start()
+        await one.start()
+        await until(lambda: all(host.swarm.is_manager and converged(host, before) for host in made[:3]))
+        await until(lambda: settled(made[:3]))
         await two.swarm.control.create_service(web(1))

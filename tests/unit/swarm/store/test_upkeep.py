@@ -17,7 +17,7 @@ from scow.swarm.store.etcd.store import EtcdStore
 from scow.swarm.store.store import Tx
 from tests.contract.test_cluster_store import SEALER, member, service
 from tests.support.asynchronous import on_loop, until
-from tests.unit.swarm.test_joining import NOTHING, hosts, needs_etcd, settled, web
+from tests.support.swarm import NOTHING, hosts, needs_etcd, settled, web
 
 BIG = "x" * 700_000
 
@@ -157,14 +157,12 @@ async def test_a_swarm_goes_back_to_a_copy(tmp_path: Path) -> None:
         argv += ["--initial-cluster", f"{id}={peer}", "--initial-advertise-peer-urls", peer]
         done = subprocess.run(argv, capture_output=True, text=True, env={"ETCDCTL_API": "3", "PATH": "/usr/bin:/bin"})
         assert done.returncode == 0, done.stderr
-        one.swarm = one._service()
-        await one.swarm.start()
+        await one.start()
         await until(lambda: one.swarm.is_manager)
         await one.swarm.init({"ForceNewCluster": True, "ListenAddr": one.listen, "AdvertiseAddr": one.listen})
         await until(lambda: settled([one]))
         assert [row["Spec"]["Name"] for row in one.swarm.control.services(NOTHING)] == ["web"]
-        two.swarm = two._service()
-        await two.swarm.start()
+        await two.start()
         await two.swarm.leave(True)
         await two.join(one, "manager")
         await until(lambda: settled(made))
