@@ -458,13 +458,17 @@ async def test_a_node_that_lost_power_often_is_not_avoided() -> None:
     await cluster.stop()
 
 
+@pytest.mark.parametrize("order", ["stop-first", "start-first"])
+@pytest.mark.parametrize("nodes", [1, 2])
 @on_loop
-async def test_a_forced_update_spreads_tasks_over_a_node_that_came_later() -> None:
-    cluster = await Cluster0(2).start()
+async def test_a_forced_update_spreads_tasks_over_nodes_that_came_later(order: str, nodes: int) -> None:
+    cluster = await Cluster0(nodes).start()
     id = await cluster.service("web", 6)
-    await cluster.store.update(lambda tx: tx.create(cluster.node("n3")))
+    for number in range(nodes + 1, 4):
+        await cluster.store.update(lambda tx, id=f"n{number}": tx.create(cluster.node(id)))  # type: ignore[misc]
     await cluster.settle()
-    await cluster.change(id, TaskTemplate={"ContainerSpec": {"Image": "x"}, "RestartPolicy": {"Delay": 0}, "ForceUpdate": 1})
+    template = {"ContainerSpec": {"Image": "x"}, "RestartPolicy": {"Delay": 0}, "ForceUpdate": 1}
+    await cluster.change(id, TaskTemplate=template, UpdateConfig={"Order": order})
     for _ in range(60):
         await cluster.pass_time(1)
     on = [task.node_id for task in cluster.running(id)]

@@ -141,13 +141,14 @@ def rm(cli: Cli, options: Options, args: list[str]) -> int:
 
 def rebalance(cli: Cli, options: Options, args: list[str]) -> int:
     """Spreads the tasks of services over the nodes again, if they stand unevenly; by a forced update, so its rules hold."""
-    from scow.cli.commands.service.balance import uneven
+    from scow.cli.commands.service.balance import check, uneven
 
     errors, moved = [], []
     nodes = cli.client.get("/nodes") or []
     for name in args:
         try:
             service = fetch(cli, name)
+            check(service, options.flag("force"))
             why = uneven(cli, service, nodes)
             if not why and not options.flag("force"):
                 cli.out(f"{name} is balanced\n")
@@ -159,7 +160,7 @@ def rebalance(cli: Cli, options: Options, args: list[str]) -> int:
             task["ForceUpdate"] = (task.get("ForceUpdate") or 0) + 1
             requests.warn(cli, requests.update(cli, service, service["Spec"], auth_from="spec"))
         except ApiError as exc:
-            errors.append(daemon_error(exc.message))
+            errors.append(f"{name}: {daemon_error(exc.message)}")
         except ScowError as exc:
             errors.append(exc.message)
         else:

@@ -6,17 +6,19 @@ cost per task does not grow with the number of nodes. Spread preferences are nes
 
 import dataclasses
 import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 from scow.swarm.clock import Clock
 from scow.swarm.manager.scheduler.filters import Pipeline
 from scow.swarm.manager.scheduler.nodes import Room, claim, holds
-from scow.swarm.objects import Node, Object, Task, TaskState, TaskStatus
+from scow.swarm.manager.tasks import is_dirty
+from scow.swarm.objects import Node, Object, Service, Task, TaskState, TaskStatus
 from scow.swarm.store.store import Change, Store, Tx
 
 _BATCH = 200
 _NOBODY = "no suitable node"
+_UPDATING = ("updating", "rollback_started")
 
 
 class Scheduler:
@@ -135,7 +137,8 @@ class Scheduler:
             str((row.get("Spread") or {}).get("SpreadDescriptor") or "")
             for row in (first.spec.get("Placement") or {}).get("Preferences") or ()
         ]
-        tree = _Branch(pipeline, fitting, [one for one in preferences if one], first.service_id, self._clock.elapsed_ns())
+        counts = _Counts(first.service_id, self._old(first), self._clock.elapsed_ns())
+        tree = _Branch(pipeline, fitting, [one for one in preferences if one], counts)
         placed: list[tuple[Task, str]] = []
         left: list[Task] = []
         for task in group:
@@ -153,6 +156,22 @@ class Scheduler:
         for room in rooms:
             pipeline.fits(room)
         return placed, left, pipeline.explain()
+
+    def _old(self, first: Task) -> Mapping[str, int]:
+        """How many tasks of a service that is being updated are on each node and yet to be replaced: where they are says nothing of where
+        new ones should go. With those counted, an update that starts new tasks first would leave the nodes empty that had many."""
+        service = self._store.get(Service, first.service_id)
+        if first.node_id or service is None or (service.update_status or {}).get("State") not in _UPDATING:
+            return {}
+        found: dict[str, int] = {}
+        judged: dict[int, bool] = {}  # tasks of one version mostly share their spec
+        for task in self._store.by(Task, "service", first.service_id):
+            if task.spec_version < first.spec_version and task.desired_state <= TaskState.RUNNING and holds(task):
+                old = judged.get(id(task.spec))
+                if old is None:
+                    old = judged[id(task.spec)] = is_dirty(service, task)
+                found[task.node_id] = found.get(task.node_id, 0) + old
+        return found
 
     def _assign(self, tx: Tx, rows: Sequence[tuple[Task, str]]) -> list[Task]:
         """Write decisions; what has changed meanwhile is left out and given back."""
@@ -176,30 +195,46 @@ class Scheduler:
                 tx.update(task.changed(status=status))
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Counts:
+    """What nodes are compared by, for one service; `old`: its tasks that will be replaced anyway, by node."""
+
+    service: str
+    old: Mapping[str, int]
+    at_ns: int
+
+    def mine(self, room: Room) -> int:
+        """Tasks of the service on a node."""
+        return room.per_service.get(self.service, 0) - self.old.get(room.node.id, 0)
+
+    def flaky(self, room: Room) -> int:
+        """See Room."""
+        return room.flaky(self.service, self.at_ns)
+
+
 class _Branch:
     """Nodes to fill evenly: a heap of them, or a heap of branches by the value of a label."""
 
-    def __init__(self, pipeline: Pipeline, rooms: Sequence[Room], preferences: Sequence[str], service_id: str, at_ns: int) -> None:
+    def __init__(self, pipeline: Pipeline, rooms: Sequence[Room], preferences: Sequence[str], counts: _Counts) -> None:
         self._pipeline = pipeline
-        self._service = service_id
+        self._counts = counts
         self._branches: list[tuple[int, int, _Branch]] = []
         self._heap: list[tuple[int, int, int, str, Room]] = []
-        self._at = at_ns
         if preferences:
             groups: dict[str, list[Room]] = {}
             for room in rooms:
                 groups.setdefault(_label(room, preferences[0]), []).append(room)
             for number, value in enumerate(sorted(groups)):
                 inside = groups[value]
-                count = sum(room.per_service.get(service_id, 0) for room in inside)
-                self._branches.append((count, number, _Branch(pipeline, inside, preferences[1:], service_id, at_ns)))
+                count = sum(map(counts.mine, inside))
+                self._branches.append((count, number, _Branch(pipeline, inside, preferences[1:], counts)))
             heapq.heapify(self._branches)
         else:
             self._heap = [self._entry(room) for room in rooms]
             heapq.heapify(self._heap)
 
     def _entry(self, room: Room) -> tuple[int, int, int, str, Room]:
-        return (room.flaky(self._service, self._at), room.per_service.get(self._service, 0), len(room.tasks), room.node.id, room)
+        return (self._counts.flaky(room), self._counts.mine(room), len(room.tasks), room.node.id, room)
 
     def take(self) -> Room | None:
         """The best node that still fits; it counts as used."""
