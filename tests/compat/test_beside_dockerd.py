@@ -38,9 +38,9 @@ class Dockerd(Engine):
         return self
 
 
-@pytest.fixture(scope="module")
-def pair() -> Iterator[tuple[Cli, Cli]]:
-    """The docker CLI on dockerd and on scowd, each with busybox and the same containers."""
+@contextlib.contextmanager
+def side_by_side() -> Iterator[tuple[Cli, Cli]]:
+    """The docker CLI on dockerd and on scowd; skips where there is none."""
     if why := can_run():
         pytest.skip(why)
     program = docker_program()
@@ -48,17 +48,7 @@ def pair() -> Iterator[tuple[Cli, Cli]]:
         pytest.skip("needs the docker CLI and a dockerd under /opt/trixie")
     theirs, ours = Dockerd(), Engine()
     try:
-        clis = []
-        for engine in (theirs, ours):
-            engine.start()
-            cli = Cli(engine, program)
-            cli("import", "-c", 'CMD ["sh"]', "-", "busybox", stdin=busybox_tar())
-            cli("network", "create", "--label", "a=b", "net")
-            cli("volume", "create", "--label", "a=b", "data")
-            cli("run", "-d", "--name", "one", "--network", "net", "-p", "18082:80", "-v", "data:/d", "-v", "/y", "busybox", "sleep", "1000")
-            cli("run", "--name", "two", "busybox", "sh", "-c", "exit 3", code=3)
-            clis.append(cli)
-        yield clis[0], clis[1]
+        yield Cli(theirs.start(), program), Cli(ours.start(), program)
     finally:
         for engine in (theirs, ours):
             engine.close()
@@ -66,6 +56,19 @@ def pair() -> Iterator[tuple[Cli, Cli]]:
             with contextlib.suppress(OSError):
                 group.rmdir()
         shutil.rmtree(BASE / theirs.name, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[tuple[Cli, Cli]]:
+    """Each with busybox and the same containers."""
+    with side_by_side() as clis:
+        for cli in clis:
+            cli("import", "-c", 'CMD ["sh"]', "-", "busybox", stdin=busybox_tar())
+            cli("network", "create", "--label", "a=b", "net")
+            cli("volume", "create", "--label", "a=b", "data")
+            cli("run", "-d", "--name", "one", "--network", "net", "-p", "18082:80", "-v", "data:/d", "-v", "/y", "busybox", "sleep", "1000")
+            cli("run", "--name", "two", "busybox", "sh", "-c", "exit 3", code=3)
+        yield clis
 
 
 NEWER = {  # fields since API 1.46, which dockerd 26 doesn't have; SizeRw, which it leaves out when 0

@@ -12,9 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.compat.test_beside_dockerd import DOCKERD, Dockerd
-from tests.support.cli import Cli, docker_program
-from tests.support.engine import Engine, can_run
+from tests.compat.test_beside_dockerd import side_by_side
+from tests.support.cli import Cli
 from tests.support.tars import Member, config, docker_archive, entry, folder, hardlink, packed, symlink, tarball
 
 pytestmark = pytest.mark.slow
@@ -116,19 +115,8 @@ LISTED = {b"plain", b"sticky", b"setgid", b"noted", b"hidden", b"gone", b"swap-f
 @pytest.fixture(scope="module")
 def pair() -> Iterator[tuple[Cli, Cli]]:
     """The docker CLI on dockerd and on scowd."""
-    if why := can_run():
-        pytest.skip(why)
-    program = docker_program()
-    if program is None or not DOCKERD.exists():
-        pytest.skip("needs the docker CLI and a dockerd under /opt/trixie")
-    theirs, ours = Dockerd(), Engine()
-    try:
-        for engine in (theirs, ours):
-            engine.start()
-        yield Cli(theirs, program), Cli(ours, program)
-    finally:
-        ours.close()
-        theirs.close()
+    with side_by_side() as clis:
+        yield clis
 
 
 @pytest.mark.parametrize("compressed", [False, True])

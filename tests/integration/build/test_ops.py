@@ -1,32 +1,20 @@
 """Graphs on a real kernel: processes, mounts, networks, caches, what is left behind. `scenario.py` does it, in namespaces of its own."""
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from tests.support.engine import can_run
+from tests.support.scenario import seen as seen_by
 
 pytestmark = pytest.mark.skipif(bool(can_run()), reason=can_run() or "-")
-ROOT = Path(__file__).resolve().parents[3]
+SCENARIO = Path(__file__).with_name("scenario.py")
 
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory):
     """What the scenario saw, by topic."""
-    base = tmp_path_factory.mktemp("build")
-    done = subprocess.run(
-        ["unshare", "-n", "-m", "--propagation", "private", sys.executable, str(ROOT / "tests/integration/build/scenario.py"), str(base)],
-        env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"},
-        capture_output=True,
-        text=True,
-        timeout=170,
-    )
-    assert done.returncode == 0, f"{done.returncode}: {done.stderr[-4000:]}"
-    return dict(json.loads(done.stdout))
+    return seen_by(SCENARIO, tmp_path_factory.mktemp("build"), seconds=170)
 
 
 def test_steps_run_once_and_again_when_what_they_read_changes(seen):

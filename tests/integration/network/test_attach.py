@@ -1,32 +1,21 @@
 """Networks on the real kernel, in namespaces of the test's own: `scenario.py` does the work, this file reads what it saw."""
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.scenario import needs_root
+from tests.support.scenario import seen as seen_by
+
 SCENARIO = Path(__file__).with_name("scenario.py")
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it makes network namespaces")
+pytestmark = needs_root
 
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the scenario saw, by topic."""
-    base = tmp_path_factory.mktemp("network")
-    src = Path(__file__).parents[3] / "src"
-    done = subprocess.run(
-        ["unshare", "-n", "-m", sys.executable, str(SCENARIO), str(base)],
-        env={**os.environ, "PYTHONPATH": str(src)},
-        capture_output=True,
-        text=True,
-        timeout=400,
-    )
-    assert done.returncode == 0, f"{done.returncode}: {done.stderr[-4000:]}"
-    return dict(json.loads(done.stdout))
+    return seen_by(SCENARIO, tmp_path_factory.mktemp("network"))
 
 
 def test_an_interface_with_address_and_route(seen: dict[str, Any]) -> None:

@@ -1,9 +1,6 @@
 """Links that a killed engine left of another swarm, where this one needs their number. On the real kernel, in a namespace of its own."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +10,10 @@ from scow.errors import ScowError
 from scow.kernel.netlink import Netlink
 from scow.network import vxlan
 from scow.network.network import Network
+from tests.support.scenario import needs_root
+from tests.support.scenario import seen as seen_by
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it makes a network namespace")
+pytestmark = needs_root
 OLD, NEW = ("a" * 25, "b" * 25)
 
 
@@ -51,19 +50,7 @@ def scenario() -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def seen() -> dict[str, Any]:
     """What the scenario saw."""
-    root = Path(__file__).parents[3]
-    done = subprocess.run(
-        ["unshare", "-n", sys.executable, "-m", "tests.integration.swarm.test_leftovers"],
-        env={**os.environ, "PYTHONPATH": f"{root / 'src'}:{root}"},
-        cwd=root,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    if "no VXLAN" in done.stderr:
-        pytest.skip("the kernel has no VXLAN links")
-    assert done.returncode == 0, done.stderr[-3000:]
-    return dict(json.loads(done.stdout))
+    return seen_by(Path(__file__), seconds=120, skip_on="no VXLAN")
 
 
 def test_a_rest_without_containers_makes_room(seen: dict[str, Any]) -> None:

@@ -1,34 +1,21 @@
 """Overlay networks between two hosts on the real kernel: `scenario.py` does the work, this file reads what it saw."""
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support.scenario import needs_root
+from tests.support.scenario import seen as seen_by
+
 SCENARIO = Path(__file__).with_name("scenario.py")
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it makes network namespaces")
+pytestmark = needs_root
 
 
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What the scenario saw, by topic."""
-    base = tmp_path_factory.mktemp("swarm")
-    src = Path(__file__).parents[3] / "src"
-    done = subprocess.run(
-        ["unshare", "-n", "-m", sys.executable, str(SCENARIO), str(base)],
-        env={**os.environ, "PYTHONPATH": str(src)},
-        capture_output=True,
-        text=True,
-        timeout=400,
-    )
-    if "no VXLAN" in done.stderr:
-        pytest.skip("the kernel has no VXLAN links")
-    assert done.returncode == 0, f"{done.returncode}: {done.stderr[-4000:]}"
-    return dict(json.loads(done.stdout))
+    return seen_by(SCENARIO, tmp_path_factory.mktemp("swarm"), skip_on="no VXLAN")
 
 
 def test_a_container_has_the_address_the_cluster_gave_it(seen: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """The tunnel with a fake kernel: keys, links, peers, rotation, leaving."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,16 @@ class World(Links):
         return Tunnel(folder, 51820, self, self.choose, lambda: self.now)
 
 
+@asynccontextmanager
+async def serving(folder: Path) -> AsyncIterator[tuple[World, Tunnel]]:
+    """A host with an encrypted network."""
+    world = World()
+    tunnel = world.tunnel(folder)
+    await tunnel.ensure(4790)
+    yield world, tunnel
+    await tunnel.close()
+
+
 def peer(number: int) -> WireGuardPeer:
     public = bytes([number]) * 32
     return WireGuardPeer(public, f"192.0.2.{number}", 51820, address_of(public))
@@ -91,33 +102,27 @@ def peer(number: int) -> WireGuardPeer:
 
 @on_loop
 async def test_the_firewall_comes_before_the_link_and_peers_follow_the_swarm(tmp_path: Path) -> None:
-    world = World()
-    tunnel = world.tunnel(tmp_path)
-    await tunnel.ensure(4790)
-    assert world.trail[:2] == ["guard", "link"] and world.guarded == 4790
-    (name,) = world.links
-    assert world.way == (name, world.addresses[name])
-    await tunnel.lead([peer(1), peer(2)], True)
-    assert set(world.links[name]) == {peer(1).public, peer(2).public}
-    await tunnel.lead([peer(2), peer(3)], True)
-    assert set(world.links[name]) == {peer(2).public, peer(3).public}
-    await tunnel.lead([], False)
-    assert not world.links and not world.guarded and tunnel.able
-    await tunnel.close()
+    async with serving(tmp_path) as (world, tunnel):
+        assert world.trail[:2] == ["guard", "link"] and world.guarded == 4790
+        (name,) = world.links
+        assert world.way == (name, world.addresses[name])
+        await tunnel.lead([peer(1), peer(2)], True)
+        assert set(world.links[name]) == {peer(1).public, peer(2).public}
+        await tunnel.lead([peer(2), peer(3)], True)
+        assert set(world.links[name]) == {peer(2).public, peer(3).public}
+        await tunnel.lead([], False)
+        assert not world.links and not world.guarded and tunnel.able
 
 
 @on_loop
 async def test_a_link_that_has_gone_is_made_again_with_its_peers(tmp_path: Path) -> None:
-    world = World()
-    tunnel = world.tunnel(tmp_path)
-    await tunnel.ensure(4790)
-    await tunnel.lead([peer(1)], True)
-    (name,) = world.links
-    world.links.clear()
-    world.way = ("", "")
-    await tunnel.tick()
-    assert set(world.links[name]) == {peer(1).public} and world.way[0] == name
-    await tunnel.close()
+    async with serving(tmp_path) as (world, tunnel):
+        await tunnel.lead([peer(1)], True)
+        (name,) = world.links
+        world.links.clear()
+        world.way = ("", "")
+        await tunnel.tick()
+        assert set(world.links[name]) == {peer(1).public} and world.way[0] == name
 
 
 @on_loop
@@ -137,34 +142,31 @@ async def test_the_next_daemon_goes_on_with_the_same_keys_and_drops_other_peers(
 
 @on_loop
 async def test_a_rotation_is_told_used_and_ended_in_steps(tmp_path: Path) -> None:
-    world = World()
-    tunnel = world.tunnel(tmp_path)
-    await tunnel.ensure(4790)
-    await tunnel.lead([peer(1)], True)
-    (old,) = tunnel.rows
-    tunnel.known(tunnel.rows)
-    world.now += LIFE_NS
-    await tunnel.tick()
-    assert len(tunnel.rows) == 2 and tunnel.rows[0] == old and tunnel.rows[1]["port"] == 51821
-    assert len(world.links) == 2 and all(set(peers) == {peer(1).public} for peers in world.links.values())
-    way = world.way
-    world.now += 10 * OVERLAP_NS
-    await tunnel.tick()
-    assert tunnel.rows[0] == old  # nobody has said that the swarm knows the new one
-    tunnel.known(tunnel.rows)
-    world.now += OVERLAP_NS
-    await tunnel.tick()
-    assert tunnel.rows[1] == old and len(world.links) == 2
-    assert world.way != way and world.way[1] == address_of(tunnel._keys[0].public)
-    tunnel.known([old])  # an older state of the swarm
-    world.now += OVERLAP_NS
-    await tunnel.tick()
-    assert len(tunnel.rows) == 2
-    tunnel.known(tunnel.rows)
-    world.now += OVERLAP_NS
-    await tunnel.tick()
-    assert [row["port"] for row in tunnel.rows] == [51821] and list(world.links) == [world.way[0]]
-    await tunnel.close()
+    async with serving(tmp_path) as (world, tunnel):
+        await tunnel.lead([peer(1)], True)
+        (old,) = tunnel.rows
+        tunnel.known(tunnel.rows)
+        world.now += LIFE_NS
+        await tunnel.tick()
+        assert len(tunnel.rows) == 2 and tunnel.rows[0] == old and tunnel.rows[1]["port"] == 51821
+        assert len(world.links) == 2 and all(set(peers) == {peer(1).public} for peers in world.links.values())
+        way = world.way
+        world.now += 10 * OVERLAP_NS
+        await tunnel.tick()
+        assert tunnel.rows[0] == old  # nobody has said that the swarm knows the new one
+        tunnel.known(tunnel.rows)
+        world.now += OVERLAP_NS
+        await tunnel.tick()
+        assert tunnel.rows[1] == old and len(world.links) == 2
+        assert world.way != way and world.way[1] == address_of(tunnel._keys[0].public)
+        tunnel.known([old])  # an older state of the swarm
+        world.now += OVERLAP_NS
+        await tunnel.tick()
+        assert len(tunnel.rows) == 2
+        tunnel.known(tunnel.rows)
+        world.now += OVERLAP_NS
+        await tunnel.tick()
+        assert [row["port"] for row in tunnel.rows] == [51821] and list(world.links) == [world.way[0]]
 
 
 @on_loop

@@ -2,36 +2,18 @@
 
 import pytest
 
-from scow.kernel.nft import NftError
 from scow.network.firewall import guard
 from scow.network.firewall.guard import Guard, Guards
 from scow.network.osl import Interface
+from tests.fakes.nft import FakeNft
 from tests.support.asynchronous import on_loop
 
 ONE = Guard.of(Interface("eth0", "veth1", "br", "02:42:0a:00:00:02", "10.0.0.2", 24, more=(("fd00::2", 64),)))
 
 
-class FakeNft:
-    def __init__(self) -> None:
-        self.runs: list[str] = []
-        self.fail = False
-
-    def run(self, text: str) -> None:
-        if self.fail:
-            self.fail = False
-            raise NftError("no such element")
-        self.runs.append(text)
-
-    def close(self) -> None:
-        pass
-
-
 @pytest.fixture
 def nft(monkeypatch: pytest.MonkeyPatch) -> FakeNft:
-    fake = FakeNft()
-    monkeypatch.setattr(guard, "Nft", lambda: fake)
-    monkeypatch.setattr(guard, "program", lambda: None)
-    return fake
+    return FakeNft.below(guard, monkeypatch)
 
 
 def test_what_belongs_to_an_interface() -> None:

@@ -5,32 +5,15 @@ from scow.kernel.nft import NftError
 from scow.network.firewall import nftables
 from scow.network.firewall.nftables import Firewall
 from scow.network.firewall.render import BridgeRule, PortRule
+from tests.fakes.nft import FakeNft
 from tests.support.asynchronous import on_loop
 
 PORT = PortRule("tcp", "", 80, "10.0.0.2", 80)
 
 
-class FakeNft:
-    def __init__(self) -> None:
-        self.runs: list[str] = []
-        self.fail = False
-
-    def run(self, text: str) -> None:
-        if self.fail:
-            self.fail = False
-            raise NftError("no such element")
-        self.runs.append(text)
-
-    def close(self) -> None:
-        pass
-
-
 @pytest.fixture
 def nft(monkeypatch: pytest.MonkeyPatch) -> FakeNft:
-    fake = FakeNft()
-    monkeypatch.setattr(nftables, "Nft", lambda: fake)
-    monkeypatch.setattr(nftables, "program", lambda: None)
-    return fake
+    return FakeNft.below(nftables, monkeypatch)
 
 
 @on_loop

@@ -45,65 +45,67 @@ def test_what_is_no_schedule(bad: str) -> None:
         parse(bad)
 
 
-@on_loop
-async def test_a_job_runs_once_a_minute_across_a_change_of_leader(caplog: pytest.LogCaptureFixture) -> None:
+async def _quick() -> Cluster0:
+    """A cluster whose tasks end well as soon as they run."""
     cluster = await Cluster0().start()
     cluster.behave = lambda task: TaskState.COMPLETE if task.status.state is TaskState.RUNNING else TaskState.RUNNING
-    id = await cluster.service("job", None, Mode={"ReplicatedJob": {}}, Labels={"scow.cron": "* * * * *"})
+    return cluster
 
-    def iteration() -> int:
-        service = cluster.store.get(Service, id)
-        assert service is not None
-        return service.job_iteration
 
+async def _each_minute() -> tuple[Cluster0, str]:
+    """Such a cluster, and a job that begins in it each minute."""
+    cluster = await _quick()
+    return cluster, await cluster.service("job", None, Mode={"ReplicatedJob": {}}, Labels={"scow.cron": "* * * * *"})
+
+
+def _iteration(cluster: Cluster0, id: str) -> int:
+    service = cluster.store.get(Service, id)
+    assert service is not None
+    return service.job_iteration
+
+
+@on_loop
+async def test_a_job_runs_once_a_minute_across_a_change_of_leader(caplog: pytest.LogCaptureFixture) -> None:
+    cluster, id = await _each_minute()
     await cluster.pass_time(61, step=5)
-    assert iteration() == 1
+    assert _iteration(cluster, id) == 1
     await cluster.manager.resign()
     cluster.clock.advance(300)
     cluster.manager.lead()
     await cluster.pass_time(2)
-    assert iteration() == 2
+    assert _iteration(cluster, id) == 2
     assert "job job: 5 times of its schedule passed while no manager led: it runs once for all of them" in caplog.text
     await cluster.pass_time(61, step=5)
-    assert iteration() == 3
+    assert _iteration(cluster, id) == 3
     await cluster.stop()
 
 
 @on_loop
 async def test_a_clock_that_is_set_neither_repeats_a_job_nor_silences_it() -> None:
-    cluster = await Cluster0().start()
-    cluster.behave = lambda task: TaskState.COMPLETE if task.status.state is TaskState.RUNNING else TaskState.RUNNING
-    id = await cluster.service("job", None, Mode={"ReplicatedJob": {}}, Labels={"scow.cron": "* * * * *"})
-
-    def iteration() -> int:
-        service = cluster.store.get(Service, id)
-        assert service is not None
-        return service.job_iteration
-
+    cluster, id = await _each_minute()
     await cluster.pass_time(61, step=5)
-    assert iteration() == 1
+    assert _iteration(cluster, id) == 1
     cluster.clock.step(3600)  # what was jumped over is made up for once
     await cluster.pass_time(5)
-    assert iteration() == 2
+    assert _iteration(cluster, id) == 2
     cluster.clock.step(-3600)  # and the hour that comes again repeats nothing
     await cluster.pass_time(120, step=5)
-    assert iteration() == 2
+    assert _iteration(cluster, id) == 2
     cluster.clock.step(3600)  # two minutes passed meanwhile, made up for once
     await cluster.pass_time(5)
-    assert iteration() == 3
+    assert _iteration(cluster, id) == 3
     cluster.clock.step(400 * 86400)
     await cluster.pass_time(5)
-    assert iteration() == 4
+    assert _iteration(cluster, id) == 4
     cluster.clock.step(-400 * 86400)  # the clock was wrong by a year: the job goes on by what it says now
     await cluster.pass_time(70, step=5)
-    assert iteration() == 5
+    assert _iteration(cluster, id) == 5
     await cluster.stop()
 
 
 @on_loop
 async def test_another_schedule_counts_from_when_it_was_given() -> None:
-    cluster = await Cluster0().start()
-    cluster.behave = lambda task: TaskState.COMPLETE if task.status.state is TaskState.RUNNING else TaskState.RUNNING
+    cluster = await _quick()
     control = Control(cluster.store, cluster.clock, lambda ref: "")
     spec = {"Name": "job", "TaskTemplate": {"ContainerSpec": {"Image": "x"}}, "Mode": {"ReplicatedJob": {}}}
     id = await control.create_service({**spec, "Labels": {"scow.cron": "@yearly"}})
@@ -128,12 +130,6 @@ async def test_another_schedule_counts_from_when_it_was_given() -> None:
     await cluster.pass_time(61, step=5)
     assert service().job_iteration == 2
     await cluster.stop()
-
-
-def _iteration(cluster: Cluster0, id: str) -> int:
-    service = cluster.store.get(Service, id)
-    assert service is not None
-    return service.job_iteration
 
 
 @on_loop
