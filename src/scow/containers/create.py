@@ -19,10 +19,12 @@ from scow.containers.delete import remove_tree
 from scow.containers.lifecycle import Transition
 from scow.containers.parts import Parts
 from scow.errors import InvalidArgument, NotFound
+from scow.kernel.cgroups.support import support
 from scow.model import codec
 from scow.model.container import ContainerConfig, CreateRequest, HostConfig
 from scow.network import checks as network_checks
 from scow.runtime import checks
+from scow.runtime.fitting import fitted
 from scow.volumes import mounts
 
 if TYPE_CHECKING:
@@ -59,8 +61,8 @@ class Creator:
         config = merge.with_image(own, image_config(image))
         asked = request.host_config or HostConfig()
         container_id = ids.new_id()
-        host = merge.host_defaults(asked, parts.defaults)
-        warnings = list(checks.validate(host, config))
+        host, warnings = fitted(merge.host_defaults(asked, parts.defaults), support())
+        warnings += checks.validate(host, config)
         if not platform:
             warnings += platform_warnings(image, parts.defaults.arch)
         self._check_runtime(host)

@@ -7,8 +7,10 @@ from scow.containers.container import Container
 from scow.containers.lifecycle import Status
 from scow.containers.parts import Parts
 from scow.errors import Conflict, InvalidArgument
+from scow.kernel.cgroups.support import support
 from scow.model.container import HostConfig, UpdateRequest
 from scow.runtime import checks, resources
+from scow.runtime.fitting import fitted
 
 _PLAIN = tuple(field.name for field in dataclasses.fields(UpdateRequest) if field.name not in ("restart_policy", "pids_limit"))
 
@@ -38,8 +40,8 @@ async def update(parts: Parts, container: Container, request: UpdateRequest) -> 
     async with parts.locks(container.id):
         if container.state.status in (Status.REMOVING, Status.DEAD):
             raise Conflict(f'Cannot update container {container.id}: container is marked for removal and cannot be "update"')
-        host = merged(container.host, request)
-        warnings = list(checks.validate_resources(host, update=True))
+        host, warnings = fitted(merged(container.host, request), support())
+        warnings += checks.validate_resources(host, update=True)
         if container.state.alive and resources.build(host) != resources.build(container.host):
             await parts.tasks.update(container.id, resources.for_update(host))
         before = container.host

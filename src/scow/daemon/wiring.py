@@ -415,15 +415,9 @@ class Facts:
         self._layout = cgroups.detect()
         self._programs = Programs(capture)
 
-    def _controllers(self) -> frozenset[str]:
-        try:
-            lines = Path("/proc/cgroups").read_text().splitlines()[1:]
-        except OSError:
-            return frozenset()
-        return frozenset(parts[0] for line in lines if len(parts := line.split()) == 4 and parts[3] == "1")
-
     async def info(self) -> dict[str, Any]:
         """The document of /info."""
+        from scow.kernel.cgroups.support import support
         from scow.runtime import initprogram
         from scow.system import info
 
@@ -447,7 +441,7 @@ class Facts:
                 ["userxattr", "false"],
             ],
             cgroup_version=str(self._layout.version),
-            controllers=self._controllers(),
+            limits=support(),
             default_runtime=options.default_runtime,
             runtimes={name: {"path": runtime.path} for name, runtime in self._known.items()},
             logging_driver=options.log_driver,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from scow.ids import new_id
+from scow.kernel.cgroups.support import Support
 from scow.system.names import ENGINE_VERSION, SCOW_VERSION
 from scow.units import rfc3339nano
 
@@ -25,7 +26,7 @@ class Facts:
     storage_driver: str = "overlay2"
     driver_status: list[list[str]] = field(default_factory=list)
     cgroup_version: str = "1"
-    controllers: frozenset[str] = frozenset()
+    limits: Support = Support()
     default_runtime: str = "crun"
     runtimes: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     runtime_version: str = ""
@@ -96,7 +97,7 @@ def info(facts: Facts, counts: Counts, tasks: int, swarm: Mapping[str, Any], now
     """The document of /info at the newest API version. `tasks`: how many run in the daemon; `swarm`: what the swarm says of this node."""
     uname = os.uname()
     pretty, version = operating_system()
-    have = facts.controllers
+    have = facts.limits
     security = [f"name=seccomp,profile={facts.seccomp}"]
     if facts.cgroup_version == "2":
         security.append("name=cgroupns")
@@ -113,17 +114,17 @@ def info(facts: Facts, counts: Counts, tasks: int, swarm: Mapping[str, Any], now
         "Driver": facts.storage_driver,
         "DriverStatus": facts.driver_status,
         "Plugins": {"Volume": list(facts.volume_drivers), "Network": _NETWORK_DRIVERS, "Authorization": None, "Log": _LOG_DRIVERS},
-        "MemoryLimit": "memory" in have,
-        "SwapLimit": "memory" in have,
-        "CpuCfsPeriod": "cpu" in have,
-        "CpuCfsQuota": "cpu" in have,
-        "CPUShares": "cpu" in have,
-        "CPUSet": "cpuset" in have,
-        "PidsLimit": "pids" in have,
+        "MemoryLimit": have.memory,
+        "SwapLimit": have.swap,
+        "CpuCfsPeriod": have.quota,
+        "CpuCfsQuota": have.quota,
+        "CPUShares": have.shares,
+        "CPUSet": have.cpuset,
+        "PidsLimit": have.pids,
         "IPv4Forwarding": _flag("/proc/sys/net/ipv4/ip_forward"),
         "Debug": facts.debug,
         "NFd": _descriptors(),
-        "OomKillDisable": "memory" in have and facts.cgroup_version == "1",
+        "OomKillDisable": have.oom_control,
         "NGoroutines": tasks,
         "SystemTime": rfc3339nano(now_ns()),
         "LoggingDriver": facts.logging_driver,
@@ -170,8 +171,24 @@ def info(facts: Facts, counts: Counts, tasks: int, swarm: Mapping[str, Any], now
         "FirewallBackend": {"Driver": "nftables"},
         "CDISpecDirs": [],
         "DiscoveredDevices": [],
-        "Warnings": list(facts.warnings),
+        "Warnings": [*_missing(have, facts.cgroup_version), *facts.warnings],
     }
+
+
+def _missing(have: Support, version: str) -> list[str]:
+    """dockerd's sentences for limits that are not to be had; none for those that no host of this version has."""
+    second = version == "2"
+    rows = [
+        (have.memory, "memory limit"), (have.swap, "swap limit"), (have.oom_control or second, "oom kill disable"),
+        (have.quota, "cpu cfs quota"), (have.quota, "cpu cfs period"), (have.shares, "cpu shares"), (have.cpuset, "cpuset"),
+        (have.weight or not second, "io.weight"), (have.device_weight or not second, "io.weight (per device)"),
+    ]  # fmt: skip
+    for there, one, two in (
+        (have.read_bps, "read_bps", "rbps"), (have.write_bps, "write_bps", "wbps"),
+        (have.read_iops, "read_iops", "riops"), (have.write_iops, "write_iops", "wiops"),
+    ):  # fmt: skip
+        rows.append((there, f"io.max ({two})" if second else f"blkio throttle.{one}_device"))
+    return [f"WARNING: No {what} support" for there, what in rows if not there]
 
 
 def _flag(path: str) -> bool:

@@ -1,5 +1,6 @@
 import pytest
 
+from scow.kernel.cgroups.support import Support
 from scow.system import info
 from scow.system.names import ENGINE_VERSION
 
@@ -13,11 +14,12 @@ def test_the_id_is_kept(tmp_path):
 
 
 def test_the_document():
-    facts = info.Facts("id", "/data", controllers=frozenset({"memory", "cpu"}), no_new_privileges=True, insecure=("reg:5000",))
+    facts = info.Facts("id", "/data", limits=Support(pids=False, read_bps=False), no_new_privileges=True, insecure=("reg:5000",))
     counts = info.Counts(containers=5, running=2, paused=1, images=3, listeners=4)
     found = info.info(facts, counts, 7, {"LocalNodeState": "inactive"}, now_ns=lambda: 1_000_000_000)
     assert (found["Containers"], found["ContainersStopped"], found["NEventsListener"], found["NGoroutines"]) == (5, 2, 4, 7)
     assert (found["MemoryLimit"], found["PidsLimit"], found["ServerVersion"]) == (True, False, ENGINE_VERSION)
+    assert found["Warnings"] == ["WARNING: No blkio throttle.read_bps_device support"]
     assert "name=no-new-privileges" in found["SecurityOptions"]
     assert found["RegistryConfig"]["IndexConfigs"]["reg:5000"]["Secure"] is False
     assert found["SystemTime"] == "1970-01-01T00:00:01Z"
