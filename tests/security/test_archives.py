@@ -220,15 +220,17 @@ def test_a_broken_off_job_ends_its_helper(root):
         stream = workers.pack(Root(root), "/big")
         await anext(stream)
         await stream.aclose()
-        task = Supervisor("test").start(workers.unpack(Root(root), forever()), "unpack")
-        await asyncio.sleep(0.05)
+        given = asyncio.Event()
+        task = Supervisor("test").start(workers.unpack(Root(root), forever(given)), "unpack")
+        await asyncio.wait_for(given.wait(), 60)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
         return (await workers.stat(Root(root), "/big"))["size"]
 
-    async def forever():
+    async def forever(given):
         yield tarball(entry("f", b"x" * 100))[:600]
+        given.set()
         await asyncio.Event().wait()
 
     assert run(job) == 30 << 20

@@ -52,7 +52,7 @@ def test_a_build_may_ask_before_its_session_has_come(tmp_path: Path) -> None:
     async def main() -> None:
         sessions = Sessions(tmp_path)
         asked = asyncio.get_running_loop().create_task(sessions.shared_key("prefix:one"))
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0)  # it has begun to wait
         client = Client(sessions, {})
         assert await asked == "dir"
         with pytest.raises(NotFound, match="no active session"):

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from scow.build.session import http2, messages, rpc
+from tests.support.asynchronous import until
 from tests.unit.build.session.fakeclient import channel, status
 
 HEALTH = "/grpc.health.v1.Health/Check"
@@ -104,7 +105,8 @@ def test_a_reader_that_does_not_read_holds_the_writer_back() -> None:
     async def main() -> None:
         async with channel({"/x/Flood": flood}) as made:
             call = made.begin("/x/Flood")
-            last = -1
+            await until(lambda: sent)
+            last = 0
             while sent != last:
                 last = sent
                 await asyncio.sleep(0.3)
