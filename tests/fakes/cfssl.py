@@ -8,6 +8,7 @@ import datetime
 import ipaddress
 import json
 import ssl
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -113,18 +114,31 @@ class Cfssl:
 
 
 @asynccontextmanager
-async def cfssl(root: ca.KeyPair, *believed: str) -> AsyncIterator[Cfssl]:
-    """One that runs; `believed`: further roots of callers."""
+async def cfssl(root: ca.KeyPair, *believed: str, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[Cfssl]:
+    """One that runs; `believed`: further roots of callers; port 0: any."""
     made = Cfssl(root)
     own = ca.new_request("cfssl")
     subject = {"CN": "cfssl", "names": []}
     # with the issuer's key id: the roots of two swarms have one name
-    certificate = made.certificate({"certificate_request": own.certificate, "subject": subject, "hosts": ["127.0.0.1"], "profile": ""})
+    certificate = made.certificate({"certificate_request": own.certificate, "subject": subject, "hosts": [host], "profile": ""})
     context = tls.server(root.certificate + "".join(believed), certificate, own.key)
     context.verify_mode = ssl.CERT_REQUIRED
-    server = await asyncio.start_server(made.serve, "127.0.0.1", 0, ssl=context)
-    made.url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/api/v1/cfssl/sign"
+    server = await asyncio.start_server(made.serve, host, port, ssl=context)
+    made.url = f"https://{host}:{server.sockets[0].getsockname()[1]}/api/v1/cfssl/sign"
     try:
         yield made
     finally:
         server.close()
+
+
+async def _main() -> None:
+    """A process of its own, for tests with hosts in namespaces: {"root": [certificate, key], "believed": [PEM…], "host", "port"} on its
+    standard input, its URL on the first line of its output."""
+    told = json.loads(sys.stdin.read())
+    async with cfssl(ca.KeyPair(*told["root"]), *told["believed"], host=told["host"], port=told["port"]) as server:
+        print(server.url, flush=True)
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(_main())

@@ -6,6 +6,7 @@ import os
 import re
 import sqlite3
 import subprocess
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -13,10 +14,11 @@ import pytest
 from scow.errors import InvalidArgument
 from scow.swarm.state import NodeState
 from tests.integration.swarm.hosts import PATIENCE, Host, Swarm, service, swarms, why_not
+from tests.integration.swarm.writer import Writer
 from tests.support.engine import ROOT, until
 from tests.support.http import Client
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(why_not()), reason=why_not())]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.skipif(bool(why_not()), reason=why_not())]
 
 ROLES = ("manager", "manager", "manager")
 LOCKED = "Swarm is encrypted and needs to be unlocked before it can be used."
@@ -194,3 +196,81 @@ def test_tokens_roles_and_removal(managers: Swarm) -> None:
     three.join(one, "manager")
     until(lambda: members(three) == {one.id, three.id}, PATIENCE, "two members")
     assert os.path.isdir(three.data / "swarm" / "etcd")
+
+
+def believed(host: Host) -> str:
+    """The roots that its member of etcd was started with; "" while that is not known."""
+    try:
+        return (host.run / "swarm" / "etcd" / "root.pem").read_text()
+    except FileNotFoundError:
+        return ""
+
+
+def shown(host: Host) -> bytes:
+    """The certificate that its member shows."""
+    try:
+        return (host.run / "swarm" / "etcd" / "member.pem").read_bytes()
+    except FileNotFoundError:
+        return b""
+
+
+def exchanged(swarm: Swarm, before: str) -> bool:
+    """Every member believes one root only, another than before."""
+    roots = {believed(host) for host in swarm.hosts}
+    return len(roots) == 1 and before not in roots and "".join(roots).count("BEGIN") == 1
+
+
+def test_the_root_of_etcd_s_members_is_exchanged_though_each_daemon_is_killed_in_its_turn(managers: Swarm) -> None:
+    run_service(managers, "steady", 3)
+    before = believed(managers[0])
+    kills = 0
+    with Writer(managers.hosts) as writer:
+        until(lambda: writer.acknowledged > 10, PATIENCE, "some changes")
+        seen = {host: believed(host) for host in managers.hosts}
+        says(managers[1], "swarm", "ca", "--rotate", "-d")
+
+        def over() -> bool:
+            nonlocal kills
+            for host in managers.hosts:
+                if (now := believed(host)) != seen[host]:  # it is its turn: its member is being started again
+                    seen[host] = now
+                    host.kill()
+                    kills += 1
+                    host.start()
+                    return False
+            return exchanged(managers, before) and managers.well()
+
+        until(over, 4 * PATIENCE, "another root of the members")
+        count = writer.acknowledged
+        until(lambda: writer.acknowledged > count + 10, PATIENCE, "changes that are acknowledged")
+    assert kills >= 6, kills
+    assert writer.unexpected == []
+    until(managers.well, PATIENCE, "a swarm that is well")
+    assert [writer.lost(host) for host in managers.hosts] == [[], [], []]
+    until(lambda: managers.settled("steady", 3), PATIENCE, "three tasks of steady")
+
+
+def test_the_exchange_of_the_members_root_goes_on_after_a_power_cut_and_under_the_next_leader(managers: Swarm) -> None:
+    before = believed(managers[0])
+    leader = managers.leader()
+    lost, other = managers.others(leader)
+    lost.kill()
+    until(lambda: managers.leader() is leader and leader.nodes()[other.id]["Status"]["State"] == "ready", PATIENCE, "two that work")
+    says(other, "swarm", "ca", "--rotate", "-d")
+    until(lambda: leader.get("/swarm")["RootRotationInProgress"], PATIENCE, "the exchange")
+    time.sleep(3)
+    assert {believed(leader), believed(other)} == {before}  # not while one is down: the quorum would be lost
+    leader.kill()
+    leader.start()
+    lost.start()
+    until(lambda: any(believed(host).count("BEGIN") == 2 for host in managers.hosts), PATIENCE, "a member with both roots")
+    for host in managers.hosts:
+        host.power_off()
+    for host in managers.hosts:
+        host.start()
+    until(lambda: exchanged(managers, before) and managers.well(), 2 * PATIENCE, "another root of the members")
+    first = believed(leader)
+    certificates = {host: shown(host) for host in managers.hosts}
+    says(leader, "swarm", "ca", "--rotate")
+    until(lambda: exchanged(managers, first) and managers.well(), 2 * PATIENCE, "a third root")
+    assert all(shown(host) != certificates[host] for host in managers.hosts)

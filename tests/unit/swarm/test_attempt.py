@@ -13,7 +13,7 @@ from scow.swarm.joining import Wish
 from scow.swarm.manager.authority import Authority
 from tests.support.asynchronous import on_loop, until
 from tests.support.ports import free_port
-from tests.unit.swarm.test_joining import Host, hosts
+from tests.support.swarm import Host, hosts
 
 LATER = "Timeout was reached before node joined. The attempt to join the swarm will continue in the background"
 
