@@ -31,7 +31,7 @@ from scow.network.options import NetworkOptions
 from scow.network.ports.mapper import PortMapper, rules_of
 from scow.network.repair import Watch
 from scow.network.sandbox import Sandboxes
-from scow.network.store import NetworkStore, SandboxStore
+from scow.network.store import NetworkStore, NoSuchNetwork, SandboxStore
 
 logger = log.get(__name__)
 
@@ -95,12 +95,17 @@ class NetworkService:
                     return
         await self.cluster.fresh()
 
-    def get(self, ref: str) -> Network:
-        """The network with this name, id or id prefix, of this host or of its swarm. Raises NotFound."""
+    def get(self, ref: str, scope: str = "") -> Network:
+        """The network with this name, id or id prefix, of this host or of its swarm. Raises NotFound.
+
+        `scope`: only of that one, besides the predefined networks, which every swarm has, too."""
         try:
-            return self._networks.get(ref)
+            here = self._networks.get(ref)
+            if scope in ("", here.scope) or here.predefined:
+                return here
+            raise NoSuchNetwork(ref)
         except NotFound:
-            every = self.cluster.networks()
+            every = [one for one in self.cluster.networks() if scope in ("", one.scope)]
             for test in (lambda one: ref in (one.name, one.id), lambda one: bool(ref) and one.id.startswith(ref)):
                 if len(found := [one for one in every if test(one)]) == 1:
                     return found[0]
@@ -112,9 +117,9 @@ class NetworkService:
         checks.endpoint(network, settings)
         return network
 
-    def inspect(self, ref: str, verbose: bool = False) -> dict[str, Any]:
-        """A network as the API shows it. Raises NotFound."""
-        network = self.get(ref)
+    def inspect(self, ref: str, verbose: bool = False, scope: str = "") -> dict[str, Any]:
+        """A network as the API shows it; see `get`. Raises NotFound."""
+        network = self.get(ref, scope)
         if network.scope != "swarm":
             return self._view(network)
         document = shown(self._view(network), self.cluster.peers(network.id), network, network.id in self.made)

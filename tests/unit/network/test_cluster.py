@@ -1,6 +1,9 @@
 """Networks of swarm scope as inspect shows them."""
 
+from collections.abc import Sequence
 from pathlib import Path
+
+import pytest
 
 from scow.events import EventBus
 from scow.metadata.db import Database
@@ -8,6 +11,7 @@ from scow.network.cluster import NoCluster, shown
 from scow.network.network import Network
 from scow.network.options import NetworkOptions
 from scow.network.service import NetworkService
+from scow.network.store import NoSuchNetwork
 from tests.support.asynchronous import on_loop
 
 
@@ -24,6 +28,9 @@ class Swarm(NoCluster):
     """Counts who asks it."""
 
     asked = 0
+
+    def networks(self) -> Sequence[Network]:
+        return [Network("n2", "local", "overlay", 0, scope="swarm")]
 
     async def fresh(self) -> None:
         self.asked += 1
@@ -42,3 +49,15 @@ async def test_only_what_may_be_a_swarms_is_asked_of_it(tmp_path: Path) -> None:
     for ref in ("wide", "unknown", ""):
         await service.fresh(ref)
     assert swarm.asked == 3
+
+
+def test_a_name_of_this_host_and_of_the_swarm_is_told_apart_by_its_scope(tmp_path: Path) -> None:
+    service = NetworkService(Database(tmp_path / "db"), EventBus(), tmp_path / "netns", NetworkOptions(firewall=False))
+    service.cluster = Swarm()
+    here = service._networks
+    here.put(Network("1" * 64, "local", "bridge", 0))
+    here.put(Network("2" * 64, "host", "host", 0, scope="host"))
+    assert [service.get("local", scope).id for scope in ("", "local", "swarm")] == ["1" * 64, "1" * 64, "n2"]
+    assert service.get("host", "swarm").name == "host"  # every swarm has it, too
+    with pytest.raises(NoSuchNetwork):
+        service.get("1" * 64, "swarm")

@@ -21,8 +21,9 @@ def register(router: Router, networks: NetworkService, containers: ContainerServ
         return call.json(networks.list(filters), kind="network.list")
 
     async def inspect(call: Call) -> Response:
-        await networks.fresh(call.path["id"])
-        return call.json(networks.inspect(call.path["id"], call.query.boolean("verbose")), kind="network.inspect")
+        ref, scope = call.path["id"], call.query.text("scope")
+        await networks.fresh("" if scope == "swarm" else ref)
+        return call.json(networks.inspect(ref, call.query.boolean("verbose"), scope), kind="network.inspect")
 
     async def create(call: Call) -> Response:
         request = decode(NetworkCreate, await call.body("network.create"))
