@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from scow.errors import InvalidArgument
-from scow.opts import autoscale, schedule, signals
+from scow.opts import servicelabels, signals
 from scow.reference import Reference
 from scow.swarm import templates
 from scow.swarm.manager.orchestrator import constraints
@@ -52,7 +52,7 @@ def service(spec: Mapping[str, Any]) -> Json:
     _task(template)
     found["TaskTemplate"] = template
     found["Mode"] = _mode(found.get("Mode") or {})
-    _labels(found)
+    servicelabels.check(found)
     if "ReplicatedJob" in found["Mode"] or "GlobalJob" in found["Mode"]:
         if found.get("UpdateConfig") or found.get("RollbackConfig"):
             raise invalid("job-mode services cannot have an update config")
@@ -63,26 +63,6 @@ def service(spec: Mapping[str, Any]) -> Json:
     found["EndpointSpec"] = _endpoint(dict(found.get("EndpointSpec") or {}))
     templates.check(found)
     return found
-
-
-def _labels(found: Mapping[str, Any]) -> None:
-    """Labels that ask for more than labelling. Raises InvalidArgument for wishes that could never be met."""
-    labels = found["Labels"]
-    if schedule.LABEL in labels:
-        schedule.parse(labels[schedule.LABEL])
-        if not {"ReplicatedJob", "GlobalJob"} & set(found["Mode"]):
-            raise InvalidArgument(f"label {schedule.LABEL} is for jobs: use --mode replicated-job or global-job")
-    policy = autoscale.policy_of(labels)
-    if policy is None:
-        return
-    if "Replicated" not in found["Mode"]:
-        raise InvalidArgument(f"labels {autoscale.PREFIX}* are for replicated services: the number of tasks of others is not chosen")
-    limits = (found["TaskTemplate"].get("Resources") or {}).get("Limits") or {}
-    if "memory" in policy.targets and not limits.get("MemoryBytes"):
-        raise InvalidArgument(f"label {autoscale.PREFIX}memory is a percentage of the memory limit: set one (--limit-memory)")
-    for target, limit in (("memory", "MemoryBytes"), ("cpu", "NanoCPUs")):
-        if policy.targets.get(target, 0) > 100 and limits.get(limit):
-            raise InvalidArgument(f"label {autoscale.PREFIX}{target} is a percentage of the limit: more than 100 is never reached")
 
 
 def _mode(mode: Mapping[str, Any]) -> Json:

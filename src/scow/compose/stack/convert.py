@@ -9,7 +9,7 @@ import re
 from scow.cli.commands.service.spec import capabilities
 from scow.cli.commands.swarm.objects import read_data
 from scow.errors import ScowError
-from scow.opts import autoscale, schedule
+from scow.opts import autoscale, schedule, servicelabels
 
 TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
@@ -133,9 +133,8 @@ class Stack:
         }
         if service.logging is not None and (service.logging.driver or service.logging.options):
             task["LogDriver"] = {"Name": service.logging.driver, "Options": dict(service.logging.options)}
-        labels = labelled(self.name, dict(deploy.labels) if deploy else {})
+        labels = labelled(self.name, service_labels(service))
         labels[IMAGE] = service.image
-        labels.update(beyond(deploy))
         spec: dict[str, Any] = {
             "Name": scoped(self.name, service.name),
             "Labels": labels,
@@ -284,14 +283,29 @@ def _mode(name: str, deploy: Deploy | None) -> dict[str, Any]:
     raise ScowError(f"service {name}: Unknown mode: {mode}")
 
 
-def beyond(deploy: Deploy | None) -> dict[str, str]:
-    """Labels of what docker's stacks have no words for: `x-autoscale` and `x-cron`. Raises ScowError."""
+def service_labels(service: Service) -> dict[str, str]:
+    """The labels of a service, with those for what docker's stacks have no words for: `x-autoscale` and `x-cron`. Raises ScowError for what
+    the engine would refuse, and where `deploy.labels` say otherwise."""
+    deploy = service.deploy
     if deploy is None:
         return {}
+    mode, labels = _mode(service.name, deploy), dict(deploy.labels)
+    try:
+        for key, value in _beyond(deploy).items():
+            if labels.get(key, value) != value:
+                raise ScowError(f"deploy.labels has {key}={labels[key]}, x-autoscale or x-cron says {value}: say it once")
+            labels[key] = value
+        servicelabels.check({"Labels": labels, "Mode": mode, "TaskTemplate": {"Resources": _resources(deploy)}})
+    except ScowError as exc:
+        raise ScowError(f"service {service.name}: {exc.message}") from None
+    return labels
+
+
+def _beyond(deploy: Deploy) -> dict[str, str]:
     found = {}
     scale = deploy.extensions.get("x-autoscale")
     if scale is not None:
-        if not isinstance(scale, dict):
+        if not isinstance(scale, dict) or not scale:
             raise ScowError("deploy.x-autoscale must be a mapping as {min: 1, max: 10, cpu: 70}")
         for key, value in scale.items():
             if isinstance(value, (dict, list)) or value is None:
@@ -302,8 +316,6 @@ def beyond(deploy: Deploy | None) -> dict[str, str]:
         if not isinstance(cron, str):
             raise ScowError('deploy.x-cron must be a text as "*/5 * * * *"')
         found[schedule.LABEL] = cron
-        schedule.parse(cron)
-    autoscale.policy_of(found)
     return found
 
 

@@ -37,11 +37,14 @@ def deploy(cli: Cli, options: Options, args: list[str]) -> int:
     found = project(cli, options.list("compose-file"))
     stack = Stack(args[0], found)
     if options.flag("dry-run"):
-        from scow.compose.stack.diff import text
+        from scow.compose.stack.diff import fails, text
 
+        cli.err(warnings(found))
+        _manager(cli)
+        _externals(cli, stack)
         shown = text(cli, stack, options.flag("prune"))
         cli.out(shown or "Nothing would change.\n")
-        return 0
+        return 1 if fails(shown) else 0
     cli.err(warnings(found))
     if not options.given("detach") and not options.flag("quiet"):
         cli.err(BACKGROUND)
@@ -242,12 +245,18 @@ def config(cli: Cli, options: Options, args: list[str]) -> int:
 
 
 def diff(cli: Cli, options: Options, args: list[str]) -> int:
-    """Shows what `stack deploy` would change; status 1 where that is anything."""
-    from scow.compose.stack.diff import text
+    """Shows what `stack deploy` would change; status 1 where that is anything, 2 where it can't be told or deploying would fail."""
+    from scow.compose.stack.diff import fails, text
 
-    shown = text(cli, Stack(args[0], project(cli, options.list("compose-file"))), options.flag("prune"))
+    try:
+        stack = Stack(args[0], project(cli, options.list("compose-file")))
+        _manager(cli)
+        _externals(cli, stack)
+        shown = text(cli, stack, options.flag("prune"))
+    except ExitCode as exc:
+        raise ExitCode(2, exc.message) from None
     cli.out(shown)
-    return 1 if shown else 0
+    return 2 if fails(shown) else 1 if shown else 0
 
 
 COMPOSE_FILE: Flag = ("compose-file", "c", "strings", (), 'Compose file, or "-" for standard input')
@@ -283,4 +292,4 @@ CONFIG = Command(
     0,
     0,
 )
-DIFF = Command(" [OPTIONS] STACK", "Show what a deployment would change", (COMPOSE_FILE, PRUNE), diff, 1, 1)
+DIFF = Command(" [OPTIONS] STACK", "Show what a deployment would change", (COMPOSE_FILE, PRUNE), diff, 1, 1, error_code=2)

@@ -1,4 +1,5 @@
-"""What a deployment would change, as lines: `+ service`, `- service`, `~ service` with each field's old and new value."""
+"""What a deployment would change, as lines: `+ service`, `- service`, `~ service` with each field's old and new value, and `!` before what
+would stop it. Content of secrets is neither asked for nor shown. Called by `deploy.py`; nothing is changed."""
 
 from __future__ import annotations
 
@@ -32,9 +33,10 @@ _MISSING = object()
 def text(cli: Cli, stack: Stack, prune: bool) -> str:
     """The lines; "" where nothing would change."""
     lines = []
-    for kind in ("networks", "secrets", "configs"):
-        there = {name_of(one) for one in of_stack(cli, kind, stack.name)}
-        lines += [f"+ {kind[:-1]} {name}" for name in sorted(getattr(stack, kind)) if name not in there]
+    there = {name_of(one) for one in of_stack(cli, "networks", stack.name)}
+    lines += [f"+ network {name}" for name in sorted(stack.networks) if name not in there]
+    for kind in ("secrets", "configs"):
+        lines += _objects(cli, kind, getattr(stack, kind))
     services = {name_of(one): one for one in of_stack(cli, "services", stack.name)}
     names = {one["Id"]: one["Name"] for one in cli.client.get("/networks") or []}
     for name, spec in stack.services.items():
@@ -48,6 +50,26 @@ def text(cli: Cli, stack: Stack, prune: bool) -> str:
     gone = sorted(set(services) - set(stack.services))
     lines += [f"- service {name}" for name in gone] if prune else [f"  service {name} is no longer in the files (--prune)" for name in gone]
     return "".join(line + "\n" for line in lines)
+
+
+def fails(lines: str) -> bool:
+    """Whether one of the lines says that deploying would fail."""
+    return any(line.startswith("!") for line in lines.splitlines())
+
+
+def _objects(cli: Cli, kind: str, wanted: dict[str, dict[str, Any]]) -> Iterator[str]:
+    """Secrets or configs, which `deploy` finds by their names, whoever made them."""
+    there = {name_of(one): one for one in cli.client.get(f"/{kind}") or []} if wanted else {}
+    for name, body in sorted(wanted.items()):
+        if name not in there:
+            yield f"+ {kind[:-1]} {name}"
+            continue
+        before = there[name]["Spec"]
+        if kind == "configs" and (before.get("Data") or "") != (body.get("Data") or ""):
+            yield f"! config {name} has other content, which can't be changed: give the new one another name"
+        changes = list(_changes("Labels", before.get("Labels") or {}, body["Labels"]))
+        if changes:
+            yield from (f"~ {kind[:-1]} {name}", *changes)
 
 
 def _plain(spec: dict[str, Any], networks: dict[str, str]) -> dict[str, Any]:

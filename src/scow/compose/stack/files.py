@@ -8,7 +8,7 @@ from scow.compose.load.errors import LoadError
 from scow.compose.load.loader import load
 from scow.compose.load.options import LoadOptions
 from scow.compose.records import columns
-from scow.compose.stack.convert import beyond
+from scow.compose.stack.convert import service_labels
 from scow.errors import ScowError
 
 TYPE_CHECKING = False  # see fastjson
@@ -61,10 +61,7 @@ def project(cli: Cli, files: list[str], interpolate: bool = True) -> Project:
         if wrong:
             raise ScowError(f"service {name}: {wrong}")
         if interpolate:
-            try:
-                beyond(service.deploy)
-            except ScowError as error:
-                raise ScowError(f"service {name}: {error.message}") from None
+            service_labels(service)
     return found
 
 

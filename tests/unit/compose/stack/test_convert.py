@@ -1,5 +1,7 @@
 """Stack files as the objects docker makes of them (held against its own requests when written)."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from scow.cli.command import Cli, ExitCode
@@ -111,6 +113,13 @@ def test_services(stack):
         ("services: {web: {image: x, deploy: {x-autoscale: {cpuu: 5}}}}", "did you mean scow.autoscale.cpu?"),
         ("services: {web: {image: x, deploy: {x-autoscale: {max: 5}}}}", "autoscaling needs a target"),
         ("services: {web: {image: x, deploy: {x-cron: soon}}}", "is no schedule"),
+        ("services: {web: {image: x, deploy: {x-autoscale: {}}}}", "must be a mapping as"),
+        ("services: {web: {image: x, deploy: {x-autoscale: {cpu: -5}}}}", "is no percentage above 0"),
+        ("services: {web: {image: x, deploy: {x-autoscale: {memory: 50}}}}", "set one"),
+        ("services: {web: {image: x, deploy: {x-autoscale: {cpu: 50}, mode: global}}}", "are for replicated services"),
+        ("services: {web: {image: x, deploy: {x-cron: '@daily'}}}", "is for jobs"),
+        ("services: {web: {image: x, deploy: {labels: {scow.autoscale.cpu: fast}}}}", "is no percentage above 0"),
+        ("services: {web: {image: x, deploy: {labels: {scow.autoscale.cpu: 60}, x-autoscale: {cpu: 50}}}}", "say it once"),
         ("services: {web: {image: x, bogus: 1}}", "bogus"),
         ("services: [", "yaml"),
     ],
@@ -161,3 +170,48 @@ def test_a_service_scaled_by_its_load_keeps_its_number_when_deployed_again(label
     spec = {"Labels": labels, "Mode": {"Replicated": {"Replicas": 1}}}
     deploy.keep_scaled(spec, {"Mode": {"Replicated": {"Replicas": before}}})
     assert spec["Mode"] == {"Replicated": {"Replicas": after}}
+
+
+class Objects:
+    """A swarm that has these secrets and configs, and no right to be changed."""
+
+    def __init__(self, secrets, configs):
+        self.there = {"/secrets": secrets, "/configs": configs, "/info": {"Swarm": {"ControlAvailable": True}}}
+        self.asked = []
+
+    def get(self, path, params=None):
+        self.asked.append(path)
+        if path == "/networks/far":
+            return {"Scope": "swarm"}
+        return self.there.get(path, [])
+
+
+def difference(stack, tmp_path, monkeypatch, engine, dry=False):
+    monkeypatch.setattr(deploy, "project", lambda cli, names: stack.project)
+    monkeypatch.setattr(deploy, "warnings", lambda found: "")
+    cli = Cli(lambda: engine, lambda name: "", str(tmp_path))
+    given = SimpleNamespace(flag=lambda name: name == "dry-run", list=lambda name: [], text=lambda name: "always")
+    return (deploy.deploy if dry else deploy.diff)(cli, given, ["st"])
+
+
+def test_what_cannot_be_changed_is_told_and_no_secret_is_shown(stack, tmp_path, monkeypatch, capsys):
+    own = {"com.docker.stack.namespace": "st"}
+    secret = {"Spec": {"Name": "st_sec", "Labels": {}}}
+    same = {"Spec": {"Name": "st_conf", "Labels": own, "Data": stack.configs["st_conf"]["Data"]}}
+    other = {"Spec": {"Name": "real", "Labels": own, "Data": "b3RoZXI="}}
+    assert difference(stack, tmp_path, monkeypatch, Objects([secret], [same, other])) == 2
+    said = capsys.readouterr().out
+    assert "! config real has other content" in said and "st_conf" not in said
+    assert '~ secret st_sec\n    Labels.com.docker.stack.namespace: (none) -> "st"' in said
+    assert stack.secrets["st_sec"]["Data"] not in said
+    assert difference(stack, tmp_path, monkeypatch, Objects([secret], [same, other]), dry=True) == 1
+    assert difference(stack, tmp_path, monkeypatch, Objects([], [same]), dry=True) == 0
+    assert difference(stack, tmp_path, monkeypatch, Objects([], [same])) == 1
+
+
+def test_trouble_is_no_difference(stack, tmp_path, monkeypatch):
+    assert deploy.DIFF.error_code == 2
+    engine = Objects([], [])
+    engine.there["/info"] = {}
+    with pytest.raises(ScowError, match="not a swarm manager"):
+        difference(stack, tmp_path, monkeypatch, engine)
