@@ -123,7 +123,9 @@ class Autoscaler:
                 bounded = min(max(replicas, policy.least), policy.most)
                 reason = f"{replicas} replicas are outside of {policy.least} to {policy.most}"
                 await self._scale(service, Decision(bounded, reason))
-        elif not resting:
+        elif resting:
+            await self._hold(service, "")
+        else:
             await self._follow(service, policy, state in _UPDATING)
 
     def _since(self, service: Service, policy: Policy) -> int:
