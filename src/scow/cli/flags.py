@@ -213,87 +213,93 @@ def _convert(flag: Flag, text: str) -> object:
 
 def parse(flags: tuple[Flag, ...], argv: list[str], interspersed: bool = True) -> tuple[Options, list[str]]:
     """Options and positional arguments. Raises UsageError. Without `interspersed` the first positional ends the flags (run, exec)."""
-    names = {flag[0]: flag for flag in flags}
-    shorts = {flag[1]: flag for flag in flags if flag[1]}
-    values: dict[str, object] = {flag[0]: list(flag[3]) if isinstance(flag[3], tuple) else flag[3] for flag in flags}
-    given: set[str] = set()
-    rest: list[str] = []
+    line = _Line(flags, argv)
+    while line.words and "help" not in line.given:
+        word = line.words.pop()
+        if word == "--":
+            line.end()
+        elif len(word) < 2 or word[0] != "-":
+            line.rest.append(word)
+            if not interspersed:
+                line.end()
+        elif word[1] == "-":
+            line.long(word)
+        else:
+            line.cluster(word)
+    return Options(line.values, line.given), line.rest
 
-    def put(flag: Flag, text: str) -> None:
+
+class _Line:
+    """A command line that is read, and what was found in it. `words`: those to come, the next one last."""
+
+    __slots__ = ("flags", "given", "rest", "values", "words")
+
+    def __init__(self, flags: tuple[Flag, ...], argv: list[str]) -> None:
+        self.flags = flags
+        self.words = argv[::-1]
+        self.values: dict[str, object] = {flag[0]: list(flag[3]) if isinstance(flag[3], tuple) else flag[3] for flag in flags}
+        self.given: set[str] = set()
+        self.rest: list[str] = []
+
+    def end(self) -> None:
+        """No flags from here on."""
+        self.rest += self.words[::-1]
+        self.words.clear()
+
+    def long(self, word: str) -> None:
+        """`--name`, `--name=value`, `--name value`."""
+        name, sep, text = word[2:].partition("=")
+        if not name or name[0] == "-":
+            raise UsageError(f"bad flag syntax: {word}")
+        flag = next((one for one in self.flags if one[0] == name), None)
+        if flag is None:
+            if name != "help":
+                raise UsageError(f"unknown flag: --{name}")
+            self._help()
+        elif sep:
+            self._put(flag, text)
+        else:
+            self._put(flag, "true" if flag[2] == "bool" else self._value(f"--{name}"))
+
+    def cluster(self, word: str) -> None:
+        """`-abc`: flags without a value, the last one perhaps with one (`-p80`, `-p=80`, `-p 80`)."""
+        letters = word[1:]
+        while letters:
+            letter, letters = letters[0], letters[1:]
+            flag = next((one for one in self.flags if one[1] == letter), None)
+            if flag is None:
+                if letter != "h":
+                    raise UsageError(f"unknown shorthand flag: {letter!r} in {word}")
+                self._help()
+                return
+            if flag[2] == "bool" and not letters.startswith("="):
+                self._put(flag, "true")
+                continue
+            self._put(flag, letters.removeprefix("=") if letters else self._value(f"{letter!r} in {word}"))
+            return
+
+    def _help(self) -> None:
+        self.values["help"] = True
+        self.given.add("help")
+
+    def _value(self, label: str) -> str:
+        if not self.words:
+            raise UsageError(f"flag needs an argument: {label}")
+        return self.words.pop()
+
+    def _put(self, flag: Flag, text: str) -> None:
         name, _, kind, _, _ = flag
         if kind in LIST_KINDS:
             if kind == "filter" and text and "=" not in text:
                 why = "bad format of filter (expected name=value)"
                 raise UsageError(f'invalid argument "{text}" for "{label_of(flag)}" flag: {why}')
-            held = values[name] if name in given else []
+            held = self.values[name] if name in self.given else []
             assert isinstance(held, list)
             held.append(text)
-            values[name] = held
+            self.values[name] = held
         else:
-            values[name] = _convert(flag, text)
-        given.add(name)
-
-    index = 0
-    while index < len(argv):
-        word = argv[index]
-        index += 1
-        if word == "--":
-            rest.extend(argv[index:])
-            break
-        if len(word) < 2 or word[0] != "-":
-            rest.append(word)
-            if not interspersed:
-                rest.extend(argv[index:])
-                break
-            continue
-        if word.startswith("--"):
-            name, sep, text = word[2:].partition("=")
-            if not name or name[0] == "-":
-                raise UsageError(f"bad flag syntax: {word}")
-            flag = names.get(name)
-            if flag is None:
-                if name == "help":
-                    values["help"] = True
-                    given.add("help")
-                    return Options(values, given), rest
-                raise UsageError(f"unknown flag: --{name}")
-            if not sep:
-                if flag[2] == "bool":
-                    text = "true"
-                elif index < len(argv):
-                    text = argv[index]
-                    index += 1
-                else:
-                    raise UsageError(f"flag needs an argument: --{name}")
-            put(flag, text)
-            continue
-        cluster = word[1:]
-        while cluster:
-            letter, cluster = cluster[0], cluster[1:]
-            flag = shorts.get(letter)
-            if flag is None:
-                if letter == "h":
-                    values["help"] = True
-                    given.add("help")
-                    return Options(values, given), rest
-                raise UsageError(f"unknown shorthand flag: {letter!r} in {word}")
-            if flag[2] == "bool":
-                if cluster.startswith("="):
-                    put(flag, cluster[1:])
-                    cluster = ""
-                else:
-                    put(flag, "true")
-                continue
-            if cluster:
-                text = cluster.removeprefix("=")
-            elif index < len(argv):
-                text = argv[index]
-                index += 1
-            else:
-                raise UsageError(f"flag needs an argument: {letter!r} in {word}")
-            put(flag, text)
-            cluster = ""
-    return Options(values, given), rest
+            self.values[name] = _convert(flag, text)
+        self.given.add(name)
 
 
 def wrap(text: str, room: int, indent: int) -> str:

@@ -44,92 +44,125 @@ def _boolean(key: str, value: str, has: bool) -> bool:
 
 def parse_mount(text: str) -> dict[str, Any]:
     """The API's Mount of one --mount. Raises InvalidArgument with docker's texts."""
-    mount: dict[str, Any] = {"Type": "volume"}
-    bind: dict[str, Any] = {}
-    volume: dict[str, Any] = {}
-    driver: dict[str, Any] = {}
-    tmpfs: dict[str, Any] = {}
-    image: dict[str, Any] = {}
-    used: dict[str, str] = {}
+    parts = _Parts()
     for field in fields_of(text):
+        parts.take(field)
+    return parts.mount()
+
+
+_ALONE = ("readonly", "ro", "volume-nocopy", "bind-nonrecursive", "bind-create-src")
+_RECURSIVE = {"disabled": "NonRecursive", "writable": "ReadOnlyNonRecursive", "readonly": "ReadOnlyForceRecursive"}
+
+
+class _Parts:
+    """A mount while its fields are read."""
+
+    def __init__(self) -> None:
+        self._plain: dict[str, Any] = {"Type": "volume"}
+        self._bind: dict[str, Any] = {}
+        self._volume: dict[str, Any] = {}
+        self._driver: dict[str, Any] = {}
+        self._tmpfs: dict[str, Any] = {}
+        self._image: dict[str, Any] = {}
+        self._kinds: dict[str, None] = {}  # those that fields are only for
+
+    def take(self, field: str) -> None:
+        """One `key=value`, or a key that says enough alone."""
         key, sep, value = field.partition("=")
         key = key.lower().strip()
-        if not sep and key not in ("readonly", "ro", "volume-nocopy", "bind-nonrecursive", "bind-create-src"):
+        if not sep and key not in _ALONE:
             raise InvalidArgument(f"invalid field '{field}' must be a key=value pair")
-        kind = key.split("-")[0]
-        if kind in ("bind", "volume", "tmpfs", "image") and "-" in key:
-            used.setdefault(kind, key)
-        if key == "type":
-            mount["Type"] = value.lower()
-        elif key in ("source", "src"):
-            mount["Source"] = _absolute(value) if value in (".", "..") or value.startswith(("./", "../")) else value
-        elif key in ("target", "dst", "destination"):
-            mount["Target"] = value
-        elif key in ("readonly", "ro"):
-            if _boolean(key, value, bool(sep)):
-                mount["ReadOnly"] = True
-        elif key == "consistency":
-            mount["Consistency"] = value.lower()
-        elif key == "bind-propagation":
-            bind["Propagation"] = value.lower()
-        elif key == "bind-nonrecursive":
-            bind["NonRecursive"] = _boolean(key, value, bool(sep))
-        elif key == "bind-create-src":
-            bind["CreateMountpoint"] = _boolean(key, value, bool(sep))
-        elif key == "bind-recursive":
-            _recursive(value, bind, mount)
-        elif key == "volume-nocopy":
-            volume["NoCopy"] = _boolean(key, value, bool(sep))
-        elif key == "volume-subpath":
-            volume["Subpath"] = value
-        elif key == "volume-driver":
-            driver["Name"] = value
-        elif key == "volume-label":
-            volume.setdefault("Labels", {})[value.partition("=")[0]] = value.partition("=")[2]
-        elif key == "volume-opt":
-            name, _, setting = value.partition("=")
-            driver.setdefault("Options", {})[name] = setting
-        elif key == "image-subpath":
-            image["Subpath"] = value
-        elif key == "tmpfs-size":
-            try:
-                tmpfs["SizeBytes"] = parse_size(value)
-            except InvalidArgument:
-                raise InvalidArgument(f"invalid value for {key}: {value}") from None
-        elif key == "tmpfs-mode":
-            if not value or value.strip("01234567") or len(value) > 7:
-                raise InvalidArgument(f"invalid value for {key}: {value}")
-            tmpfs["Mode"] = int(value, 8)
-        else:
+        kind, dash, _ = key.partition("-")
+        if dash and kind in ("bind", "volume", "tmpfs", "image"):
+            self._kinds[kind] = None
+        if key in _ALONE:
+            self._switch(key, _boolean(key, value, bool(sep)))
+        elif not (self._set_plain(key, value) or self._set_volume(key, value) or self._set_other(key, value)):
             raise InvalidArgument(f"unexpected key '{key}' in '{field}'")
-    kind = mount["Type"]
-    if not kind:
-        raise InvalidArgument("type is required")
-    if not mount.get("Target"):
-        raise InvalidArgument("target is required")
-    for other in used:
-        if other != kind and not (other == "volume" and kind == "cluster"):
-            raise InvalidArgument(f"cannot mix '{other}-*' options with mount type '{kind}'")
-    if driver:
-        volume["DriverConfig"] = driver
-    groups = {"BindOptions": bind, "VolumeOptions": volume, "TmpfsOptions": tmpfs, "ImageOptions": image}
-    mount.update({name: options for name, options in groups.items() if options})
-    if bind.get("ReadOnlyForceRecursive") and not mount.get("ReadOnly"):
-        raise InvalidArgument("option 'bind-recursive=readonly' requires 'readonly' to be specified in conjunction")
-    return mount
 
+    def _switch(self, key: str, on: bool) -> None:
+        match key:
+            case "volume-nocopy":
+                self._volume["NoCopy"] = on
+            case "bind-nonrecursive":
+                self._bind["NonRecursive"] = on
+            case "bind-create-src":
+                self._bind["CreateMountpoint"] = on
+            case _ if on:
+                self._plain["ReadOnly"] = True
 
-def _recursive(value: str, bind: dict[str, Any], mount: dict[str, Any]) -> None:
-    if value == "enabled":
-        return
-    if value == "disabled":
-        bind["NonRecursive"] = True
-    elif value == "writable":
-        bind["ReadOnlyNonRecursive"] = True
-    elif value == "readonly":
-        bind["ReadOnlyForceRecursive"] = True
-    else:
-        raise InvalidArgument(f'invalid value for bind-recursive: {value} (must be "enabled", "disabled", "writable", or "readonly")')
+    def _set_plain(self, key: str, value: str) -> bool:
+        match key:
+            case "type":
+                self._plain["Type"] = value.lower()
+            case "source" | "src":
+                self._plain["Source"] = _absolute(value) if value in (".", "..") or value.startswith(("./", "../")) else value
+            case "target" | "dst" | "destination":
+                self._plain["Target"] = value
+            case "consistency":
+                self._plain["Consistency"] = value.lower()
+            case _:
+                return False
+        return True
+
+    def _set_volume(self, key: str, value: str) -> bool:
+        name, _, setting = value.partition("=")
+        match key:
+            case "volume-subpath":
+                self._volume["Subpath"] = value
+            case "volume-driver":
+                self._driver["Name"] = value
+            case "volume-label":
+                self._volume.setdefault("Labels", {})[name] = setting
+            case "volume-opt":
+                self._driver.setdefault("Options", {})[name] = setting
+            case _:
+                return False
+        return True
+
+    def _set_other(self, key: str, value: str) -> bool:
+        match key:
+            case "bind-propagation":
+                self._bind["Propagation"] = value.lower()
+            case "bind-recursive":
+                self._set_recursive(value)
+            case "image-subpath":
+                self._image["Subpath"] = value
+            case "tmpfs-size":
+                try:
+                    self._tmpfs["SizeBytes"] = parse_size(value)
+                except InvalidArgument:
+                    raise InvalidArgument(f"invalid value for {key}: {value}") from None
+            case "tmpfs-mode":
+                if not value or value.strip("01234567") or len(value) > 7:
+                    raise InvalidArgument(f"invalid value for {key}: {value}")
+                self._tmpfs["Mode"] = int(value, 8)
+            case _:
+                return False
+        return True
+
+    def _set_recursive(self, value: str) -> None:
+        if value in _RECURSIVE:
+            self._bind[_RECURSIVE[value]] = True
+        elif value != "enabled":
+            raise InvalidArgument(f'invalid value for bind-recursive: {value} (must be "enabled", "disabled", "writable", or "readonly")')
+
+    def mount(self) -> dict[str, Any]:
+        """The whole. Raises InvalidArgument for what is missing or does not go together."""
+        kind = self._plain["Type"]
+        if not kind:
+            raise InvalidArgument("type is required")
+        if not self._plain.get("Target"):
+            raise InvalidArgument("target is required")
+        for other in self._kinds:
+            if other != kind and not (other == "volume" and kind == "cluster"):
+                raise InvalidArgument(f"cannot mix '{other}-*' options with mount type '{kind}'")
+        if self._driver:
+            self._volume["DriverConfig"] = self._driver
+        groups = {"BindOptions": self._bind, "VolumeOptions": self._volume, "TmpfsOptions": self._tmpfs, "ImageOptions": self._image}
+        if self._bind.get("ReadOnlyForceRecursive") and not self._plain.get("ReadOnly"):
+            raise InvalidArgument("option 'bind-recursive=readonly' requires 'readonly' to be specified in conjunction")
+        return {**self._plain, **{name: options for name, options in groups.items() if options}}
 
 
 def parse_volume(text: str) -> tuple[str, bool]:

@@ -39,69 +39,93 @@ def _unescaped(text: str) -> str:
 
 
 def parse(text: str, lookup: Callable[[str], str | None], file: str = "", unset: dict[str, None] | None = None) -> dict[str, str]:
-    """The variables of a text. Values may name those of `lookup`, then those above them. Raises LoadError with file and line."""
-    out: dict[str, str] = {}
+    """The variables of a text. Values may name those of `lookup`, then those above them. Raises LoadError with file and line.
 
-    def value_of(name: str) -> str | None:
-        found = lookup(name)
-        return found if found is not None else out.get(name)
+    `unset` is given the names that values use and nobody has."""
+    reader = _Reader(text, lookup, file)
+    while reader.skip():
+        reader.line()
+    if unset is not None:
+        unset.update(reader.variables.unset)
+    return reader.found
 
-    variables = Variables(value_of)
-    text = text.removeprefix("\ufeff").replace("\r\n", "\n")
-    at, end = 0, len(text)
 
-    def fail(message: str) -> LoadError:
-        line = text.count("\n", 0, at) + 1
-        return LoadError(f"failed to read {file}: line {line}: {message}" if file else f"line {line}: {message}")
+class _Reader:
+    """A text that is read, and the variables that were found in it."""
 
-    def expand(value: str) -> str:
-        try:
-            return substitute(value, variables)
-        except InvalidTemplate as exc:
-            raise fail(f'Invalid template: "{exc.message}"') from None
-        except LoadError as exc:
-            raise fail(exc.message) from None
+    def __init__(self, text: str, lookup: Callable[[str], str | None], file: str) -> None:
+        self._text = text.removeprefix("\ufeff").replace("\r\n", "\n")
+        self._lookup = lookup
+        self._file = file
+        self._at = 0
+        self.found: dict[str, str] = {}
+        self.variables = Variables(self._value_of)
 
-    while True:
-        while at < end and (text[at].isspace() or text[at] in _SPACE):
-            at += 1
-        if at >= end:
-            break
-        newline = text.find("\n", at)
-        newline = end if newline < 0 else newline
-        if text[at] == "#":
-            at = newline
-            continue
-        if text.startswith("export", at) and text[at + 6 : at + 7] in _BLANKS:
-            at += 7
-            while text[at : at + 1] in _BLANKS:
-                at += 1
-        stop = at
-        while stop < newline and text[stop] not in "=:":
+    def _value_of(self, name: str) -> str | None:
+        outer = self._lookup(name)
+        return outer if outer is not None else self.found.get(name)
+
+    def _fail(self, message: str) -> LoadError:
+        line = self._text.count("\n", 0, self._at) + 1
+        return LoadError(f"failed to read {self._file}: line {line}: {message}" if self._file else f"line {line}: {message}")
+
+    def _line_end(self) -> int:
+        newline = self._text.find("\n", self._at)
+        return newline if newline >= 0 else len(self._text)
+
+    def skip(self) -> bool:
+        """Go on to the next line that says something; whether there is one."""
+        text, end = self._text, len(self._text)
+        while True:
+            while self._at < end and (text[self._at].isspace() or text[self._at] in _SPACE):
+                self._at += 1
+            if self._at >= end or text[self._at] != "#":
+                return self._at < end
+            self._at = self._line_end()
+
+    def line(self) -> None:
+        """Read `NAME=value`, or a `NAME` that is taken over from outside."""
+        key, has_value = self._name()
+        if not has_value:
+            inherited = self._lookup(key)
+            if inherited is not None:
+                self.found[key] = inherited
+            return
+        while self._at < len(self._text) and self._text[self._at] in _SPACE:
+            self._at += 1
+        quote = self._text[self._at : self._at + 1]
+        if quote and quote in "'\"":
+            value, end = self._quoted(quote)
+            self.found[key] = self._expanded(_unescaped(value)) if quote == '"' else value
+            self._at = end
+        else:
+            end = self._line_end()
+            self.found[key] = self._expanded(self._text[self._at : end].partition(" #")[0].rstrip())
+            self._at = end
+
+    def _name(self) -> tuple[str, bool]:
+        """The name, and whether a value follows; behind them from here on."""
+        text, end = self._text, self._line_end()
+        if text.startswith("export", self._at) and text[self._at + 6 : self._at + 7] in _BLANKS:
+            self._at += 7
+            while text[self._at : self._at + 1] in _BLANKS:
+                self._at += 1
+        stop = self._at
+        while stop < end and text[stop] not in "=:":
             char = text[stop]
             if not (char in _SPACE or char in "_.-[]" or char.isalpha() or char.isnumeric()):
-                raise fail(f'unexpected character "{char}" in variable name "{text[at:newline][:80]}"')
+                raise self._fail(f'unexpected character "{char}" in variable name "{text[self._at : end][:80]}"')
             stop += 1
-        key = text[at:stop].rstrip()
+        key = text[self._at : stop].rstrip()
         if " " in key:
-            raise fail("key cannot contain a space")
-        if stop >= newline:
-            inherited = lookup(key)
-            if inherited is not None:
-                out[key] = inherited
-            at = newline
-            continue
-        at = stop + 1
-        while at < end and text[at] in _SPACE:
-            at += 1
-        quote = text[at : at + 1]
-        if quote not in ("'", '"') or not quote:
-            newline = text.find("\n", at)
-            newline = end if newline < 0 else newline
-            out[key] = expand(text[at:newline].partition(" #")[0].rstrip())
-            at = newline
-            continue
-        chars, stop = [], at + 1
+            raise self._fail("key cannot contain a space")
+        self._at = min(stop + 1, end)
+        return key, stop < end
+
+    def _quoted(self, quote: str) -> tuple[str, int]:
+        """What stands between quotes, which may be several lines, and where it is over."""
+        text, end = self._text, len(self._text)
+        chars, stop = [], self._at + 1
         while stop < end and text[stop] != quote:
             if text[stop] == "\\" and stop + 1 < end:
                 following = text[stop + 1]
@@ -111,13 +135,16 @@ def parse(text: str, lookup: Callable[[str], str | None], file: str = "", unset:
             chars.append(text[stop])
             stop += 1
         if stop >= end:
-            raise fail(f"unterminated quoted value {text[at:].partition(chr(10))[0][:80]}")
-        value = "".join(chars)
-        out[key] = expand(_unescaped(value)) if quote == '"' else value
-        at = stop + 1
-    if unset is not None:
-        unset.update(variables.unset)
-    return out
+            raise self._fail(f"unterminated quoted value {text[self._at :].partition(chr(10))[0][:80]}")
+        return "".join(chars), stop + 1
+
+    def _expanded(self, value: str) -> str:
+        try:
+            return substitute(value, self.variables)
+        except InvalidTemplate as exc:
+            raise self._fail(f'Invalid template: "{exc.message}"') from None
+        except LoadError as exc:
+            raise self._fail(exc.message) from None
 
 
 def parse_raw(text: str, lookup: Callable[[str], str | None], file: str = "") -> dict[str, str]:
