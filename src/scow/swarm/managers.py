@@ -47,6 +47,8 @@ logger = log.get(__name__)
 _POLL_SECONDS = 0.3
 _FOUND_SECONDS = 60.0
 _PROMOTE_SECONDS = 90.0
+_FINISH_SECONDS = 0.3
+_WAIT_SECONDS = 10.0
 _ADMIT_SECONDS = 400.0
 _WITHDRAW_SECONDS = 12.0
 _AGAIN_SECONDS = 1.0
@@ -75,6 +77,8 @@ class Managers:
         self._supervisor = Supervisor("swarm leadership")
         self._leading = Supervisor("swarm roles")
         self._admitting = asyncio.Lock()
+        self._at_work = asyncio.Event()  # not while the member is started again on purpose
+        self._at_work.set()
         self.quorum = True
 
     def _member(self) -> Etcd:
@@ -129,6 +133,25 @@ class Managers:
                 logger.info("this manager waits for the others: %s", error.message)
                 if etcd.damaged:
                     await self._begin_anew(etcd)
+
+    # --- the member is started again on purpose
+
+    async def restart(self, trust: Trust) -> None:
+        """Start the member again, to work with this; requests wait meanwhile (`at_work`). Raises Unavailable."""
+        assert self._etcd is not None
+        self._at_work.clear()
+        try:
+            await asyncio.sleep(_FINISH_SECONDS)  # what was begun is answered
+            await self._etcd.restart(trust)
+            await self._etcd.ready(_FOUND_SECONDS)
+        finally:
+            self._at_work.set()
+
+    async def at_work(self) -> None:
+        """Wait while the member is started again, but not for long."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_WAIT_SECONDS):
+                await self._at_work.wait()
 
     # --- data that are lost
 
@@ -230,7 +253,7 @@ class Managers:
                 mine = health.leader == health.member and self.quorum and not health.learner
                 await self._lead() if mine else await self._resign()
             except EtcdError:
-                self.quorum = False
+                self.quorum = self.quorum and not self._at_work.is_set()
                 await self._resign()
                 if self._etcd.damaged:
                     await self._begin_anew(self._etcd)

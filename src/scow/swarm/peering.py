@@ -24,7 +24,6 @@ logger = log.get(__name__)
 
 _AGAIN_SECONDS = 1.0
 _HEALTH_SECONDS = 5.0
-_READY_SECONDS = 60.0
 
 
 class Peering:
@@ -82,8 +81,7 @@ class Peering:
             return False
         logger.info('etcd is started again here: its members exchange their root, step "%s"', cluster.peers["Step"])
         self._node.keep_trust(wanted)
-        await self._etcd.restart(wanted)
-        await self._etcd.ready(_READY_SECONDS)
+        await self._managers.restart(wanted)
         await self._tell()
         return True
 

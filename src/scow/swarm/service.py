@@ -187,6 +187,7 @@ class SwarmService:
         """What is read from here on is as new as what any manager has acknowledged until now, as if there were one. Raises NoLeader."""
         node = self._node
         if node is not None and node.store is not None and node.managers is not None and node.managers.quorum:
+            await node.managers.at_work()
             await node.store.fresh()
 
     @property
