@@ -144,3 +144,16 @@ async def test_a_manager_without_others_changes_its_root_alone(tmp_path: Path) -
         await two.join(one, "manager")
         await until(lambda: settled(made), PATIENCE)
         assert believed(two) == believed(one)
+
+
+@on_loop
+async def test_who_goes_on_alone_ends_the_exchange_alone(tmp_path: Path) -> None:
+    async with managers(tmp_path, 2) as made:
+        one, two = made
+        before = believed(one)
+        await rotate(one)
+        await until(lambda: believed(two).count("BEGIN") == 2, PATIENCE)
+        await two.swarm.close()
+        await until(lambda: not one.node.managers.quorum, PATIENCE)  # type: ignore[union-attr]
+        await one.swarm.init({"ListenAddr": one.listen, "AdvertiseAddr": one.listen, "ForceNewCluster": True})
+        await until(lambda: exchanged([one], before), PATIENCE)
