@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from scow.daemon.options import Options
 
 _SWITCH_INTERVAL = 0.001
+_ARENAS = 2
+"""Of malloc: the loop has one, its pool's threads take turns anyway. One each kept 12 MB more after a swarm of 20 tasks."""
 
 
 def run(argv: list[str] | None = None) -> int:
@@ -137,6 +139,9 @@ async def _main(options: "Options", flags: dict[str, Any], manager: "Manager") -
         logger.info("API listen on %s", ", ".join(listeners.addresses(options)))
         # in a thread: `_ping` is answered meanwhile
         wiring = await in_pool(importlib.import_module, "scow.daemon.wiring")
+        from scow.kernel import syscalls
+
+        syscalls.share_arenas(_ARENAS)
         engine = await wiring.build(options, app, reloader, lifecycle)
         gc.freeze()  # modules and services stay: collections need not look at them again
         gc.enable()

@@ -34,6 +34,15 @@ def sync_filesystem(path: str) -> None:
         os.close(fd)
 
 
+def share_arenas(most: int) -> None:
+    """Let threads share at most `most` of malloc's arenas.
+
+    Left alone, glibc gives each thread of a pool one of its own, up to eight a processor, and each keeps what its thread once needed.
+    """
+    with contextlib.suppress(AttributeError):  # not glibc
+        libc.mallopt(-8, most)  # M_ARENA_MAX
+
+
 def keep_heap(largest: int, kept: int) -> None:
     """Let malloc take buffers of up to `largest` bytes from the heap, and give memory back only when `kept` bytes at its end are free.
 
