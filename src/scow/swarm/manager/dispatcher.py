@@ -1,12 +1,10 @@
 """Tells nodes what to run, takes their reports and notices who is silent. The leader's is the one that agents speak to.
 
 A session is a node's connection. Each has a mark of what changed for it since the last message; a message is built from the store when the
-agent takes it, so a slow agent costs no memory. Which nodes take part in which network is counted as tasks come and go, so that a change of
-a task touches only the nodes that share a network with it.
+agent takes it, so a slow agent costs no memory.
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -16,13 +14,13 @@ from typing import Any
 from scow import log
 from scow.errors import NotFound, Unavailable
 from scow.swarm.clock import Clock
-from scow.swarm.manager.allocator import node_of, view_of
+from scow.swarm.manager.allocator import node_of
 from scow.swarm.manager.certificates import issuer, roots
+from scow.swarm.manager.clusterstate import ClusterStates, serves
 from scow.swarm.manager.tasks import cluster_of
 from scow.swarm.objects import Cluster, Config, Network, Node, Object, Secret, Service, Task, TaskState, TaskStatus
-from scow.swarm.store.memory import networks_of
 from scow.swarm.store.store import Change, Store, Tx
-from scow.swarm.wire import Assignment, ClusterState, Peer, ServiceState
+from scow.swarm.wire import Assignment, ClusterState
 
 logger = log.get(__name__)
 
@@ -57,7 +55,7 @@ class Dispatcher:
         self._store = store
         self._clock = clock
         self._sessions: dict[str, _Session] = {}
-        self._members: dict[str, Counter[str]] = {}  # network → node → tasks
+        self._states = ClusterStates(store)
         self._seen: dict[str, int] = {}  # node → when it last beat, or came to be known (elapsed time)
         self._counted: dict[str, int] = {}  # node that is down → when its last hour was counted (elapsed time)
         self._periods: dict[str, int] = {}  # node → nanoseconds until its next beat, as it was told: a shorter period holds from then on
@@ -66,18 +64,11 @@ class Dispatcher:
 
     def setup(self) -> None:
         """See Loop."""
-        self._members = {}
-        for task in self._store.all(Task):
-            self._count(task, 1)
+        self._states.setup()
         for session in self._sessions.values():
             session.state = True
             session.tasks |= {task.id for task in self._store.by(Task, "node", session.node_id)} | set(session.sent)
             session.wake.set()
-
-    def _count(self, task: Task, sign: int) -> None:
-        if task.node_id and task.status.state <= TaskState.RUNNING:
-            for row in task.networks:
-                self._members.setdefault(str(row["Network"]["ID"]), Counter())[task.node_id] += sign
 
     def handle(self, change: Change) -> None:
         """See Loop."""
@@ -87,11 +78,11 @@ class Dispatcher:
             touched: set[str] = set()
             for version, sign in ((old, -1), (new, 1)):
                 if isinstance(version, Task):
-                    self._count(version, sign)
+                    self._states.count(version, sign)
                     if version.node_id and not _own_news(old, new):
                         self._mark_task(version.node_id, version.id)
                     touched |= {str(row["Network"]["ID"]) for row in version.networks if row.get("Addresses")}
-            if touched and (_serves(old) != _serves(new) or _placed(old) != _placed(new)):
+            if touched and (serves(old) != serves(new) or _placed(old) != _placed(new)):
                 self._mark_networks(touched)
         elif isinstance(one, Network):
             if isinstance(old, Network):  # those whose last lease there has gone
@@ -119,17 +110,10 @@ class Dispatcher:
             session.wake.set()
 
     def _mark_networks(self, ids: set[str], everybody: bool = False) -> None:
-        nodes = set(self._sessions) if everybody or self._has_ingress(ids) else {node for id in ids for node in self._members.get(id, ())}
-        for id in ids:
-            network = self._store.get(Network, id)
-            nodes |= {node_of(holder) for holder in network.leases.values()} if network else set()
-        for node_id in nodes:
+        for node_id in self._sessions if everybody else self._states.concerned(ids, self._sessions):
             session = self._sessions.get(node_id)
             if session is not None:
                 self._wake(session)
-
-    def _has_ingress(self, ids: set[str]) -> bool:
-        return any((network := self._store.get(Network, id)) is not None and network.ingress for id in ids)
 
     @staticmethod
     def _wake(session: _Session) -> None:
@@ -277,7 +261,7 @@ class Dispatcher:
             return ""
         if node.down_hours < _ORPHAN_HOURS:
             return "hour" if now - max(last, self._counted.get(node.id, 0)) > _HOUR_NS else ""
-        return "lost" if any(task.status.state <= TaskState.RUNNING for task in self._store.by(Task, "node", node.id)) else ""
+        return "lost" if any(not task.over for task in self._store.by(Task, "node", node.id)) else ""
 
     def _judge(self, tx: Tx, begun: int) -> list[str]:
         """The nodes whose hour was counted."""
@@ -292,7 +276,7 @@ class Dispatcher:
                     counted.append(node.id)
                 case "lost":
                     for task in tx.by(Task, "node", node.id):
-                        if task.status.state <= TaskState.RUNNING:
+                        if not task.over:
                             tx.update(task.changed(status=TaskStatus(TaskState.ORPHANED, now, "node is lost")))
         return counted
 
@@ -319,7 +303,7 @@ class Dispatcher:
                 place = None
             else:
                 session.sent_node = place
-            state = self.state_of(session.node_id)
+            state = self._states.of(session.node_id)
             if state == session.sent_state:
                 state = None
             else:
@@ -349,7 +333,7 @@ class Dispatcher:
         secrets: dict[str, dict[str, str]] = {}
         configs: dict[str, dict[str, str]] = {}
         for task in tasks:
-            if task.status.state > TaskState.RUNNING:
+            if task.over:
                 continue
             container = task.spec.get("ContainerSpec") or {}
             for row in container.get("Secrets") or ():
@@ -364,95 +348,6 @@ class Dispatcher:
                     configs[id] = {"name": config.name, "data": config.data}
         session.sent_secrets |= set(secrets) | set(configs)
         return secrets, configs
-
-    def state_of(self, node_id: str) -> ClusterState:
-        """What a node's networks are made of."""
-        networks: dict[str, Network] = {}
-        for network in self._store.all(Network):
-            here = bool(self._members.get(network.id, Counter()).get(node_id)) or any(
-                holder.startswith(f"container:{node_id}:") for holder in network.leases.values()
-            )
-            if network.ipam.get("Config") and (here or network.ingress):
-                networks[network.id] = network
-        peers = [*self._task_peers(networks), *self._lease_peers(networks)]
-        cluster = cluster_of(self._store)
-        own = {
-            id: f"{address}/{_length(network)}"
-            for id, network in networks.items()
-            for address, holder in network.leases.items()
-            if holder == f"node:{node_id}"
-        }
-        return ClusterState(
-            node_id,
-            {node.id: node.address for node in self._store.all(Node) if node.address},
-            {id: view_of(network) for id, network in networks.items()},
-            tuple(peers),
-            tuple(self._service_states(networks)),
-            own,
-            cluster.data_path_port if cluster else 4789,
-            self._tunnels(node_id, networks, peers),
-        )
-
-    def _tunnels(self, node_id: str, networks: Mapping[str, Network], peers: Sequence[Peer]) -> dict[str, tuple[Mapping[str, Any], ...]]:
-        """See ClusterState."""
-        encrypted = {id for id, network in networks.items() if network.encrypted}
-        nodes = {peer.node for peer in peers if peer.network in encrypted} | {node_id}
-        return {id: node.tunnel for id in sorted(nodes) if (node := self._store.get(Node, id)) is not None and node.tunnel}
-
-    def _task_peers(self, networks: Mapping[str, Network]) -> list[Peer]:
-        found: list[Peer] = []
-        seen: set[str] = set()
-        services = [
-            service
-            for service in self._store.all(Service)
-            if service.endpoint.get("Ports") or any(id in networks for id in networks_of(service.spec))
-        ]
-        for service in services:
-            for task in self._store.by(Task, "service", service.id):
-                if task.id in seen or not task.node_id or task.status.state > TaskState.RUNNING or task.status.state < TaskState.ASSIGNED:
-                    continue
-                seen.add(task.id)
-                for row in task.networks:
-                    id = str(row["Network"]["ID"])
-                    if id in networks:
-                        names = (task.name, *(str(alias) for alias in row.get("Aliases") or ()))
-                        found += [
-                            Peer(id, str(address).partition("/")[0], task.node_id, task.id, service.id, names, _serves(task))
-                            for address in row.get("Addresses") or ()
-                        ]
-        return found
-
-    @staticmethod
-    def _lease_peers(networks: Mapping[str, Network]) -> list[Peer]:
-        found: list[Peer] = []
-        for id, network in networks.items():
-            for address, holder in network.leases.items():
-                kind, _, rest = holder.partition(":")
-                if kind == "node":
-                    found.append(Peer(id, address, rest, holder))
-                elif kind == "container":  # container:<node>:<id>:<names>
-                    node, _, tail = rest.partition(":")
-                    container, _, names = tail.partition(":")
-                    found.append(Peer(id, address, node, container, "", tuple(name for name in names.split(",") if name)))
-        return found
-
-    def _service_states(self, networks: Mapping[str, Network]) -> list[ServiceState]:
-        found: list[ServiceState] = []
-        for service in self._store.all(Service):
-            addresses = {
-                str(row["NetworkID"]): str(row["Addr"]).partition("/")[0]
-                for row in service.endpoint.get("VirtualIPs") or ()
-                if str(row["NetworkID"]) in networks
-            }
-            mine = [id for id in networks_of(service.spec) if id in networks]
-            ports = tuple(row for row in service.endpoint.get("Ports") or () if row.get("PublishMode") != "host")
-            if not addresses and not mine and not ports:
-                continue
-            rows = service.task_spec.get("Networks") or service.spec.get("Networks") or ()
-            aliases = {str(row["Target"]): tuple(row.get("Aliases") or ()) for row in rows if row.get("Target") in networks}
-            mode = str((service.spec.get("EndpointSpec") or {}).get("Mode") or "vip")
-            found.append(ServiceState(service.id, service.name, mode, addresses, aliases, ports))
-        return found
 
 
 _settled = attrgetter("node_id", "desired_state", "spec", "networks", "endpoint", "labels", "generic_resources", "not_before_ns")
@@ -469,18 +364,7 @@ def _own_news(old: Object | None, new: Object | None) -> bool:
     )
 
 
-def _serves(task: Object | None) -> bool:
-    """Whether load may go to a task: it runs (and is healthy) and is not told to end."""
-    return isinstance(task, Task) and task.status.state is TaskState.RUNNING and task.desired_state <= TaskState.RUNNING
-
-
 def _placed(task: Object | None) -> str:
     """The node that has a task, or is about to."""
     held = isinstance(task, Task) and TaskState.ASSIGNED <= task.status.state <= TaskState.RUNNING
     return task.node_id if held and isinstance(task, Task) else ""
-
-
-def _length(network: Network) -> str:
-    for row in network.ipam.get("Config") or ():
-        return str(row.get("Subnet") or "").partition("/")[2] or "24"
-    return "24"

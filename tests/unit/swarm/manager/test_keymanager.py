@@ -7,6 +7,7 @@ import pytest
 
 from scow.errors import InvalidArgument, NotFound
 from scow.swarm.clock import ManualClock
+from scow.swarm.manager.clusterstate import ClusterStates
 from scow.swarm.manager.dispatcher import Dispatcher
 from scow.swarm.manager.keymanager import KeyManager
 from scow.swarm.manager.scheduler.filters import Pipeline
@@ -98,12 +99,12 @@ async def test_a_node_is_told_the_keys_of_those_it_shares_an_encrypted_network_w
     held = await store()
     for number, id in enumerate("abc", 1):
         await KeyManager(held).note(id, [key(number)])
-    dispatcher = Dispatcher(held, ManualClock())
-    dispatcher.setup()
-    assert dispatcher.state_of("a").tunnels == {"a": (key(1),), "b": (key(2),)}
-    assert dispatcher.state_of("c").tunnels == {"c": (key(3),)}
-    await dispatcher.leave("b")
-    assert dispatcher.state_of("a").tunnels == {"a": (key(1),)}
+    states = ClusterStates(held)
+    states.setup()
+    assert states.of("a").tunnels == {"a": (key(1),), "b": (key(2),)}
+    assert states.of("c").tunnels == {"c": (key(3),)}
+    await Dispatcher(held, ManualClock()).leave("b")
+    assert states.of("a").tunnels == {"a": (key(1),)}
 
 
 def test_tasks_on_encrypted_networks_need_a_node_with_a_key() -> None:
