@@ -160,6 +160,12 @@ class Service(Object):
         """The TaskTemplate."""
         return self.spec.get("TaskTemplate") or {}
 
+    @property
+    def network_ids(self) -> tuple[str, ...]:
+        """The networks that the spec names."""
+        rows = self.task_spec.get("Networks") or self.spec.get("Networks") or ()
+        return tuple(str(row.get("Target")) for row in rows if row.get("Target"))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Task(Object):

@@ -154,7 +154,7 @@ def counts(tasks: list[Task], nodes_up: set[str], one: Service, eligible: int) -
     if mode == "replicated":
         desired = one.replicas
     elif mode == "global":
-        desired = sum(task.desired_state <= TaskState.RUNNING for task in tasks) or eligible
+        desired = sum(task.wanted for task in tasks) or eligible
     else:
         mine = [task for task in tasks if task.job_iteration == one.job_iteration]
         completed = sum(task.status.state is TaskState.COMPLETE for task in mine)

@@ -85,7 +85,7 @@ class TaskRunner:
     async def run(self) -> None:
         """Step on until the task is over; ends by cancellation otherwise."""
         tries = 0
-        while self.task.status.state <= TaskState.RUNNING:
+        while not self.task.over:
             self._changed.clear()
             try:
                 status = await self._step()

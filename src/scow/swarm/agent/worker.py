@@ -86,7 +86,7 @@ class Worker:
         else:
             runner.update(task)
             self._keep(runner.task)
-            if runner.task.desired_state <= TaskState.RUNNING:
+            if runner.task.wanted:
                 self._supervisor.start(self._tell(runner), f"change of {task.id}")
 
     async def _tell(self, runner: TaskRunner) -> None:
@@ -131,7 +131,7 @@ class Worker:
 
     async def _remove(self, runner: TaskRunner) -> None:
         try:
-            if runner.task.status.state <= TaskState.RUNNING:
+            if not runner.task.over:
                 await runner.controller.shutdown()
             await runner.controller.remove()
         except ScowError as error:

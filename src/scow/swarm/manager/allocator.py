@@ -14,7 +14,6 @@ from scow.swarm.clock import Clock
 from scow.swarm.manager.addresses import FIRST_VNI, SIZE6, Ports, Subnet, local6, next_subnet
 from scow.swarm.manager.tasks import cluster_of
 from scow.swarm.objects import Network, Node, Object, Service, Task, TaskState, TaskStatus
-from scow.swarm.store.memory import networks_of
 from scow.swarm.store.store import Change, Store, Tx
 from scow.units import rfc3339nano
 
@@ -95,7 +94,7 @@ class Allocator:
                     logger.warning("ports of service %s: %s", service.name, error.message)
 
     def _learn_task(self, task: Task) -> None:
-        if task.status.state > TaskState.RUNNING:
+        if task.over:
             return
         self._held[task.id] = [(str(row["Network"]["ID"]), str(address)) for row in task.networks for address in row.get("Addresses") or ()]
         for network_id, address in self._held[task.id]:
@@ -143,7 +142,7 @@ class Allocator:
             else:
                 self._services.add(one.id)
         elif isinstance(one, Task):
-            if change.new is None or one.status.state > TaskState.RUNNING:
+            if change.new is None or one.over:
                 self._release(one.id)
                 self._tasks.pop(one.id, None)
             elif one.status.state is TaskState.NEW:
@@ -245,7 +244,7 @@ class Allocator:
         spec = service.spec.get("EndpointSpec") or {}
         if str(spec.get("Mode") or "vip") == "dnsrr":
             return []
-        found = [id for id in networks_of(service.spec) if (network := tx.get(Network, id)) is not None and is_overlay(network)]
+        found = [id for id in service.network_ids if (network := tx.get(Network, id)) is not None and is_overlay(network)]
         ingress = self._ingress(tx)
         if ingress is not None and _ingress_ports(spec):
             found.insert(0, ingress.id)

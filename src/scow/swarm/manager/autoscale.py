@@ -168,7 +168,7 @@ class Autoscaler:
     def _homeless(self, service: Service) -> str:
         """Why tasks wait for a node that has room: more of them would be no help."""
         for task in self._store.by(Task, "service", service.id):
-            if task.status.state is TaskState.PENDING and task.status.error and task.desired_state <= TaskState.RUNNING:
+            if task.status.state is TaskState.PENDING and task.status.error and task.wanted:
                 return task.status.error
         return ""
 
@@ -179,11 +179,7 @@ class Autoscaler:
         changed = self._since(service, policy)
         since = max(now - policy.window_ns, changed)  # what was before says how fewer, or more, were loaded
         totals: dict[str, list[float]] = {}
-        running = [
-            task
-            for task in self._store.by(Task, "service", service.id)
-            if task.status.state is TaskState.RUNNING and task.desired_state <= TaskState.RUNNING
-        ]
+        running = [task for task in self._store.by(Task, "service", service.id) if task.status.state is TaskState.RUNNING and task.wanted]
         limits = (service.task_spec.get("Resources") or {}).get("Limits") or {}
         cores = int(limits.get("NanoCPUs") or 0) / 1e9 or 1.0
         memory = int(limits.get("MemoryBytes") or 0)

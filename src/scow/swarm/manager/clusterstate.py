@@ -11,7 +11,6 @@ from typing import Any
 from scow.swarm.manager.allocator import node_of, view_of
 from scow.swarm.manager.tasks import cluster_of
 from scow.swarm.objects import Network, Node, Object, Service, Task, TaskState
-from scow.swarm.store.memory import networks_of
 from scow.swarm.store.store import Reader
 from scow.swarm.wire import ClusterState, Peer, ServiceState
 
@@ -92,7 +91,7 @@ class ClusterStates:
         services = [
             service
             for service in self._store.all(Service)
-            if service.endpoint.get("Ports") or any(id in networks for id in networks_of(service.spec))
+            if service.endpoint.get("Ports") or any(id in networks for id in service.network_ids)
         ]
         for service in services:
             for task in self._store.by(Task, "service", service.id):
@@ -130,7 +129,7 @@ class ClusterStates:
                 for row in service.endpoint.get("VirtualIPs") or ()
                 if str(row["NetworkID"]) in networks
             }
-            mine = [id for id in networks_of(service.spec) if id in networks]
+            mine = [id for id in service.network_ids if id in networks]
             ports = tuple(row for row in service.endpoint.get("Ports") or () if row.get("PublishMode") != "host")
             if not addresses and not mine and not ports:
                 continue
@@ -143,7 +142,7 @@ class ClusterStates:
 
 def serves(task: Object | None) -> bool:
     """Whether load may go to a task: it runs (and is healthy) and is not told to end."""
-    return isinstance(task, Task) and task.status.state is TaskState.RUNNING and task.desired_state <= TaskState.RUNNING
+    return isinstance(task, Task) and task.status.state is TaskState.RUNNING and task.wanted
 
 
 def _length(network: Network) -> str:

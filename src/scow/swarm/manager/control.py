@@ -18,7 +18,6 @@ from scow.swarm.manager.orchestrator import constraints
 from scow.swarm.manager.orchestrator.update import roll_back
 from scow.swarm.manager.tasks import is_dirty
 from scow.swarm.objects import Config, Network, Node, Object, Secret, Service, Task, TaskState
-from scow.swarm.store.memory import networks_of
 from scow.swarm.store.store import OutOfSequence, Store, Tx
 
 Json = dict[str, Any]
@@ -303,7 +302,7 @@ class Control:
             if node.status_state == "ready" and not force:
                 raise InvalidArgument(f"rpc error: code = FailedPrecondition desc = node {node.id} is not down and can't be removed")
             for task in tx.by(Task, "node", node.id):
-                if task.status.state <= TaskState.RUNNING:
+                if not task.over:
                     status = task.status
                     tx.update(task.changed(status=type(status)(TaskState.ORPHANED, self._clock.now_ns(), "node was removed")))
             removed[:] = [node]
@@ -433,7 +432,7 @@ class Control:
         def write(tx: Tx) -> None:
             network = tx.find(Network, ref)
             for service in tx.all(Service):
-                if network.id in networks_of(service.spec):
+                if network.id in service.network_ids:
                     raise Conflict(f"rpc error: code = FailedPrecondition desc = network {network.id} is in use by service {service.id}")
                 if network.ingress and any(row.get("PublishMode") != "host" for row in service.endpoint.get("Ports") or ()):
                     raise Conflict(

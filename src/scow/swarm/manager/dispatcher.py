@@ -366,5 +366,5 @@ def _own_news(old: Object | None, new: Object | None) -> bool:
 
 def _placed(task: Object | None) -> str:
     """The node that has a task, or is about to."""
-    held = isinstance(task, Task) and TaskState.ASSIGNED <= task.status.state <= TaskState.RUNNING
+    held = isinstance(task, Task) and not task.over and task.status.state >= TaskState.ASSIGNED
     return task.node_id if held and isinstance(task, Task) else ""

@@ -11,7 +11,7 @@ from typing import Any
 
 from scow.errors import Conflict, Forbidden, InvalidArgument, NotFound
 from scow.swarm.manager.allocator import is_overlay, view_of
-from scow.swarm.objects import Network, Service, Task, TaskState
+from scow.swarm.objects import Network, Service, Task
 from scow.swarm.store.store import Store, Tx
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}\Z")
@@ -110,7 +110,7 @@ def in_use(tx: Tx, network: Network) -> set[str]:
     for row in network.ipam.get("Config") or ():
         taken |= {str(one) for one in (row.get("Gateway"), *(row.get("AuxiliaryAddresses") or {}).values()) if one}
     for task in tx.all(Task):
-        if task.status.state <= TaskState.RUNNING:
+        if not task.over:
             for attachment in task.networks:
                 if attachment["Network"]["ID"] == network.id:
                     taken |= {str(address).partition("/")[0] for address in attachment.get("Addresses") or ()}

@@ -27,7 +27,7 @@ INDEXES: dict[str, dict[str, Callable[[Any], Iterable[str]]]] = {
         "slot": lambda task: (task.slot_key,),
         "name": lambda task: (task.name,),
     },
-    Service.kind: {"name": lambda service: (service.name,), "network": lambda service: networks_of(service.spec)},
+    Service.kind: {"name": lambda service: (service.name,), "network": lambda service: service.network_ids},
     Node.kind: {"name": lambda node: (node.hostname,) if node.hostname else ()},
     Network.kind: {"name": lambda network: (network.name,)},
     Secret.kind: {"name": lambda secret: (secret.name,)},
@@ -42,12 +42,6 @@ _KEYED: dict[str, Callable[[Any], tuple[Any, ...]]] = {
 }
 _UNIQUE = {Service.kind: "name", Network.kind: "name", Secret.kind: "name", Config.kind: "name"}
 _WORDS = {Service.kind: "service", Network.kind: "network", Secret.kind: "secret", Config.kind: "config"}
-
-
-def networks_of(spec: Mapping[str, Any]) -> tuple[str, ...]:
-    """The networks that a service's spec names, by id."""
-    rows = (spec.get("TaskTemplate") or {}).get("Networks") or spec.get("Networks") or ()
-    return tuple(str(row.get("Target")) for row in rows if row.get("Target"))
 
 
 class Table:

@@ -95,7 +95,7 @@ class Room:
 
 def holds(task: Task) -> bool:
     """Whether a task takes room on its node; a global service's has a node before it has been let in there."""
-    return bool(task.node_id) and TaskState.ASSIGNED <= task.status.state <= TaskState.RUNNING
+    return bool(task.node_id) and not task.over and task.status.state >= TaskState.ASSIGNED
 
 
 def reservations(spec: Mapping[str, Any]) -> Mapping[str, Any]:

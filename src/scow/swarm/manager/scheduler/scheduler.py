@@ -166,7 +166,7 @@ class Scheduler:
         found: dict[str, int] = {}
         judged: dict[int, bool] = {}  # tasks of one version mostly share their spec
         for task in self._store.by(Task, "service", first.service_id):
-            if task.spec_version < first.spec_version and task.desired_state <= TaskState.RUNNING and holds(task):
+            if task.spec_version < first.spec_version and task.wanted and holds(task):
                 old = judged.get(id(task.spec))
                 if old is None:
                     old = judged[id(task.spec)] = is_dirty(service, task)
