@@ -19,8 +19,9 @@ from scow.swarm.manager.tasks import cluster_of
 from scow.swarm.objects import Cluster, Node, Task
 from scow.swarm.store.store import Store, Tx
 from scow.swarm.wire import pack
+from scow.swarm.wording import invalid
 
-_BAD_TOKEN = "rpc error: code = InvalidArgument desc = A valid join token is necessary to join this cluster"
+_BAD_TOKEN = "A valid join token is necessary to join this cluster"
 _MOST_STATUSES = 100_000
 
 
@@ -116,10 +117,10 @@ class Doors:
         try:
             digest, secret = ca.read_token(str(body["token"]))
         except InvalidArgument:
-            raise InvalidArgument(_BAD_TOKEN) from None
+            raise invalid(_BAD_TOKEN) from None
         role = next((role for role, known in cluster.tokens.items() if ca.same(known, secret)), "")
         if not role or not ca.same(digest, ca.root_digest(cluster.root_certificate)):
-            raise InvalidArgument(_BAD_TOKEN)
+            raise invalid(_BAD_TOKEN)
         availability = str(body.get("availability") or "active")
         if availability not in ("active", "pause", "drain"):
             raise InvalidArgument(f'invalid Availability: "{availability}"')
@@ -137,7 +138,7 @@ class Doors:
         def write(tx: Tx) -> None:
             now = tx.all(Cluster)[0]
             if now.tokens != cluster.tokens or now.root_certificate != cluster.root_certificate:
-                raise InvalidArgument(_BAD_TOKEN)
+                raise invalid(_BAD_TOKEN)
             if not certificates.same_issuer(now, cluster):
                 raise Unavailable("the swarm's root changed while the certificate was signed: join again")
             if (before := tx.get(Node, node_id)) is not None:

@@ -11,6 +11,7 @@ from scow.opts import servicelabels, signals
 from scow.reference import Reference
 from scow.swarm import templates
 from scow.swarm.manager.orchestrator import constraints
+from scow.swarm.wording import invalid
 
 Json = dict[str, Any]
 
@@ -30,11 +31,6 @@ _PROTOCOLS = ("tcp", "udp", "sctp")
 _CONDITIONS = ("", "none", "on-failure", "any")
 _ACTIONS = ("", "pause", "continue", "rollback")
 _ORDERS = ("", "stop-first", "start-first")
-
-
-def invalid(text: str) -> InvalidArgument:
-    """An error as swarmkit words it."""
-    return InvalidArgument(f"rpc error: code = InvalidArgument desc = {text}")
 
 
 def service(spec: Mapping[str, Any]) -> Json:

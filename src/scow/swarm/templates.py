@@ -7,6 +7,7 @@ from scow.errors import InvalidArgument
 from scow.gotemplate import Template
 from scow.swarm.agent.executor import Dependencies
 from scow.swarm.objects import Task
+from scow.swarm.wording import invalid
 
 
 def values(task: Task, needs: Dependencies) -> dict[str, Any]:
@@ -45,7 +46,7 @@ def check(service: Mapping[str, Any]) -> None:
         except InvalidArgument as error:
             reason = error.message.removeprefix("template parsing error: ")
             reason = reason.replace("template: :", "template: expansion:", 1).replace('executing ""', 'executing "expansion"', 1)
-            raise InvalidArgument(f"rpc error: code = InvalidArgument desc = {what}: {reason}") from None
+            raise invalid(f"{what}: {reason}") from None
 
     attempt(str(container.get("Hostname") or ""), "expanding hostname failed")
     for row in container.get("Mounts") or ():

@@ -1,13 +1,15 @@
 """Objects survive the store."""
 
-from scow.swarm.identity import base36, is_id, new_id
+import re
+
+from scow.swarm.identity import base36, new_id
 from scow.swarm.objects import ContainerStatus, Network, Service, Task, TaskState, TaskStatus, from_json, to_json
 
 
 def test_ids() -> None:
     found = {new_id() for _ in range(100)}
     assert len(found) == 100
-    assert all(is_id(one) for one in found)
+    assert all(re.fullmatch("[0-9a-z]{25}", one) for one in found)
     assert base36(35, 3) == "00z"
 
 

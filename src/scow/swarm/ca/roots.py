@@ -5,16 +5,12 @@ Pure. Rules and sentences are swarmkit's, so that clients see what Docker would 
 
 from typing import Any
 
-from scow.errors import InvalidArgument
 from scow.swarm import ca
+from scow.swarm.wording import invalid
 
 _BEGIN, _END = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
 _LEAST_NS = 365 * 24 * 3600 * 10**9
 _LONGEST = 64 << 10
-
-
-def _bad(text: str) -> InvalidArgument:
-    return InvalidArgument(f"rpc error: code = InvalidArgument desc = {text}")
 
 
 def certificates_of(text: str) -> list[str]:
@@ -44,36 +40,36 @@ def checked(certificate: str, key: str, now_ns: int) -> ca.KeyPair:
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
     if len(certificate) > _LONGEST or len(key) > _LONGEST:
-        raise _bad("the desired CA certificate is too large")
+        raise invalid("the desired CA certificate is too large")
     if not certificate:
-        raise _bad("if a signing CA key is provided, the signing CA cert must also be provided")
+        raise invalid("if a signing CA key is provided, the signing CA cert must also be provided")
     parts = certificates_of(certificate)
     if len(parts) > 1:
-        raise _bad("the desired CA certificate cannot contain multiple certificates")
+        raise invalid("the desired CA certificate cannot contain multiple certificates")
     try:
         found = x509.load_pem_x509_certificate((parts[0] if parts else "").encode())
         public: Any = found.public_key()
     except ValueError:
-        raise _bad("could not parse the desired CA certificate") from None
+        raise invalid("could not parse the desired CA certificate") from None
     try:
         authority = found.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
     except (x509.ExtensionNotFound, ValueError):
         authority = False
     if not authority:
-        raise _bad("the desired CA certificate is not that of an authority: it needs the basic constraint CA:TRUE")
+        raise invalid("the desired CA certificate is not that of an authority: it needs the basic constraint CA:TRUE")
     if int(found.not_valid_after_utc.timestamp()) * 10**9 < now_ns + _LEAST_NS:
-        raise _bad("CA certificate expires too soon")
+        raise invalid("CA certificate expires too soon")
     if not isinstance(public, ec.EllipticCurvePublicKey) and not (isinstance(public, rsa.RSAPublicKey) and public.key_size >= 2048):
-        raise _bad("the desired CA certificate needs an elliptic curve key, or an RSA key of 2048 bits or more")
+        raise invalid("the desired CA certificate needs an elliptic curve key, or an RSA key of 2048 bits or more")
     if key:
         try:
             private: Any = load_pem_private_key(key.encode(), None)
         except TypeError:
-            raise _bad("the CA key is encrypted: give it without a passphrase") from None
+            raise invalid("the CA key is encrypted: give it without a passphrase") from None
         except ValueError:
-            raise _bad("could not parse the CA key: a private key in PEM is needed") from None
+            raise invalid("could not parse the CA key: a private key in PEM is needed") from None
         if _spki(private.public_key(), Encoding, PublicFormat) != _spki(public, Encoding, PublicFormat):
-            raise _bad("certificate key mismatch")
+            raise invalid("certificate key mismatch")
     return ca.KeyPair(parts[0], key)
 
 

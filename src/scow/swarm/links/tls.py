@@ -27,7 +27,6 @@ class Caller:
     role: str = ""
     cluster_id: str = ""
     address: str = ""
-    issuer: str = ""
 
 
 def _own(context: ssl.SSLContext, certificate: str, key: str) -> None:

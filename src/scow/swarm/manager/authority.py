@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from scow import log
-from scow.errors import Internal, InvalidArgument, NotFound, Unavailable
+from scow.errors import Internal, NotFound, Unavailable
 from scow.swarm import ca
 from scow.swarm.ca import answers, external
 from scow.swarm.ca import roots as exchange
@@ -18,6 +18,7 @@ from scow.swarm.links import tls
 from scow.swarm.manager import certificates
 from scow.swarm.objects import Cluster, Node
 from scow.swarm.store.store import Store, Tx
+from scow.swarm.wording import invalid, rpc
 
 logger = log.get(__name__)
 
@@ -116,7 +117,7 @@ class Authority:
         if desired.certificate == present:
             return {"root_key": key, "rotation": None, "forced_rotation": forced}
         if key and key == cluster.root_key:
-            raise InvalidArgument("rpc error: code = InvalidArgument desc = Cannot update to a cert with an identical key")
+            raise invalid("Cannot update to a cert with an identical key")
         if rotation is not None and desired.certificate == exchange.first_of(str(rotation["Certificate"])):
             return {"rotation": {**rotation, "Key": key}, "forced_rotation": forced}
         return await self._begun(cluster, settings, desired, forced)
@@ -124,19 +125,14 @@ class Authority:
     async def _served(self, cluster: Cluster, settings: Mapping[str, Any], root: str, which: str) -> None:
         outside = self._external(cluster, settings, root)
         if outside is None or not await outside.reachable():
-            raise InvalidArgument(
-                "rpc error: code = InvalidArgument desc = there must be at least one valid, reachable external CA corresponding to the "
-                f"{which} CA certificate"
-            )
+            raise invalid(f"there must be at least one valid, reachable external CA corresponding to the {which} CA certificate")
 
     async def _begun(self, cluster: Cluster, settings: Mapping[str, Any], desired: ca.KeyPair, forced: int) -> Json:
         present = ca.KeyPair(exchange.first_of(cluster.root_certificate), cluster.root_key)
         if present.key:
             crossed = exchange.cross_signed(present, desired.certificate)
         elif not desired.key:
-            raise InvalidArgument(
-                "rpc error: code = InvalidArgument desc = rotating from one external CA to a different external CA is not supported"
-            )
+            raise invalid("rotating from one external CA to a different external CA is not supported")
         else:
             crossed = await self._crossed(cluster, settings, present.certificate, desired)
         rotation = {"Certificate": desired.certificate, "Key": desired.key, "CrossSigned": crossed}
@@ -151,6 +147,4 @@ class Authority:
             return answers.cross_signed(answer, desired.certificate, present, self._clock.now_ns())
         except Unavailable as error:
             logger.error("the next root was not cross-signed: %s", error.message)
-            raise Internal(
-                "rpc error: code = Internal desc = unable to generate a cross-signed certificate for root rotation: " + error.message
-            ) from None
+            raise Internal(rpc("Internal", f"unable to generate a cross-signed certificate for root rotation: {error.message}")) from None

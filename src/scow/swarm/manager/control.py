@@ -17,8 +17,9 @@ from scow.swarm.identity import new_id
 from scow.swarm.manager.orchestrator import constraints
 from scow.swarm.manager.orchestrator.update import roll_back
 from scow.swarm.manager.tasks import is_dirty
-from scow.swarm.objects import Config, Network, Node, Object, Secret, Service, Task, TaskState
+from scow.swarm.objects import Config, Network, Node, Object, Secret, Service, Task, TaskState, TaskStatus
 from scow.swarm.store.store import OutOfSequence, Store, Tx
+from scow.swarm.wording import invalid, precondition, rpc
 
 Json = dict[str, Any]
 T = TypeVar("T", bound=Object)
@@ -69,7 +70,7 @@ class Control:
             for row in container.get(f"{kind}s") or ():
                 held: Object | None = tx.get(cls, str(row[f"{kind}ID"]))
                 if held is None or getattr(held, "name", "") != row[f"{kind}Name"]:
-                    raise specs.invalid(f"{kind.lower()} not found: {row[f'{kind}Name']}")
+                    raise invalid(f"{kind.lower()} not found: {row[f'{kind}Name']}")
         return {**spec, "TaskTemplate": template}
 
     def _network_row(self, tx: Tx, given: Mapping[str, Any]) -> Json:
@@ -82,7 +83,7 @@ class Control:
                 return {**row, "Name": name}
             raise NotFound(f"network {target} not found") from None
         if network.ingress:
-            raise specs.invalid("Service cannot be explicitly attached to the ingress network " + f'"{network.name}"')
+            raise invalid(f'Service cannot be explicitly attached to the ingress network "{network.name}"')
         return {**row, "Target": network.id}
 
     def _check_ports(self, tx: Tx, spec: Mapping[str, Any], id: str) -> None:
@@ -97,7 +98,7 @@ class Control:
                 mode = "ingress" if "ingress" in modes else "host"
                 if key in mine and (mode == "ingress" or "ingress" in mine[key]):
                     word = "an ingress port" if mode == "ingress" else "a host-published port"
-                    raise specs.invalid(f"port '{key[1]}' is already in use by service '{other.name}' ({other.id}) as {word}")
+                    raise invalid(f"port '{key[1]}' is already in use by service '{other.name}' ({other.id}) as {word}")
 
     async def update_service(
         self, ref: str, version: int, spec: Mapping[str, Any], auth: str = "", auth_from: str = "", rollback: str = ""
@@ -118,7 +119,7 @@ class Control:
                 raise InvalidArgument("service does not have a previous spec")
             if rollback:
                 if service.previous_spec is None:
-                    raise InvalidArgument(f"rpc error: code = FailedPrecondition desc = service {service.id} does not have a previous spec")
+                    raise precondition(f"service {service.id} does not have a previous spec")
                 roll_back(tx, service.id, service.spec_version, self._clock.now_ns(), "manually requested rollback")
                 self._note_schedule(tx, service)
                 return
@@ -150,18 +151,16 @@ class Control:
 
     def _check_change(self, tx: Tx, service: Service, spec: Mapping[str, Any]) -> None:
         if str(spec["Name"]) != service.name:
-            raise Unsupported("rpc error: code = Unimplemented desc = renaming services is not supported")
+            raise Unsupported(rpc("Unimplemented", "renaming services is not supported"))
         if set(spec["Mode"]) != set(service.spec.get("Mode") or {"Replicated": {}}):
-            raise Unsupported("rpc error: code = Unimplemented desc = service mode change is not allowed")
+            raise Unsupported(rpc("Unimplemented", "service mode change is not allowed"))
         self._check_ports(tx, spec, service.id)
 
     async def remove_service(self, ref: str) -> None:
         """Remove; its tasks end by themselves. Raises NotFound."""
-        removed: list[Service] = []
 
         def write(tx: Tx) -> None:
             service = tx.find(Service, ref)
-            removed[:] = [service]
             tx.delete(Service, service.id)
 
         await self._store.update(write)
@@ -267,7 +266,6 @@ class Control:
     async def update_node(self, ref: str, version: int, spec: Mapping[str, Any]) -> None:
         """Change a node's labels, availability or wished role. Raises NotFound, InvalidArgument, Conflict (the last manager)."""
         checked = specs.node(spec)
-        changed: list[Node] = []
 
         def write(tx: Tx) -> None:
             node = tx.find(Node, ref)
@@ -276,36 +274,28 @@ class Control:
             if node.role == "manager" and checked["Role"] == "worker":
                 managers = [one for one in tx.all(Node) if one.role == "manager"]
                 if len(managers) <= 1:
-                    raise InvalidArgument("rpc error: code = FailedPrecondition desc = attempting to demote the last manager of the swarm")
+                    raise precondition("attempting to demote the last manager of the swarm")
                 reachable = [one for one in managers if (one.manager or {}).get("Reachability") == "reachable" and one.id != node.id]
                 if len(reachable) <= (len(managers) - 1) // 2:
-                    raise InvalidArgument(
-                        "rpc error: code = FailedPrecondition desc = can't remove member from the raft: "
-                        "this would result in a loss of quorum"
-                    )
-            changed[:] = [node]
+                    raise precondition("can't remove member from the raft: this would result in a loss of quorum")
             tx.update(node.changed(spec=checked))
 
         await self._store.update(write)
 
     async def remove_node(self, ref: str, force: bool) -> None:
         """Forget a node. Raises NotFound, Conflict (a manager, or still up without `force`)."""
-        removed: list[Node] = []
 
         def write(tx: Tx) -> None:
             node = tx.find(Node, ref)
             if node.role == "manager" or node.manager is not None:
-                raise InvalidArgument(
-                    f"rpc error: code = FailedPrecondition desc = node {node.id} is a cluster manager and is a member of the raft cluster. "
-                    "It must be demoted to worker before removal"
+                raise precondition(
+                    f"node {node.id} is a cluster manager and is a member of the raft cluster. It must be demoted to worker before removal"
                 )
             if node.status_state == "ready" and not force:
-                raise InvalidArgument(f"rpc error: code = FailedPrecondition desc = node {node.id} is not down and can't be removed")
+                raise precondition(f"node {node.id} is not down and can't be removed")
             for task in tx.by(Task, "node", node.id):
                 if not task.over:
-                    status = task.status
-                    tx.update(task.changed(status=type(status)(TaskState.ORPHANED, self._clock.now_ns(), "node was removed")))
-            removed[:] = [node]
+                    tx.update(task.changed(status=TaskStatus(TaskState.ORPHANED, self._clock.now_ns(), "node was removed")))
             tx.delete(Node, node.id)
 
         await self._store.update(write)
@@ -355,7 +345,6 @@ class Control:
 
     async def update_payload(self, cls: "type[Secret] | type[Config]", ref: str, version: int, spec: Mapping[str, Any]) -> None:
         """Change labels; nothing else of a secret or config may change. Raises NotFound, InvalidArgument, OutOfSequence."""
-        changed: list[Secret | Config] = []
 
         def write(tx: Tx) -> None:
             one: Secret | Config = tx.find(cls, ref)
@@ -363,15 +352,13 @@ class Control:
                 raise OutOfSequence
             data = spec.get("Data")
             if str(spec.get("Name") or "") != one.name or (data and str(data) != one.data):
-                raise specs.invalid("only updates to Labels are allowed")
-            changed[:] = [one]
+                raise invalid("only updates to Labels are allowed")
             tx.update(one.changed(spec={**one.spec, "Labels": dict(spec.get("Labels") or {})}))
 
         await self._store.update(write)
 
     async def remove_payload(self, cls: "type[Secret] | type[Config]", ref: str) -> None:
         """Remove a secret or config that no service uses. Raises NotFound, InvalidArgument (in use)."""
-        removed: list[Secret | Config] = []
         kind = cls.kind.capitalize()
 
         def write(tx: Tx) -> None:
@@ -384,8 +371,7 @@ class Control:
             ]
             if users:
                 word = "services" if len(users) > 1 else "service"
-                raise specs.invalid(f"{cls.kind} '{one.name}' is in use by the following {word}: {', '.join(sorted(set(users)))}")
-            removed[:] = [one]
+                raise invalid(f"{cls.kind} '{one.name}' is in use by the following {word}: {', '.join(sorted(set(users)))}")
             tx.delete(cls, one.id)
 
         await self._store.update(write)
@@ -397,19 +383,19 @@ class Control:
         id = new_id()
         name = str(spec.get("Name") or "")
         if len(name) > _MAX_NETWORK_NAME:
-            raise specs.invalid(f"name must be {_MAX_NETWORK_NAME} characters or fewer")
+            raise invalid(f"name must be {_MAX_NETWORK_NAME} characters or fewer")
         if not re.match(r"^[a-zA-Z0-9][a-zA-Z0-9_.-]*$", name):
-            raise specs.invalid("name must be valid as a DNS name component")
+            raise invalid("name must be valid as a DNS name component")
         ingress = bool(spec.get("Ingress"))
         if ingress and spec.get("Attachable"):
-            raise specs.invalid("ingress network cannot be attachable")
+            raise invalid("ingress network cannot be attachable")
         overlay = str(spec.get("Driver") or "overlay") == "overlay"
         asked = [row for row in (spec.get("IPAM") or {}).get("Config") or () if row.get("Subnet")]
 
         def write(tx: Tx) -> None:
             before = next((network for network in tx.all(Network) if network.ingress), None)
             if ingress and before is not None:
-                raise Conflict(f"rpc error: code = AlreadyExists desc = ingress network ({before.id}) is already present")
+                raise Conflict(rpc("AlreadyExists", f"ingress network ({before.id}) is already present"))
             taken = [_subnet(row) for other in tx.all(Network) for row in other.ipam.get("Config") or () if row.get("Subnet")]
             if overlay and any(_subnet(row).overlaps(one) for row in asked for one in taken if one.version == _subnet(row).version):
                 raise Forbidden("invalid pool request: Pool overlaps with other one on this address space")
@@ -433,22 +419,23 @@ class Control:
             network = tx.find(Network, ref)
             for service in tx.all(Service):
                 if network.id in service.network_ids:
-                    raise Conflict(f"rpc error: code = FailedPrecondition desc = network {network.id} is in use by service {service.id}")
+                    raise _in_use(f"network {network.id} is in use by service {service.id}")
                 if network.ingress and any(row.get("PublishMode") != "host" for row in service.endpoint.get("Ports") or ()):
-                    raise Conflict(
-                        "rpc error: code = FailedPrecondition desc = ingress network cannot be removed because service "
-                        + f"{service.id} depends on it"
-                    )
+                    raise _in_use(f"ingress network cannot be removed because service {service.id} depends on it")
             for task in tx.all(Task):
                 stays = task.active and tx.get(Service, task.service_id) is not None
                 if stays and any(row["Network"]["ID"] == network.id for row in task.networks):
-                    raise Conflict(f"rpc error: code = FailedPrecondition desc = network {network.id} is in use by task {task.id}")
+                    raise _in_use(f"network {network.id} is in use by task {task.id}")
             holders = [holder for holder in network.leases.values() if holder.startswith("container:")]
             if holders:
-                raise Conflict(f"rpc error: code = FailedPrecondition desc = network {network.name} is in use by a container")
+                raise _in_use(f"network {network.name} is in use by a container")
             tx.delete(Network, network.id)
 
         await self._store.update(write)
+
+
+def _in_use(text: str) -> Conflict:
+    return Conflict(rpc("FailedPrecondition", text))
 
 
 def _published(spec: Mapping[str, Any]) -> dict[tuple[str, int], set[str]]:

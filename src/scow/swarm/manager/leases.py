@@ -13,6 +13,7 @@ from scow.errors import Conflict, Forbidden, InvalidArgument, NotFound
 from scow.swarm.manager.allocator import is_overlay, view_of
 from scow.swarm.objects import Network, Service, Task
 from scow.swarm.store.store import Store, Tx
+from scow.swarm.wording import rpc
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,252}\Z")
 _MOST_NAMES = 64
@@ -40,9 +41,7 @@ class Leases:
         def write(tx: Tx) -> dict[str, Any]:
             network = tx.find(Network, ref)
             if not network.spec.get("Attachable"):
-                raise Forbidden(
-                    f"Could not attach to network {ref}: rpc error: code = PermissionDenied desc = network {ref} not manually attachable"
-                )
+                raise Forbidden(f"Could not attach to network {ref}: {rpc('PermissionDenied', f'network {ref} not manually attachable')}")
             if not is_overlay(network):
                 return {"network": view_of(network), "addresses": []}
             if not network.ipam.get("Config"):

@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 from scow.errors import Conflict, InvalidArgument
 from scow.swarm.objects import KINDS, Cluster, Config, Network, Node, Object, Secret, Service, Task
 from scow.swarm.store.store import Change, NameTaken, NoObject, OutOfSequence, Resync, Tx
+from scow.swarm.wording import rpc
 
 T = TypeVar("T")
 O = TypeVar("O", bound=Object)  # noqa: E741
@@ -205,12 +206,10 @@ class Transaction:
         if any(other.id != obj.id for other in self.by(type(obj), index, name)):
             word = _WORDS[obj.kind]
             if obj.kind == Service.kind:
-                raise NameTaken(
-                    "rpc error: code = AlreadyExists desc = name conflicts with an existing object: service " + f"{name} already exists"
-                )
+                raise NameTaken(rpc("AlreadyExists", f"name conflicts with an existing object: service {name} already exists"))
             if obj.kind == Network.kind:
                 raise NameTaken(f"network with name {name} already exists")
-            raise NameTaken(f"rpc error: code = AlreadyExists desc = {word} {name} already exists")
+            raise NameTaken(rpc("AlreadyExists", f"{word} {name} already exists"))
 
     def create(self, obj: Object) -> None:
         """See Tx."""

@@ -4,12 +4,13 @@ Reading is synchronous and sees the last commit that this node knows of. A write
 writer was faster it runs again, so it must have no effects besides the transaction. Watchers see every change in the order of commits.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 from scow.errors import Conflict, InvalidArgument, NotFound, Unavailable
 from scow.swarm.objects import Object
+from scow.swarm.wording import rpc
 
 T = TypeVar("T")
 O = TypeVar("O", bound=Object)  # noqa: E741
@@ -19,7 +20,7 @@ class OutOfSequence(InvalidArgument):
     """The writer does not know what is stored: within a transaction any other version, of a client's request see `Object.unseen`."""
 
     def __init__(self) -> None:
-        super().__init__("rpc error: code = Unknown desc = update out of sequence")
+        super().__init__(rpc("Unknown", "update out of sequence"))
 
 
 class NameTaken(Conflict):
@@ -35,8 +36,11 @@ class NoLeader(Unavailable):
 
     def __init__(self) -> None:
         super().__init__(
-            "rpc error: code = Unknown desc = The swarm does not have a leader. It's possible that too few managers are online. "
-            "Make sure more than half of the managers are online."
+            rpc(
+                "Unknown",
+                "The swarm does not have a leader. It's possible that too few managers are online. "
+                "Make sure more than half of the managers are online.",
+            )
         )
 
 
@@ -121,8 +125,3 @@ class Store(Reader, Protocol):
 
     def watch(self, *kinds: type[Object]) -> Subscription:
         """Subscribe to changes of these kinds, of all without any."""
-
-
-def first(objects: Iterable[O]) -> O | None:
-    """The first, or None."""
-    return next(iter(objects), None)

@@ -8,6 +8,7 @@ from typing import Any
 
 from scow.errors import InvalidArgument
 from scow.swarm.objects import Node, Service
+from scow.swarm.wording import invalid
 
 _KEY = re.compile(r"^[A-Za-z_][A-Za-z0-9\-_./]+$")
 _VALUE = re.compile(r"^[A-Za-z0-9:\-_\s.*()?+\[\]\\^$|/]+$")
@@ -65,9 +66,9 @@ def parse(expressions: list[str]) -> list[Constraint]:
     for text in expressions:
         key, operator, value = _split(text)
         if not _KEY.match(key):
-            raise _invalid(f"key '{key[:200]}' is invalid")
+            raise invalid(f"key '{key[:200]}' is invalid")
         if not _VALUE.match(value):
-            raise _invalid(f"value '{value[:200]}' is invalid")
+            raise invalid(f"value '{value[:200]}' is invalid")
         found.append(Constraint(key, operator == "==", value))
     return found
 
@@ -77,11 +78,7 @@ def _split(text: str) -> tuple[str, str, str]:
         key, there, value = text.partition(operator)
         if there:
             return key.strip(), operator, value.strip()
-    raise _invalid(f"constraint expected one operator from ==, !=: {text[:200]}")
-
-
-def _invalid(text: str) -> InvalidArgument:
-    return InvalidArgument(f"rpc error: code = InvalidArgument desc = {text}")
+    raise invalid(f"constraint expected one operator from ==, !=: {text[:200]}")
 
 
 def of(spec: Mapping[str, Any]) -> list[str]:

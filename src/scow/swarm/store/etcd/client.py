@@ -5,7 +5,6 @@ The socket lies in a directory that only root enters; nothing of it goes over th
 
 import asyncio
 import base64
-import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,13 +143,11 @@ class Client:
         text = str(found.get("message") or found.get("error") or "no reason")
         if "database space exceeded" in text:
             raise Full
-        cls = (
-            Compacted
-            if "compacted" in text
-            else NoAnswer
-            if "no leader" in text or "timed out" in text or "deadline" in text
-            else EtcdError
-        )
+        cls = EtcdError
+        if "compacted" in text:
+            cls = Compacted
+        elif any(words in text for words in ("no leader", "timed out", "deadline")):
+            cls = NoAnswer
         raise cls(f"etcd: {text}", int(found.get("code") or 0))
 
     # --- keys
@@ -248,12 +245,10 @@ class Client:
 
     async def remove(self, member: int) -> None:
         """A member goes; gone already is fine."""
-        with contextlib.suppress(_Gone):
-            try:
-                await self.post("cluster/member/remove", {"ID": str(member)})
-            except EtcdError as error:
-                if "not found" in error.message:
-                    raise _Gone from None
+        try:
+            await self.post("cluster/member/remove", {"ID": str(member)})
+        except EtcdError as error:
+            if "not found" not in error.message:
                 raise
 
     async def move_leader(self, member: int) -> None:
@@ -294,7 +289,3 @@ class Client:
                     yield base64.b64decode(found["result"].get("blob") or "")
         except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
             raise NoAnswer(f"etcd's database could not be read: {error}") from None
-
-
-class _Gone(Exception):
-    pass

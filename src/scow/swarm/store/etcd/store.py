@@ -20,6 +20,7 @@ from scow.swarm.store.etcd.client import SECONDS, Client, Compacted, EtcdError, 
 from scow.swarm.store.memory import MemoryStore, Transaction
 from scow.swarm.store.sealed import Sealer
 from scow.swarm.store.store import NoLeader, Tx
+from scow.swarm.wording import rpc
 
 logger = log.get(__name__)
 
@@ -39,7 +40,6 @@ _MOST_BYTES = 9 << 20
 
 Written = Mapping[tuple[str, str], Object | None]
 
-
 EncodedRow = tuple[bytes, bytes | None]
 
 
@@ -47,7 +47,7 @@ class TooLarge(InvalidArgument):
     """A change does not fit into a commit."""
 
     def __init__(self, size: int) -> None:
-        super().__init__(f"rpc error: code = ResourceExhausted desc = the change is too large: {size} bytes, at most {_MOST_BYTES}")
+        super().__init__(rpc("ResourceExhausted", f"the change is too large: {size} bytes, at most {_MOST_BYTES}"))
 
 
 class _Writer:
