@@ -15,6 +15,7 @@ from scow.opts.suggest import nearest
 PREFIX = "scow.autoscale."
 TARGETS = ("cpu", "memory", "connections")
 MAX_REPLICAS = 100_000
+_REPLICAS = f"number of replicas from 1 to {MAX_REPLICAS}"
 _WINDOW_NS = 30 * 10**9
 _COOLDOWN_NS = 30 * 10**9
 _LONGEST_NS = 3600 * 10**9
@@ -52,14 +53,14 @@ def policy_of(labels: Mapping[str, str]) -> Policy | None:
         plain = text.removesuffix("%") if name in _PERCENT else text
         value = float(plain) if len(text) < _LONGEST and _NUMBER.fullmatch(plain) else -1.0
         if not 0 < value < 1e9:
-            unit = "percentage" if name in _PERCENT else "number"
-            raise InvalidArgument(f"label {PREFIX}{name}={text[:_LONGEST]!r} is no {unit} above 0")
+            unit = "percentage above 0" if name in _PERCENT else "number above 0" if name in TARGETS else _REPLICAS
+            raise InvalidArgument(f"label {PREFIX}{name}={text[:_LONGEST]!r} is no {unit}")
         return value
 
     def whole(name: str, default: int) -> int:
         value = number(name, default)
         if value != int(value) or value > MAX_REPLICAS:
-            raise InvalidArgument(f"label {PREFIX}{name}={given[name]!r} is no number of replicas from 1 to {MAX_REPLICAS}")
+            raise InvalidArgument(f"label {PREFIX}{name}={given[name]!r} is no {_REPLICAS}")
         return int(value)
 
     def duration(name: str, default: int, least: int) -> int:

@@ -61,7 +61,7 @@ def parse(text: str) -> Schedule:
     fields = _NAMED.get(text.strip().lower(), text).split()
     if len(fields) != 5:
         raise InvalidArgument(
-            f"label {LABEL}={text[:100]!r} is no schedule: it has five fields (minute hour day month weekday), or is @daily …"
+            f"label {LABEL}={text[:100]!r} is no schedule: it has five fields (minute hour day month weekday, in UTC), or is @daily …"
         )
     sets = [_field(field, number) for number, field in enumerate(fields)]
     weekdays = frozenset(day % 7 for day in sets[4])
