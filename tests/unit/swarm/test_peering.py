@@ -108,11 +108,21 @@ async def test_a_manager_that_is_down_holds_it_up_and_is_let_in_when_it_comes_ba
         assert step(one) == step(two) == "both"
         await three.start()
         await until(lambda: exchanged(made, before), PATIENCE)
-        again = believed(one)
-        await rotate(one)
-        await rotate(two)  # the second one follows the first
-        await until(lambda: exchanged(made, again), PATIENCE)
         await three.swarm.control.create_service(web(1))
+
+
+@on_loop
+async def test_what_is_asked_for_meanwhile_follows(tmp_path: Path) -> None:
+    async with managers(tmp_path, 2) as made:
+        seen = {believed(made[0])}
+
+        def both() -> bool:
+            seen.add(believed(made[0]))
+            return exchanged(made, "") and len(seen) == 5
+
+        await rotate(made[0])
+        await rotate(made[0])
+        await until(both, PATIENCE)  # the first root, both, the second, both, the third
 
 
 @on_loop
