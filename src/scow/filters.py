@@ -78,11 +78,6 @@ class Filters:
         found = self._values.get(key)
         return found is None or value in found
 
-    def match_any(self, key: str, values: Iterable[str]) -> bool:
-        """Whether one of the values is among `values` (or the key is absent)."""
-        found = self._values.get(key)
-        return found is None or not found.isdisjoint(values)
-
     def match_prefix(self, key: str, value: str) -> bool:
         """Whether `value` starts with one of the values (or the key is absent)."""
         found = self._values.get(key)

@@ -122,14 +122,3 @@ def valid_digest(text: str) -> bool:
 def parse_normalized(text: str) -> Reference:
     """As Reference.parse, with `latest` where neither tag nor digest is given."""
     return Reference.parse(text).tagged()
-
-
-def split_repository_tag(text: str) -> tuple[str, str]:
-    """`host:5000/a:b` → (`host:5000/a`, `b`); a digest counts as the tag. Purely textual, as the old API parameters (`fromImage`,
-    `repo`) need it."""
-    name, at, digest = text.partition("@")
-    if at:
-        return name, digest
-    slash = name.rfind("/")
-    colon = name.find(":", slash + 1)
-    return (name, "") if colon < 0 else (name[:colon], name[colon + 1 :])

@@ -11,7 +11,6 @@ _MANY = 512
 _MAX_NS = 2**63 - 1
 ZERO_TIME = "0001-01-01T00:00:00Z"
 _BINARY = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
-_DECIMAL = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "p": 10**15}
 _DURATION_UNITS = {"ns": 1, "us": 1000, "µs": 1000, "μs": 1000, "ms": 1_000_000, "s": NANO, "m": 60 * NANO, "h": 3600 * NANO}
 
 
@@ -232,15 +231,6 @@ def human_duration(ns: int) -> str:
 
 def parse_size(text: str) -> int:
     """Bytes of `10m`, `1.5g`, `64KiB`, `512` (binary multiples, as docker's RAM sizes). Raises InvalidArgument."""
-    return _parse_size(text, _BINARY)
-
-
-def parse_decimal_size(text: str) -> int:
-    """As parse_size with decimal multiples (`10kB` = 10000)."""
-    return _parse_size(text, _DECIMAL)
-
-
-def _parse_size(text: str, units: dict[str, int]) -> int:
     cut = max((text.rfind(ch) for ch in "0123456789. "), default=-1)
     if cut < 0 or len(text) > 64:
         raise InvalidArgument(f"invalid size: '{text[:80]}'")
@@ -257,9 +247,9 @@ def _parse_size(text: str, units: dict[str, int]) -> int:
     suffix = suffix.lower()
     if suffix in ("", "b"):
         return exact if exact is not None else int(value)
-    if suffix[0] not in units or suffix[1:] not in ("", "b", "ib"):
+    if suffix[0] not in _BINARY or suffix[1:] not in ("", "b", "ib"):
         raise InvalidArgument(f"invalid suffix: '{suffix}'")
-    scale = units[suffix[0]]
+    scale = _BINARY[suffix[0]]
     result = exact * scale if exact is not None else int(value * scale)
     if result >= 2**63:
         raise InvalidArgument(f"invalid size: '{text}'")

@@ -3,7 +3,7 @@
 import pytest
 
 from scow.errors import InvalidArgument
-from scow.reference import Reference, parse_normalized, split_repository_tag
+from scow.reference import Reference, parse_normalized
 
 DIGEST = "sha256:" + "a" * 64
 
@@ -55,5 +55,3 @@ def test_bad_names(text):
 def test_tags():
     assert Reference.parse("a").tag == ""
     assert Reference.parse("a:1").with_tag("2").familiar() == "a:2"
-    assert split_repository_tag("h:5000/a:b") == ("h:5000/a", "b")
-    assert split_repository_tag("h:5000/a") == ("h:5000/a", "")

@@ -254,7 +254,6 @@ def _json(value: Any, indent: str, line: str, out: list[str]) -> None:
 
 
 _JSON_ESCAPES = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
-_JSON_SHORT = {"\b": "\\b", "\f": "\\f"}
 
 
 def _json_string(text: str) -> str:

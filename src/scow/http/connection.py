@@ -8,7 +8,7 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Any, Protocol
 
 from scow import aio
@@ -20,7 +20,6 @@ from scow.http.messages import ClientGone, Request, Response, StreamWriter
 from scow.http.wire import Wire
 
 _MAX_PIPELINED = 64 << 10
-_DRAIN_AFTER_REPLY = 16 << 20  # of a request body nobody read: more than this closes the connection instead
 _LINGER_SECONDS = 2.0
 
 Reply = Response | None
@@ -411,6 +410,3 @@ class Connection(Wire):
             if abort or self._request is None:
                 self._transport.abort() if abort else self._transport.close()
             self._closing = True
-
-
-Factory = Callable[[], Connection]

@@ -7,7 +7,6 @@ import asyncio
 import base64
 import contextlib
 import hashlib
-import os
 import socket
 import struct
 from collections.abc import Callable
@@ -146,12 +145,3 @@ class _Bridge:
             return _PROTOCOL_ERROR
         except OSError:
             return 0
-
-
-def client_frame(kind: int, payload: bytes) -> bytes:
-    """A masked frame as a client sends it."""
-    mask = os.urandom(4)
-    plain = frame(kind, payload)
-    head = bytearray(plain[: len(plain) - len(payload)])
-    head[1] |= 0x80
-    return bytes(head) + mask + unmask(payload, mask)

@@ -153,15 +153,6 @@ def blobs(data: bytes) -> list[Descriptor]:
     return [_descriptor(value) for value in [document.get("config"), *values]]
 
 
-def subject_of(data: bytes) -> str:
-    """The digest of the manifest that this one refers to, "" mostly."""
-    try:
-        found = json.loads(data).get("subject")
-        return check(found["digest"]) if found else ""
-    except (ValueError, RecursionError, AttributeError, TypeError, KeyError, InvalidArgument):
-        return ""
-
-
 def fits(have: Platform, want: Platform) -> int:
     """How well an image of platform `have` does on `want`: 0 not at all, more is better."""
     have, want = normal(have), normal(want)

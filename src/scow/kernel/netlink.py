@@ -14,7 +14,7 @@ from typing import Self
 
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK, RTM_SETLINK = 16, 17, 18, 19
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
-RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
+RTM_NEWROUTE, RTM_GETROUTE = 24, 26
 _REQUEST, _ACK, DUMP = 1, 4, 0x300
 REPLACE, _EXCL, CREATE = 0x100, 0x200, 0x400
 _ERROR, _DONE = 2, 3
@@ -24,7 +24,6 @@ _IFF_UP = 1
 
 IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_LINK, IFLA_MASTER, IFLA_PROTINFO = 1, 3, 4, 5, 10, 12
 IFLA_LINKINFO, IFLA_NET_NS_FD, IFLA_EXT_MASK = 18, 28, 29
-IFLA_LINK_NETNSID = 37
 _INFO_KIND, _INFO_DATA = 1, 2
 _VETH_PEER = 1
 _MACVLAN_MODES = {"private": 1, "vepa": 2, "bridge": 4, "passthru": 8}
@@ -313,11 +312,6 @@ class Netlink:
         head = struct.pack("=BBBBBBBBI", socket.AF_INET6, net.prefixlen, 0, 0, 254, 3, 0, 1, 0)
         parts = attribute(1, net.network_address.packed) + attribute(4, index) + attribute(7, ipaddress.ip_address(source).packed)
         self._do(RTM_NEWROUTE, CREATE | REPLACE, head + parts)
-
-    def delete_default_route(self, gateway: str) -> None:
-        """Remove the default route through `gateway`; absent is fine."""
-        with contextlib.suppress(OSError):
-            self._do(RTM_DELROUTE, 0, self._default(gateway))
 
     @staticmethod
     def _default(gateway: str) -> bytes:

@@ -3,7 +3,6 @@
 import os
 
 OPAQUE = "trusted.overlay.opaque"
-WHITEOUT = "trusted.overlay.whiteout"
 KEPT = ("user.", "security.capability", "system.posix_acl_")
 
 

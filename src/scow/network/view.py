@@ -9,7 +9,6 @@ from scow.network.cluster import GATEWAY
 from scow.network.endpoint import Endpoint, SandboxState
 from scow.network.network import Network, Pool
 
-FILTERS = frozenset({"dangling", "driver", "id", "label", "name", "scope", "type"})
 PRUNE_FILTERS = frozenset({"until", "label", "label!"})
 
 

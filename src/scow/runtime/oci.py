@@ -8,7 +8,6 @@ import contextlib
 import errno
 import json
 import os
-import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -81,9 +80,6 @@ def log_text(raw: str) -> str:
         if isinstance(entry, dict) and entry.get("level", "error") in ("error", "fatal"):
             message = str(entry.get("msg", message))
     return message or raw.strip()[-2000:]
-
-
-_QUOTED = re.compile(r"[`'\"]([^`'\"]*)[`'\"]")
 
 
 def start_error(raw: str, args: Sequence[str], running: bool) -> StartFailed:

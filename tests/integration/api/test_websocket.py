@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from scow.http.websocket import client_frame
 from tests.support.engine import Engine, can_run, engines, until
+from tests.support.websocket import client_frame
 
 pytestmark = pytest.mark.skipif(bool(can_run()), reason=can_run() or "runs")
 _TEXT, _BINARY, _CLOSE, _PING, _PONG = 1, 2, 8, 9, 10

@@ -1,7 +1,8 @@
 import pytest
 
 from scow.http.head import BadRequest, parse
-from scow.http.websocket import accept_head, client_frame, frame, next_frame
+from scow.http.websocket import accept_head, frame, next_frame
+from tests.support.websocket import client_frame
 
 
 def test_accept_key_of_the_rfc():

@@ -67,7 +67,6 @@ class Local:
             _list(attrs, "local.includepattern"),
             _list(attrs, "local.excludepatterns"),
             _list(attrs, "local.followpaths"),
-            _list(attrs, "local.metadatatransfer") if attrs.get("local.metadatatransfer", "").startswith("[") else (),
             attrs.get("local.differ", ""),
         )
         client = kit.client()

@@ -21,7 +21,6 @@ class LocalRequest:
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     follow: tuple[str, ...] = ()
-    metadata_only: tuple[str, ...] = ()
     differ: str = ""
     """"none": every file is taken as changed; else by metadata."""
 

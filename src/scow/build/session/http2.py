@@ -130,7 +130,6 @@ class Connection(asyncio.Protocol):
         self.paused = False
         self.error: Exception | None = None
         self.going = False
-        self.peer_streams = 100
         self.send_window = _DEFAULT_WINDOW
         self.initial_window = _DEFAULT_WINDOW
         self.peer_frame = MAX_FRAME

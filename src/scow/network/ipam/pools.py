@@ -38,19 +38,6 @@ def local6(machine: Path = Path("/etc/machine-id")) -> tuple[str, int]:
     return f"{ipaddress.IPv6Address(bytes([0xFD]) + digest + bytes(10))}/48", 64
 
 
-def check_pools(pools: Sequence[tuple[str, int]]) -> None:
-    """Raise InvalidArgument for a pool that cannot be."""
-    for base, size in pools:
-        try:
-            network = ipaddress.ip_network(base)
-        except ValueError as error:
-            raise InvalidArgument(f"invalid default address pool {base!r}: {error}") from None
-        if not network.prefixlen <= size <= network.max_prefixlen:
-            raise InvalidArgument(
-                f"invalid default address pool {base!r}: size {size} must be between {network.prefixlen} and {network.max_prefixlen}"
-            )
-
-
 def choose(pools: Sequence[tuple[str, int]], taken: Iterable[IPNetwork], version: int = 4) -> IPNetwork:
     """The first free subnet. Raises InvalidArgument when all are used up."""
     used = [other for other in taken if other.version == version]
