@@ -1,6 +1,7 @@
 """`COPY [--from= --chown= --chmod= --link --parents --exclude=…] source… destination`."""
 
 from dataclasses import dataclass, replace
+from typing import Self
 
 from scow.build.dockerfile import lexer
 from scow.build.dockerfile.errors import DockerfileError
@@ -18,24 +19,22 @@ class Inline:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Copy(Instruction):
-    """Files from the context, or from a stage, image or named context (`from_`)."""
+class Transfer(Instruction):
+    """What COPY and ADD have in common."""
 
     sources: tuple[str, ...]
     inline: tuple[Inline, ...] = ()
     dest: str
-    from_: str = ""
     chown: str = ""
     chmod: str = ""
     link: bool = False
-    parents: bool = False
     exclude: tuple[str, ...] = ()
 
-    def expanded(self, to: Expander) -> "Copy":
+    def expanded(self, to: Expander) -> Self:
         return replace(
             self,
             sources=tuple(to.word(one) for one in self.sources),
-            inline=expanded_inline(self.inline, to),
+            inline=tuple(replace(one, data=to.content(one.data)) if one.expand else one for one in self.inline),
             dest=to.word(self.dest),
             chown=to.word(self.chown),
             chmod=to.word(self.chmod),
@@ -43,9 +42,12 @@ class Copy(Instruction):
         )
 
 
-def expanded_inline(inline: tuple[Inline, ...], to: Expander) -> tuple[Inline, ...]:
-    """Inline files with variables replaced where their delimiter was not quoted."""
-    return tuple(replace(one, data=to.content(one.data)) if one.expand else one for one in inline)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copy(Transfer):
+    """Files from the context, or from a stage, image or named context (`from_`)."""
+
+    from_: str = ""
+    parents: bool = False
 
 
 def transfer(node: Node) -> tuple[tuple[str, ...], tuple[Inline, ...], str]:
