@@ -182,7 +182,7 @@ def _cpu_sets(cpus: str, mems: str) -> None:
         try:
             wanted = parse_cpu_list(text)
         except ValueError:
-            raise _bad(f"Invalid value {text} for cpuset {name}") from None
+            raise _bad(f"Invalid value {text} for cpuset {name}: invalid format: {text}") from None
         try:
             with open(present) as file:
                 online = file.read().strip()
@@ -195,7 +195,7 @@ def _cpu_sets(cpus: str, mems: str) -> None:
 def validate_resources(r: HostConfig, update: bool = False) -> list[str]:
     """Limits that contradict each other or that this host cannot give. Raises InvalidArgument; returns warnings."""
     warnings: list[str] = []
-    for name in ("memory", "memory_reservation", "kernel_memory", "cpu_shares", "cpu_period"):
+    for name in ("memory_reservation", "cpu_shares", "cpu_period"):
         if getattr(r, name) < 0:
             raise _bad(f"invalid value for {name.replace('_', ' ')}: it cannot be negative")
     if r.memory and r.memory < MIN_MEMORY:
@@ -212,8 +212,6 @@ def validate_resources(r: HostConfig, update: bool = False) -> list[str]:
         raise _bad("Minimum memory reservation allowed is 6MB")
     if r.memory > 0 and r.memory_reservation > 0 and r.memory < r.memory_reservation:
         raise _bad("Minimum memory limit can not be less than memory reservation limit, see usage")
-    if r.kernel_memory and r.kernel_memory < MIN_MEMORY:
-        raise _bad("Minimum kernel memory limit allowed is 6MB")
     if r.nano_cpus:
         if r.cpu_period > 0:
             raise _bad("Conflicting options: Nano CPUs and CPU Period cannot both be set")
@@ -227,12 +225,15 @@ def validate_resources(r: HostConfig, update: bool = False) -> list[str]:
     if r.cpu_quota and r.cpu_quota > 0 and r.cpu_quota < 1000:
         raise _bad("CPU cfs quota can not be less than 1ms (i.e. 1000)")
     if r.cpu_percent:
-        warnings.append("Windows does not support CPU percent on this platform. Percent discarded.")
+        warnings.append("linux does not support CPU percent. Percent discarded.")
     _cpu_sets(r.cpuset_cpus, r.cpuset_mems)
     if r.blkio_weight and not 10 <= r.blkio_weight <= 1000:
         raise _bad("Range of blkio weight is from 10 to 1000")
+    if r.cpu_realtime_period and r.cpu_realtime_runtime > r.cpu_realtime_period:
+        raise _bad("cpu real-time runtime cannot be higher than cpu real-time period")
     if r.io_maximum_bandwidth or r.io_maximum_iops:
-        raise _bad("Invalid QoS settings: Linux does not support Maximum IO Bandwidth or IOps")
+        which = "maximum IO bandwidth" if r.io_maximum_bandwidth else "maximum IOPs"
+        raise _bad(f"Invalid QoS settings: linux does not support configuration of {which}")
     if r.oom_kill_disable and not r.memory:
         warnings.append(
             "OOM killer is disabled for the container, but no memory limit is set, this can result in the system running out of resources."

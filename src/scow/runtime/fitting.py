@@ -23,7 +23,8 @@ _LISTS = (
 def fitted(host: HostConfig, have: Support) -> tuple[HostConfig, list[str]]:
     """The configuration without limits that are not to be had, and what the user is told of each. Raises InvalidArgument for `--cpus`,
     which dockerd does not leave out."""
-    changes: dict[str, Any] = {}
+    # kernel memory has no limit of its own since API 1.42: ignored, as in dockerd
+    changes: dict[str, Any] = {"kernel_memory": 0, "kernel_memory_tcp": 0} if host.kernel_memory or host.kernel_memory_tcp else {}
     told: list[str] = []
 
     def drop(sentence: str, **values: Any) -> None:

@@ -33,7 +33,7 @@ def build(host: HostConfig) -> dict[str, Any]:
     if host.cpu_shares > 0:
         cpu["shares"] = host.cpu_shares
     for key, value in (
-        ("period", host.cpu_period), ("quota", host.cpu_quota), ("realtimePeriod", host.cpu_realtime_period),
+        ("period", host.cpu_period), ("quota", max(host.cpu_quota, 0)), ("realtimePeriod", host.cpu_realtime_period),
         ("realtimeRuntime", host.cpu_realtime_runtime), ("cpus", host.cpuset_cpus), ("mems", host.cpuset_mems),
     ):  # fmt: skip
         cpu |= {key: value} if value else {}
@@ -60,6 +60,8 @@ def build(host: HostConfig) -> dict[str, Any]:
 def for_update(host: HostConfig) -> dict[str, Any]:
     """The limits of `host` for a container that runs: what was limited before becomes unlimited too. Raises as `build`."""
     doc = build(host)
+    if host.cpu_quota < 0:
+        doc.setdefault("cpu", {})["quota"] = -1
     if doc.get("pids") == {"limit": 0}:
         doc["pids"] = {"limit": PIDS_MAX}  # crun's update leaves the old limit at 0
     return doc

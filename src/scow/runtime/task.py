@@ -287,11 +287,23 @@ class TaskManager:
     async def update(self, container_id: str, resources: dict[str, Any]) -> None:
         """Set new OCI `linux.resources` on a live container. NoTask, Internal."""
         self._live(container_id)
-        path = self._bundles / container_id / "resources.json"
+        bundle = self._bundles / container_id
+        path = bundle / "resources.json"
         path.parent.mkdir(parents=True, exist_ok=True)
+        cpu = dict(resources.get("cpu") or {})
+        unlimited = cpu.get("quota", 0) < 0
+        if unlimited:  # crun writes it as a number without sign, which the kernel refuses
+            del cpu["quota"]
+            resources = {name: value for name, value in {**resources, "cpu": cpu}.items() if value}
         path.write_text(json.dumps(resources))
         try:
-            await self._simple(container_id, "update", "--resources", str(path))
+            if resources:
+                await self._simple(container_id, "update", "--resources", str(path))
+            if unlimited:
+                group = str(oci.read_config(bundle).get("linux", {}).get("cgroupsPath", ""))
+                await aio.in_pool(cgroups.manager().lift_quota, group)
+        except OSError as error:
+            raise Internal(f"the CPU quota of container {container_id} cannot be lifted: {error.strerror}") from error
         finally:
             path.unlink(missing_ok=True)
 

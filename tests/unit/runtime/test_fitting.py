@@ -53,6 +53,10 @@ def test_what_limits_nothing_is_left_out_silently() -> None:
     assert fitted(HostConfig(oom_kill_disable=False, pids_limit=-1), NOTHING) == (HostConfig(), [])
 
 
+def test_kernel_memory_is_ignored() -> None:
+    assert fitted(HostConfig(kernel_memory=1024, kernel_memory_tcp=5), Support()) == (HostConfig(), [])
+
+
 def test_memory_without_swap_and_cpus() -> None:
     host, warnings = fitted(HostConfig(memory=1, memory_swap=2), Support(swap=False))
     assert (host.memory, host.memory_swap) == (1, -1)

@@ -23,7 +23,7 @@ def test_all_of_them():
     )
     assert resources.build(host) == {
         "memory": {"limit": 1, "reservation": 2, "swap": 3, "swappiness": 0, "disableOOMKiller": True},
-        "cpu": {"period": 4, "quota": -1, "mems": "0"},
+        "cpu": {"period": 4, "mems": "0"},
         "blockIO": {"weightDevice": [{"major": 1, "minor": 3, "weight": 10}]},
         "pids": {"limit": 5},
     }
@@ -34,3 +34,8 @@ def test_an_update_lifts_the_limit_of_processes() -> None:
         assert resources.for_update(HostConfig(pids_limit=unlimited))["pids"]["limit"] == 4_194_304
     assert resources.for_update(HostConfig(pids_limit=3)) == {"pids": {"limit": 3}}
     assert resources.for_update(HostConfig()) == {}
+
+
+def test_a_quota_is_lifted_by_an_update_and_is_nothing_at_a_start():
+    assert resources.build(HostConfig(cpu_quota=-1)) == {}
+    assert resources.for_update(HostConfig(cpu_quota=-5)) == {"cpu": {"quota": -1}}

@@ -52,6 +52,10 @@ class Manager(Protocol):
         """Ask for it; `frozen` tells when it is so."""
         ...
 
+    def lift_quota(self, path: str) -> None:
+        """Let the group have the processors for as long as it wants. Raises OSError."""
+        ...
+
     def pids(self, path: str) -> list[int]:
         """Every process in the group and below; empty when it is gone."""
         ...

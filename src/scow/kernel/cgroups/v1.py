@@ -82,6 +82,10 @@ class V1:
         """See Manager."""
         (self._group("freezer", path) / "freezer.state").write_text("FROZEN" if on else "THAWED")
 
+    def lift_quota(self, path: str) -> None:
+        """See Manager."""
+        (self._group("cpu", path) / "cpu.cfs_quota_us").write_text("-1")
+
     def pids(self, path: str) -> list[int]:
         """See Manager."""
         for name in ("pids", "memory", "devices", "freezer"):

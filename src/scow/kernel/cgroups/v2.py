@@ -64,6 +64,10 @@ class V2:
         """See Manager."""
         (self._group(path) / "cgroup.freeze").write_text("1" if on else "0")
 
+    def lift_quota(self, path: str) -> None:
+        """See Manager."""
+        (self._group(path) / "cpu.max").write_text("max")
+
     def pids(self, path: str) -> list[int]:
         """See Manager."""
         return members(self._group(path))

@@ -44,6 +44,11 @@ def test_reads(root):
         manager.stats("/docker/none")
 
 
+def test_a_quota_is_lifted(root):
+    V1(root).lift_quota("/docker/c1")
+    assert (root / "cpu/docker/c1/cpu.cfs_quota_us").read_text() == "-1"
+
+
 def test_create_and_delete_in_every_hierarchy(root):
     manager = V1(root)
     manager.create("/docker/new/inner")

@@ -37,6 +37,8 @@ def test_reads(root):
     assert (found.memory_usage, found.memory_limit, found.memory["file"], found.pids, found.pids_limit) == (100, 0, 2, 3, 20)
     assert found.bytes_by_device == ((8, 0, "read", 10), (8, 0, "write", 20)) and found.operations_by_device[1] == (8, 0, "write", 2)
     assert manager.frozen("/docker/c1") and manager.pids("/docker/c1") == [2, 4, 9] and manager.oom_kills("/docker/c1") == 1
+    manager.lift_quota("/docker/c1")
+    assert (root / "docker/c1/cpu.max").read_text() == "max"
     manager.freeze("/docker/c1", True)
     assert (root / "docker/c1/cgroup.freeze").read_text() == "1"
 
