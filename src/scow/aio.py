@@ -8,6 +8,7 @@ import contextlib
 import contextvars
 import functools
 import inspect
+import select
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -101,6 +102,16 @@ async def writable(fd: int) -> None:
         await future
     finally:
         loop.remove_writer(fd)
+
+
+def hung_up(fd: int) -> bool:
+    """Whether the other side of a socket closed the connection both ways (a half-close is none)."""
+    poller = select.poll()
+    try:
+        poller.register(fd, 0)
+        return any(events & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, events in poller.poll(0))
+    except (OSError, ValueError):
+        return True
 
 
 class Supervisor:

@@ -2,11 +2,12 @@
 
 import asyncio
 import os
+import socket
 import threading
 
 import pytest
 
-from scow.aio import KeyedLock, Supervisor, Unwind, behind, in_pool, in_thread, readable
+from scow.aio import KeyedLock, Supervisor, Unwind, behind, hung_up, in_pool, in_thread, readable
 
 
 async def _cancellation() -> list[str]:
@@ -114,3 +115,13 @@ def test_a_thread_of_its_own_gives_results_and_errors_and_holds_up_nobody() -> N
         assert all(await waiting)
 
     asyncio.run(go())
+
+
+def test_a_half_close_is_no_hang_up() -> None:
+    a, b = socket.socketpair()
+    with b:
+        a.shutdown(socket.SHUT_WR)
+        assert not hung_up(b.fileno())
+        a.close()
+        assert hung_up(b.fileno())
+    assert hung_up(b.fileno())

@@ -188,14 +188,17 @@ class Workers:
         self._trimming: asyncio.TimerHandle | None = None
         self._limit = asyncio.Semaphore(_LIMIT)
         self._tasks = Supervisor("archive")
+        self._warm = False
 
     def warm(self) -> None:
-        """Start the helper that the next job will find ready."""
+        """From now on a helper is ready for the next job, however the one before ends."""
+        self._warm = True
         if not self._idle:
             self._idle.append(_Helper())
 
     def close(self) -> None:
         """End the idle helpers."""
+        self._warm = False
         if self._trimming is not None:
             self._trimming.cancel()
         while self._idle:
@@ -229,9 +232,10 @@ class Workers:
                     self._idle.append(helper)
                 else:
                     helper.end()
-        if not self._idle:
-            self.warm()
-        elif len(self._idle) > 1 and self._trimming is None:
+                if self._warm:
+                    with contextlib.suppress(OSError):
+                        self.warm()
+        if len(self._idle) > 1 and self._trimming is None:
             self._trimming = asyncio.get_running_loop().call_later(_IDLE_SECONDS, self._trim)
         if "error" in answer:
             _raise(answer)

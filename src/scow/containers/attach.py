@@ -5,12 +5,12 @@ A client that came before the start waits in `Container.pending_attachments`, wh
 
 import asyncio
 import contextlib
-import select
 import socket
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from scow import log
+from scow.aio import hung_up
 from scow.containers import detach
 from scow.containers.container import Container
 from scow.containers.logs import plan_of
@@ -38,16 +38,6 @@ class AttachQuery:
     logs: bool = False
     detach_keys: str = ""
     mux: bool = True
-
-
-def hung_up(sock: socket.socket) -> bool:
-    """Whether the other side closed the connection both ways (a half-close is none)."""
-    poller = select.poll()
-    try:
-        poller.register(sock, 0)
-        return any(events & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, events in poller.poll(0))
-    except (OSError, ValueError):
-        return True
 
 
 class AttachService:
@@ -109,7 +99,7 @@ class AttachService:
 
     def _wait_for_start(self, container: Container, attachment: Attachment) -> None:
         pending = container.pending_attachments
-        for gone in [one for one in pending if hung_up(one.sock)]:
+        for gone in [one for one in pending if hung_up(one.sock.fileno())]:
             pending.remove(gone)
             gone.sock.close()
         if len(pending) >= _MAX_PENDING:

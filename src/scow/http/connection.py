@@ -233,7 +233,9 @@ class Connection(Wire):
 
     def _client_left(self, half: bool = False) -> None:
         if self._task is not None and self._request is not None and self._app.cancellable(self._request, half):
-            self._task.cancel()
+            # behind the task's first step: a request and its client's end may come in one turn of the loop, and a task that is cancelled
+            # before it has begun ends without a word, with the connection left open
+            asyncio.get_running_loop().call_soon(self._task.cancel)
 
     # --- reading
 
@@ -403,6 +405,14 @@ class Connection(Wire):
     def idle(self) -> bool:
         """Between two requests."""
         return self._request is None
+
+    def drop_departed(self) -> None:
+        """End the connection of a client that has left unnoticed: of one that ended its side before, or sent too much, nothing is read."""
+        transport = self._transport
+        if transport is None or not (self._eof or len(self._buffer) > _MAX_PIPELINED):
+            return
+        if aio.hung_up(transport.get_extra_info("socket").fileno()):
+            transport.abort()
 
     def close(self, abort: bool = False) -> None:
         """End the connection now (abort) or behind the reply under way."""

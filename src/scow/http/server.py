@@ -65,13 +65,15 @@ class Server:
             self._tasks.start(self._sweep(), "sweep")
 
     async def _sweep(self) -> None:
-        """End connections whose request head does not get complete, and those that say nothing, where the limits forbid that."""
+        """End connections of clients that have gone unnoticed, do not complete a request's head, or, where the limits forbid that, say
+        nothing."""
         while True:
             limits = self._limits
             await asyncio.sleep(min(_SWEEP_SECONDS, limits.head_seconds / 2))
             now = time.monotonic()
             for connection in tuple(self._connections):
                 if not connection.idle:
+                    connection.drop_departed()
                     continue
                 seconds = limits.head_seconds if connection.started_head else limits.idle_seconds
                 if seconds and connection.head_since < now - seconds:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from scow.aio import Supervisor
-from scow.containers.attach import AttachQuery, AttachService, hung_up
+from scow.containers.attach import AttachQuery, AttachService
 from scow.containers.lifecycle import State, Status
 from scow.containers.logs import plan_of
 from scow.errors import Conflict, InvalidArgument
@@ -92,12 +92,3 @@ def test_logs_replay(tmp_path: Path) -> None:
     with ours:
         asyncio.run(service.attach(box, AttachQuery(logs=True, stdout=True), theirs))
         assert ours.recv(100) == b"\x01\0\0\0\0\0\0\x06early\n"
-
-
-def test_hung_up() -> None:
-    a, b = socket.socketpair()
-    a.shutdown(socket.SHUT_WR)
-    assert not hung_up(b)
-    a.close()
-    assert hung_up(b)
-    b.close()

@@ -90,6 +90,63 @@ def test_work_goes_on_without_its_client(tmp_path):
     run(tmp_path, body)
 
 
+class Wire:
+    """A transport that only remembers whether it was ended."""
+
+    ended = False
+
+    def write(self, data: bytes) -> None: ...
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def is_closing(self) -> bool:
+        return self.ended
+
+    def close(self) -> None:
+        self.ended = True
+
+    abort = pause_reading = close
+
+
+def test_a_stream_whose_client_ends_in_the_same_turn_of_the_loop(tmp_path):
+    """uvloop tells of bytes and of the hang-up behind them without letting a task run in between."""
+
+    async def body(handlers: Handlers, server, path: str) -> None:
+        connection, wire = server.connection(), Wire()
+        connection.connection_made(wire)
+        connection.data_received(b"GET /follow HTTP/1.1\r\n" + HEAD)
+        assert connection.eof_received()
+        await settled(lambda: wire.ended)
+        assert handlers.told in ([], ["follow ended"])
+        connection.connection_lost(None)
+
+    run(tmp_path, body)
+
+
+@pytest.mark.parametrize("more", [b"", b"x" * 100_000])
+def test_a_client_that_ends_its_side_or_sends_too_much_and_then_leaves(tmp_path, monkeypatch, more):
+    monkeypatch.setattr(servers, "_SWEEP_SECONDS", 0.001)
+
+    async def body(handlers: Handlers, server, path: str) -> None:
+        _, writer = await asyncio.open_unix_connection(path)
+        writer.write(b"GET /keep HTTP/1.1\r\n" + HEAD)
+        await settled(lambda: handlers.told == ["keep began"])
+        (connection,) = server._connections
+        if more:
+            writer.write(more)
+            await settled(lambda: not connection._reading)
+        else:
+            writer.write_eof()
+            await settled(lambda: connection._eof)
+        writer.transport.abort()
+        await settled(lambda: not server._connections)
+        handlers.go.set()
+        await settled(lambda: handlers.told[-1] == "keep ended")
+
+    run(tmp_path, body)
+
+
 def test_a_reader_that_takes_nothing_stops_the_writer_until_it_leaves(tmp_path):
     async def body(handlers: Handlers, server, path: str) -> None:
         reader, writer = await asyncio.open_unix_connection(path, limit=1024)
