@@ -40,6 +40,10 @@ class Cluster:
         await self.swarm.close()
         await self.networks.stop()
 
+    async def take_down(self) -> None:
+        """See Made."""
+        await self.networks.take_down()
+
 
 def is_needed(db: "Database", run: "Path") -> bool:
     """Whether this node is part of a swarm, or one has left something on it. `run`: the engine's run directory."""

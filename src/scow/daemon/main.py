@@ -1,5 +1,8 @@
 """scowd: the entry point. Reads options, opens the sockets, answers `_ping`, then starts the engine behind them.
 
+SIGTERM and SIGINT stop the daemon; containers live on where the options say so. SIGQUIT stops everything: containers end, and their
+networks leave the kernel until the next start. SIGHUP reads the configuration file again.
+
 Exit codes: 0 stopped or valid, 1 cannot start, 125 wrong command line.
 """
 
@@ -112,14 +115,14 @@ async def _main(options: "Options", flags: dict[str, Any], manager: "Manager") -
 
     logger = log.get(__name__)
     loop = asyncio.get_running_loop()
-    stop = asyncio.Event()
+    stop, everything = asyncio.Event(), asyncio.Event()
     tasks = Supervisor("api")
     app = App(tasks)
     server = Server(app, tasks)
     lifecycle = Lifecycle()
     reloader = Reloader(options, flags, {})
     reloader.add("log level", lambda new: log.setup(new.level, new.log_format == "json"))
-    _signals(loop, stop, reloader)
+    _signals(loop, stop, everything, reloader)
     opened: list[listeners.Opened] = []
 
     async def listen() -> None:
@@ -151,9 +154,10 @@ async def _main(options: "Options", flags: dict[str, Any], manager: "Manager") -
         tasks.start(manager.keep_alive(), "watchdog")
         await stop.wait()
         manager.tell(STOPPING=1, STATUS="stopping")
-        logger.info("stopping: containers %s", "live on" if reloader.options.live_restore else "are stopped")
+        live_on = reloader.options.live_restore and not everything.is_set()
+        logger.info("stopping: containers %s", "live on" if live_on else "are stopped")
         server.stop_listening()
-        await engine.shutdown(reloader.options)
+        await engine.shutdown(reloader.options, everything.is_set())
     except ScowError as error:
         logger.error("cannot start: %s", error.message)
         manager.tell(STATUS=f"cannot start: {error.message}".replace("\n", " "))
@@ -169,9 +173,14 @@ async def _main(options: "Options", flags: dict[str, Any], manager: "Manager") -
 _CONNECTION_GRACE = 1.0
 
 
-def _signals(loop: Any, stop: Any, reloader: Any) -> None:
+def _signals(loop: Any, stop: Any, everything: Any, reloader: Any) -> None:
+    def down() -> None:
+        everything.set()
+        stop.set()
+
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGQUIT, down)
     loop.add_signal_handler(signal.SIGHUP, reloader.reload)
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from scow.containers.parts import Defaults
     from scow.containers.service import ContainerService
     from scow.network.options import NetworkOptions
+    from scow.network.service import NetworkService
     from scow.registry.settings import Settings
     from scow.runtime.task import Runtime
     from scow.swarm.front import Front
@@ -48,10 +49,19 @@ class Engine:
     """The running engine as `main` sees it."""
 
     containers: "ContainerService"
+    network: "NetworkService"
+    swarm: "Front"
 
-    async def shutdown(self, options: Options) -> None:
-        """End containers (or leave them to the keeper) before the services go."""
-        await self.containers.shutdown(live_restore=options.live_restore, timeout=float(max(options.shutdown_timeout, 0)))
+    async def shutdown(self, options: Options, everything: bool) -> None:
+        """End containers (or leave them to the keeper) before the services go. `everything`: containers end, and no network stays in the
+        kernel."""
+        if everything:
+            await self.swarm.close()  # or it would begin its tasks again
+        live_restore = options.live_restore and not everything
+        await self.containers.shutdown(live_restore=live_restore, timeout=float(max(options.shutdown_timeout, 0)))
+        if everything:
+            await self.swarm.take_down()
+            self.network.leave_nothing()
 
 
 def runtimes(options: Options) -> "dict[str, Runtime]":
@@ -323,7 +333,7 @@ async def build(options: Options, app: App, reloader: Reloader, lifecycle: Lifec
 
     reloader.add("containers", apply)
     reloader.add("registries", lambda new: images.registries(registry_settings(new)))
-    return Engine(service)
+    return Engine(service, network, swarm)
 
 
 def _routes(

@@ -299,6 +299,11 @@ class SwarmNetworks:
         await self._supervisor.close()
         await self._tunnel.close()
 
+    async def take_down(self) -> None:
+        """The engine stops for a while with all its tasks: no tunnel stays. What is left of the networks goes with the service's end."""
+        await self._supervisor.close()
+        await self._tunnel.forget()
+
     # --- Cluster: networks
 
     def networks(self) -> Sequence[Network]:

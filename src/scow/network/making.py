@@ -179,6 +179,16 @@ class Making:
             except (ScowError, OSError) as error:
                 logger.error("network %s cannot be made in the kernel: %s", network.name, error)
 
+    async def take_down(self) -> None:
+        """Take the kernel's part of all networks away, but for those every host has; `ensure_all` makes it again."""
+        for network in self._networks:
+            if network.predefined:
+                continue
+            try:
+                await aio.in_pool(self._drivers[network.driver].remove, network)
+            except (ScowError, OSError) as error:
+                logger.error("what the kernel has of network %s stays: %s", network.name, error)
+
     def rules(self) -> Sequence[BridgeRule]:
         """The firewall's part of all networks."""
         rules = (self._drivers[network.driver].rule(network) for network in self._networks)

@@ -59,6 +59,7 @@ class NetworkService:
         self._tasks = aio.Supervisor("networks")
         self._making = Making(self._networks, self._drivers, self._firewall, self._options, self._tasks)
         self._defaults = Defaults(self._networks, self._options, self._making.choose)
+        self._leave_nothing = False
         self._watch = Watch(TABLE.split()[-1], self._links, self._mend)
 
     # --- networks
@@ -383,17 +384,24 @@ class NetworkService:
     async def close(self) -> None:
         """End of the daemon; bridges, rules and the networks of running containers stay.
 
-        Without containers and networks of the user nothing stays."""
+        Without containers, and without networks of the user or after `leave_nothing`, nothing stays."""
         await self._watch.close()
         await self._tasks.drain()
         await self._attached.close()
         # the way out of overlay networks is made again at boot
-        idle = not tuple(self._sandboxes) and all(network.predefined or network.name == GATEWAY for network in self._networks)
-        if idle and (outside := self._networks.named(GATEWAY)) is not None:
-            await aio.in_pool(osl.remove_link, outside.link)
+        own = all(network.predefined or network.name == GATEWAY for network in self._networks)
+        idle = not tuple(self._sandboxes) and (own or self._leave_nothing)
+        if self._leave_nothing:
+            await self.balancers.mesh((), "", ())
+        if idle:
+            await self._making.take_down()
         await self._firewall.close(remove_table=idle)
         await self._watchmen.close(remove_table=idle)
         bridge = self._networks.named("bridge")
         # a bridge of another name is the administrator's
         if idle and bridge is not None and bridge.link == NetworkOptions().bridge:
             await aio.in_pool(osl.remove_link, bridge.link)
+
+    def leave_nothing(self) -> None:
+        """`close` takes every network out of the kernel; the rows stay, and the next `recover` makes them again."""
+        self._leave_nothing = True

@@ -35,6 +35,9 @@ class Made(Protocol):
     async def close(self) -> None:
         """The daemon stops; tasks live on."""
 
+    async def take_down(self) -> None:
+        """Behind `close`, when the tasks have ended too: the kernel keeps nothing of the swarm's networks; the node stays in its swarm."""
+
 
 class Front:
     """The way to the `SwarmService`."""
@@ -61,6 +64,11 @@ class Front:
         async with self._making:
             if self._made is not None:
                 await self._made.close()
+
+    async def take_down(self) -> None:
+        """See Made."""
+        if self._made is not None:
+            await self._made.take_down()
 
     @property
     def word(self) -> str:

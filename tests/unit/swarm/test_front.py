@@ -16,6 +16,9 @@ class Made:
     async def close(self) -> None:
         self.calls.append("close")
 
+    async def take_down(self) -> None:
+        self.calls.append("take_down")
+
 
 def test_nothing_is_made_before_it_is_asked_for():
     async def run() -> None:
@@ -34,7 +37,8 @@ def test_nothing_is_made_before_it_is_asked_for():
         assert (front.word, front.info(), len(made)) == ("active/manager", {"LocalNodeState": "active"}, 1)
         await front.recover()
         await front.close()
-        assert made[0].calls == ["recover", "close"]
+        await front.take_down()
+        assert made[0].calls == ["recover", "close", "take_down"]
 
     asyncio.run(run())
 
@@ -45,5 +49,6 @@ def test_closing_what_was_never_made():
             raise AssertionError
 
         await Front(make).close()
+        await Front(make).take_down()
 
     asyncio.run(run())
