@@ -56,6 +56,11 @@ def _path() -> str:
     return os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 
 
+def _memory_kills() -> str:
+    """How often this machine has killed for memory: who ended with -9 without a cause may have one."""
+    return next((line for line in Path("/proc/vmstat").read_text().splitlines() if line.startswith("oom_kill")), "")
+
+
 def busybox_tar() -> bytes:
     """A root filesystem made from the host's static busybox, as a tar."""
     program = shutil.which("busybox", path=_path())
@@ -158,7 +163,8 @@ class Engine:
 
     def _answers(self) -> bool:
         assert self._daemon is not None
-        assert self._daemon.poll() is None, f"scowd ended with {self._daemon.returncode}: {self.log()[-2000:]}"
+        if self._daemon.poll() is not None:
+            raise AssertionError(f"scowd ended with {self._daemon.returncode}: {self.log()[-2000:]}; {_memory_kills()}")
         try:
             return self.client.get("/info").status == 200
         except (OSError, http.client.HTTPException):
@@ -250,6 +256,18 @@ class Engine:
                         out.append((int(entry.name), line.strip()))
         return out
 
+    def _end(self, pid: int) -> None:
+        """Kill a process of this engine: held first and looked at again, since a number that was read may be another's by now."""
+        with contextlib.suppress(OSError):
+            process = os.pidfd_open(pid)
+            try:
+                line = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                groups = Path(f"/proc/{pid}/cgroup").read_text()
+                if f"{self.dir}/" in line or f":/{self.name}/" in groups:
+                    signal.pidfd_send_signal(process, signal.SIGKILL)
+            finally:
+                os.close(process)
+
     def mounts(self) -> list[str]:
         """Mount points below this engine's directory, in its mount namespace."""
         assert self._holder is not None
@@ -283,8 +301,7 @@ class Engine:
     def _destroy(self) -> None:
         env = {**os.environ, "PATH": _path()}
         for pid, _ in self.processes():
-            with contextlib.suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
+            self._end(pid)
         if self._holder is not None:
             self._holder.kill()
             self._holder.communicate()

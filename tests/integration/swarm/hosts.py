@@ -9,7 +9,6 @@ import itertools
 import json
 import os
 import shutil
-import signal
 import subprocess
 import time
 import urllib.parse
@@ -56,7 +55,8 @@ class Host(Engine):
     @property
     def runs(self) -> bool:
         """Whether the daemon is there."""
-        return self._daemon is not None and self._daemon.poll() is None
+        daemon = self._daemon  # another thread may power it off
+        return daemon is not None and daemon.poll() is None
 
     # --- faults
 
@@ -81,8 +81,7 @@ class Host(Engine):
                 with contextlib.suppress(OSError):
                     found |= {int(line) for line in folder.read_text().split()}
             for pid in found:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(pid, signal.SIGKILL)
+                self._end(pid)
             time.sleep(0.1)
         if self._daemon is not None:
             self._daemon.wait(30)
