@@ -34,7 +34,11 @@ class CannotConnect(ScowError):
     """No daemon answers at the endpoint."""
 
 
-class NoAnswer(ScowError):
+class BrokenOff(ScowError):
+    """The connection ended before the reply was whole."""
+
+
+class NoAnswer(BrokenOff):
     """The connection ended before a reply began."""
 
 
@@ -174,7 +178,7 @@ class Response:
                 if ended:
                     raise CannotConnect(ended)
                 if head:
-                    raise ScowError("the daemon's answer is incomplete")
+                    raise BrokenOff("the daemon's answer is incomplete")
                 raise NoAnswer("error during connect: the daemon closed the connection without an answer")
             head += data
             if len(head) > MAX_HEAD:
@@ -233,7 +237,7 @@ class Response:
             while self._left > 0:
                 data = conn.recv(min(CHUNK, self._left))
                 if not data:
-                    raise ScowError("unexpected EOF: the daemon's answer ended early")
+                    raise BrokenOff("unexpected EOF: the daemon's answer ended early")
                 self._left -= len(data)
                 yield data
         elif self._body == "chunked":
@@ -251,7 +255,7 @@ class Response:
         while b"\n" not in line:
             data = self._conn.recv()
             if not data:
-                raise ScowError("unexpected EOF: the daemon's answer ended early")
+                raise BrokenOff("unexpected EOF: the daemon's answer ended early")
             line += data
             if len(line) > MAX_HEAD and b"\n" not in line:
                 raise ScowError("the daemon's answer is malformed")
@@ -273,7 +277,7 @@ class Response:
             while left:
                 data = self._conn.recv(min(CHUNK, left))
                 if not data:
-                    raise ScowError("unexpected EOF: the daemon's answer ended early")
+                    raise BrokenOff("unexpected EOF: the daemon's answer ended early")
                 left -= len(data)
                 yield data
             self._line()

@@ -35,6 +35,7 @@ logger = log.get(__name__)
 KEEP_SECONDS = 600.0
 _MAX_UNSTARTED = 4096
 _MAX_ENDED = 20_000
+_MAX_EARLIER = 1000
 _ORPHAN_SECONDS = 10.0
 _WRITE_SECONDS = 5.0
 _OUTPUT_SECONDS = 1.0
@@ -143,6 +144,7 @@ class ExecService:
         self._execs: OrderedDict[str, Exec] = OrderedDict()
         self._ended: OrderedDict[str, Exec] = OrderedDict()
         self._private: dict[str, asyncio.Future[int]] = {}
+        self._earlier: OrderedDict[str, tuple[str, int]] = OrderedDict()  # ended ones that an earlier daemon had started
         parts.on_ended.append(self.container_ended)
         parts.tasks.on_exec_exit = self.exited
         parts.tasks.on_detach = self.detached
@@ -186,7 +188,10 @@ class ExecService:
         return found
 
     def inspect(self, exec_id: str) -> dict[str, Any]:
-        """Docker's exec inspect. Raises NotFound."""
+        """Docker's exec inspect; of one that an earlier daemon had started only how it ended. Raises NotFound."""
+        if exec_id in self._earlier:
+            container_id, code = self._earlier[exec_id]
+            return {"ID": exec_id, "Running": False, "ExitCode": code, "ContainerID": container_id, "CanRemove": True, "Pid": 0}
         found = self.get(exec_id)
         request = found.request
         process: dict[str, Any] = {
@@ -311,7 +316,11 @@ class ExecService:
                 waiting.set_result(exit.code)
             return
         found = self._execs.get(exec_id)
-        if found is not None and found.exit_code is None:
+        if found is None and exec_id not in self._ended:
+            self._earlier[exec_id] = (container_id, exit.code)
+            if len(self._earlier) > _MAX_EARLIER:
+                self._earlier.popitem(last=False)
+        elif found is not None and found.exit_code is None:
             self._finish(found, exit.code)
             found.container.announce("exec_die", {"execID": found.id, "exitCode": str(exit.code)})
 

@@ -3,6 +3,7 @@
 Each verb is carried out by the file of its name; this class only finds the container and puts the parts together.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from scow.containers import networks, rename, takeover, update
 from scow.containers.container import Container, WaitResult
 from scow.containers.create import Creator
 from scow.containers.delete import Remover
-from scow.containers.lifecycle import Status
+from scow.containers.lifecycle import Condition, Status
 from scow.containers.parts import Parts
 from scow.containers.recover import Recovery
 from scow.containers.start import Starter
@@ -107,6 +108,16 @@ class ContainerService:
     async def wait(self, ref: str, condition: str = "") -> WaitResult:
         """Wait for not-running (default), next-exit or removed. `Container.waiter` registers without waiting."""
         return await self.get(ref).wait(condition)
+
+    def waiter(self, ref: str, condition: str) -> "asyncio.Future[WaitResult]":
+        """As `Container.waiter`; `removed` of a --rm container that is gone is answered for a minute. Raises NoSuchContainer."""
+        store = self._parts.store
+        code = store.code_of_gone(ref) if condition == Condition.REMOVED and store.find(ref) is None else None
+        if code is None:
+            return self.get(ref).waiter(condition)
+        known: asyncio.Future[WaitResult] = asyncio.get_running_loop().create_future()
+        known.set_result(WaitResult(code))
+        return known
 
     async def remove(self, ref: str, *, force: bool = False, volumes: bool = False, link: bool = False) -> None:
         """Remove. Raises Conflict when it runs (without force) or is being removed."""

@@ -3,6 +3,8 @@
 A row is `codec.encode` of the parts of `Container` that must survive; its schema number is `SCHEMA`. Called by every container service.
 """
 
+import time
+from collections import OrderedDict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,6 +22,8 @@ from scow.volumes.mounts import MountPoint
 logger = log.get(__name__)
 
 SCHEMA = 1
+_GONE_SECONDS = 60.0
+_MAX_GONE = 1000
 
 
 class Table(Protocol):
@@ -58,6 +62,7 @@ class Containers:
         self._bundles = bundles
         self._by_id: dict[str, Container] = {}
         self._names: dict[str, str] = {}
+        self._gone: OrderedDict[str, tuple[float, str, int]] = OrderedDict()
 
     # --- names
 
@@ -172,6 +177,22 @@ class Containers:
     def erase(self, container: Container) -> None:
         self._table.delete(container.id)
         self.drop(container)
+        if container.host.auto_remove and container.state.started_ns:
+            self._gone[container.id] = (time.monotonic(), container.name, container.state.exit_code)
+            if len(self._gone) > _MAX_GONE:
+                self._gone.popitem(last=False)
+
+    def code_of_gone(self, ref: str) -> int | None:
+        """The exit code of a --rm container that went a moment ago, by its id or name.
+
+        A client that waits for it may be cut off by the engine's end: the next engine removes the container before it can be asked.
+        """
+        limit = time.monotonic() - _GONE_SECONDS
+        while self._gone and next(iter(self._gone.values()))[0] < limit:
+            self._gone.popitem(last=False)
+        if ref in self._gone:
+            return self._gone[ref][2]
+        return next((code for _, name, code in reversed(self._gone.values()) if name == ref.removeprefix("/")), None)
 
     def drop(self, container: Container) -> None:
         """Forget the live object and its names; the row is `erase`'s matter."""

@@ -85,6 +85,9 @@ class TaskManager:
                 execution = self._super.live.get((name.partition(".")[0], name.partition(".")[2]))
                 if record is not None and execution is not None:
                     self._super.settle(execution, record)
+                elif record is not None and not name.endswith(".tmp"):
+                    container_id, _, exec_id = name.partition(".")
+                    self.on_exec_exit(container_id, exec_id, to_exit(record))
                 with contextlib.suppress(FileNotFoundError):
                     (self._super.exits_dir / name).unlink()
                 continue
@@ -103,7 +106,7 @@ class TaskManager:
         settled, self._early = self._early or {}, None
         for (container_id, exec_id), process in settled.items():
             if exec_id:
-                self._settled(process)  # nobody asks for its code any more, but its record goes
+                self._settled(process)
             elif process.exit is not None:
                 found[container_id] = process.exit
         for (_, exec_id), process in self._super.live.items():

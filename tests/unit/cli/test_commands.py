@@ -1,6 +1,7 @@
 """Whole command lines against a scripted engine: what is asked, what is printed, on which stream, and the exit code."""
 
 import posix
+from types import SimpleNamespace
 
 import pytest
 
@@ -90,6 +91,10 @@ class Engine:
 
     def delete(self, path, params=None):
         return self._answer("DELETE", path, params)
+
+    def call(self, method, path, params=None):
+        answer = self._answer(method, path, params)
+        return SimpleNamespace(json=lambda: answer)
 
     def close(self):
         pass

@@ -126,6 +126,36 @@ def test_an_engine_that_dies_under_a_running_container(tmp_path):
     assert out == b"hello" and code not in (0, None) and err and "should not have happened" not in err
 
 
+CUT = chunked(b"")[:-5]
+ENDED, GOES_ON = {"Running": False, "ExitCode": 9}, {"Running": True, "ExitCode": 0}
+
+
+@pytest.mark.parametrize(
+    ("words", "waits", "state", "code", "out"),
+    [
+        (("run", "x"), [CUT, CUT], ENDED, 9, b"hello"),
+        (("run", "x"), [CUT, CUT, chunked(b'{"StatusCode":7}', ends=True)], GOES_ON, 7, b"hello" * 3),
+        (("run", "--rm", "x"), [CUT, reply(200, {"StatusCode": 4})], None, 4, b"hello"),
+        (("wait", "c"), [CUT, reply(200, {"StatusCode": 4})], ENDED, 0, b"4\n"),
+        (("wait", "c"), [CUT, reply(404), reply(200, {"StatusCode": 5})], None, 0, b"5\n"),
+    ],
+)
+def test_another_engine_is_asked_when_a_wait_breaks_off(tmp_path, words, waits, state, code, out):
+    with FakeEngine(tmp_path / "s", {}) as engine:
+        engine.routes = _run_routes(engine)
+        waited = list(waits)
+        for ref in (ID, "c"):
+            engine.routes[f"POST /containers/{ref}/wait"] = lambda connection, request: connection.sendall(waited.pop(0))
+            engine.routes[f"POST /containers/{ref}/attach"] = lambda connection, request: connection.sendall(UPGRADED + FRAME)
+            if state is not None:
+                engine.routes[f"GET /containers/{ref}/json"] = reply(200, {"Id": ID, "State": state})
+        found = scow(tmp_path, engine, *words)
+    assert found[:2] == (code, out), found
+    assert not waited
+    if "--rm" in words:
+        assert [line for line in engine.seen if "/wait" in line] == [f"POST /containers/{ID}/wait?condition=removed"] * 2
+
+
 STAGES = ["POST /images/create", "POST /containers/create", "attach", "start"]
 
 

@@ -17,6 +17,7 @@ from scow.containers.lifecycle import State, Status
 from scow.errors import Conflict, InvalidArgument, NotFound
 from scow.model.container import ContainerConfig, ExecCreate, ExecStart
 from scow.runtime.task import StartFailed
+from scow.runtime.types import Exit
 from tests.fakes.tasks import FakeTasks
 from tests.unit.containers.test_view import made
 
@@ -143,6 +144,12 @@ def test_life_of_a_detached_exec(world: World) -> None:
         assert world.events.seen[-1][1] == {"execID": eid, "exitCode": "12"}
 
     asyncio.run(run())
+
+
+def test_one_that_an_earlier_daemon_started_has_its_code(world: World) -> None:
+    world.execs.exited(world.box.id, "e" * 64, Exit(12, 1))
+    found = world.execs.inspect("e" * 64)
+    assert (found["Running"], found["ExitCode"], found["ContainerID"]) == (False, 12, world.box.id)
 
 
 def test_one_that_ends_before_its_start_has_returned(world: World) -> None:

@@ -60,6 +60,17 @@ def test_references(tmp_path: Path) -> None:
         found.get("")
 
 
+def test_the_code_of_a_container_that_removed_itself_is_known_for_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = store(tmp_path)
+    ended = State(Status.EXITED, exit_code=7, started_ns=1)
+    for number, rm in enumerate((True, False)):
+        found.erase(add(found, f"box{number}", f"{number}" * 64, state=ended, host=HostConfig(auto_remove=rm)))
+    assert found.code_of_gone("0" * 64) == found.code_of_gone("box0") == found.code_of_gone("/box0") == 7
+    assert found.code_of_gone("1" * 64) is None and found.code_of_gone("box1") is None
+    monkeypatch.setattr("scow.containers.store._GONE_SECONDS", -1.0)
+    assert found.code_of_gone("box0") is None
+
+
 def test_one_that_is_being_created_is_not_shown(tmp_path: Path) -> None:
     found = store(tmp_path)
     add(found, "web", "ab" * 32, hold="creating")

@@ -135,7 +135,7 @@ class Routes:
     async def wait(self, call: Call) -> None:
         """POST /containers/{id}/wait: the head at once, the code when it is known."""
         condition = call.query.text("condition") if call.version >= 30 else ""
-        waiter = self._service.get(call.path["id"]).waiter(condition)
+        waiter = self._service.waiter(call.path["id"], condition)
         try:
             writer = await call.stream()
             result = await waiter

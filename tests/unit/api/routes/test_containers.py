@@ -11,7 +11,7 @@ ROW = {"Id": "c1", "NetworkSettings": {"Networks": {"n": {"DNSNames": ["x"], "Gw
 
 
 def routes(**results: object):
-    service = Recorder({"create": ("c1", None), "get": "container", "update": [], "prune": {}, **results}, frozenset({"get"}))
+    service = Recorder({"create": ("c1", None), "get": "container", "update": [], "prune": {}, **results}, frozenset({"get", "waiter"}))
     view = Recorder(
         {"inspect": ROW, "inspect_bytes": b'{"Id":"c1"}', "inspect_sized": {"SizeRw": 1}}, frozenset({"inspect", "inspect_bytes"})
     )
@@ -94,14 +94,14 @@ def test_statuses_of_errors():
 
 
 def test_wait_answers_at_once_and_ends_with_the_code():
-    def waiter(condition):
+    def waiter(_ref, condition):
         future = asyncio.get_running_loop().create_future()
         future.set_result(SimpleNamespace(code=7, error="cannot be removed"))
         conditions.append(condition)
         return future
 
     conditions: list[str] = []
-    _, _, app = routes(get=SimpleNamespace(waiter=waiter))
+    _, _, app = routes(waiter=waiter)
     assert ask(app, "POST /containers/c1/wait?condition=removed").json == {"StatusCode": 7, "Error": {"Message": "cannot be removed"}}
     assert ask(app, "POST /v1.29/containers/c1/wait?condition=removed").status == 200
     assert conditions == ["removed", ""]

@@ -8,14 +8,14 @@ if TYPE_CHECKING:
     from scow.cli.flags import Options
 
 from scow.cli.command import Command
-from scow.cli.commands.container.interactive import check_terminal, detach_keys, exit_code, killer, resize, wait_begun
+from scow.cli.commands.container.interactive import check_terminal, detach_keys, joined, killer, resize, wait_begun
 from scow.client.api import container_path
 from scow.errors import ScowError
 
 
 def run(cli: Cli, options: Options, args: list[str]) -> int:
     """Attaches to a running container; its exit code is ours unless the user detached."""
-    from scow.cli.streams import OutputGone, Signals, relay
+    from scow.cli.streams import Signals
 
     client = cli.client
     facts = client.get(container_path(args[0], "json"))
@@ -33,18 +33,14 @@ def run(cli: Cli, options: Options, args: list[str]) -> int:
     text, keys = detach_keys(cli, options.text("detach-keys"))
     waiting = wait_begun(cli.redial(), facts["Id"], "")
     path = container_path(facts["Id"])
-    conn, _ = client.hijack(f"{path}/attach", {"stream": True, "stdin": stdin, "stdout": True, "stderr": True, "detachKeys": text or None})
+    params = {"stream": True, "stdin": stdin, "stdout": True, "stderr": True, "detachKeys": text or None}
+    conn, _ = client.hijack(f"{path}/attach", params)
     side = cli.redial()
     send = killer(cli, facts["Id"]) if options.flag("sig-proxy") and not tty else None
     with Signals(send, (lambda: resize(side, path)) if tty else None):
         if tty:
             resize(side, path)
-        try:
-            if relay(conn, tty, stdin, keys):
-                return 0
-        except OutputGone:
-            return 141
-    return exit_code(waiting)
+        return joined(cli, facts["Id"], conn, params, tty, keys, waiting, "")
 
 
 ATTACH = Command(

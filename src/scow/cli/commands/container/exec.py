@@ -11,8 +11,9 @@ if TYPE_CHECKING:
 
 from scow.cli import terminal
 from scow.cli.command import Command, ExitCode
-from scow.cli.commands.container.interactive import check_terminal, detach_keys, resize
+from scow.cli.commands.container.interactive import check_terminal, detach_keys, resize, when_back
 from scow.client.api import container_path
+from scow.client.transport import BrokenOff, CannotConnect
 
 
 def run(cli: Cli, options: Options, args: list[str]) -> int:
@@ -70,7 +71,11 @@ def run(cli: Cli, options: Options, args: list[str]) -> int:
                 return 0
         except OutputGone:
             return 141
-    code = client.get(f"{path}/json").get("ExitCode")
+    try:
+        found = client.get(f"{path}/json")
+    except (BrokenOff, CannotConnect, OSError) as exc:
+        found = when_back(cli, lambda other: other.get(f"{path}/json"), exc)
+    code = found.get("ExitCode")
     return code if isinstance(code, int) else 0
 
 

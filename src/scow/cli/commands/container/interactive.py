@@ -1,20 +1,34 @@
-"""What run, start, attach and exec share: terminals, resizing, the wait for the exit code."""
+"""What run, start, attach, exec and wait share: terminals, resizing, the streams, the wait for the exit code.
+
+A container outlives its engine, and what we wait for may come to be while nobody serves us: a wait that breaks off is begun again with the
+engine that comes next.
+"""
 
 from __future__ import annotations
 
 TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
-    from typing import Any
+    from collections.abc import Callable
+    from typing import Any, TypeVar
 
     from scow.cli.command import Cli
     from scow.client.api import Client
-    from scow.client.transport import Response
+    from scow.client.transport import Connection, Response
+
+    T = TypeVar("T")
 
 from scow.cli import terminal
 from scow.cli.command import ExitCode
 from scow.client.api import container_path
-from scow.client.transport import ApiError
+from scow.client.transport import ApiError, BrokenOff, CannotConnect
 from scow.errors import ScowError
+
+AGAIN_SECONDS = 30.0
+"""How long an engine may take to come back."""
+_STEP_SECONDS = 0.1
+_BREAKS = 5
+"""So many breaks, each soon after the one before, are a fault of another kind."""
+_SOON_SECONDS = 10.0
 
 
 def check_terminal(stdin: bool, tty: bool) -> None:
@@ -43,7 +57,12 @@ def killer(cli: Cli, ident: str) -> Any:
     """A function that sends a named signal to the container over a connection of its own."""
 
     def send(name: str) -> None:
-        cli.redial().post(container_path(ident, "kill"), {"signal": name})
+        try:
+            cli.redial().post(container_path(ident, "kill"), {"signal": name})
+        except CannotConnect:
+            if name in ("INT", "TERM"):  # nobody could be told: then it is for us
+                raise KeyboardInterrupt from None
+            raise
 
     return send
 
@@ -63,6 +82,88 @@ def exit_code(response: Response) -> int:
         raise ExitCode(125, f"error waiting for container: {error}")
     code = answer.get("StatusCode")
     return code if isinstance(code, int) else 125
+
+
+def when_back(cli: Cli, work: Callable[[Client], T], broken: Exception) -> T:
+    """`work` of a new connection, tried until an engine answers. Raises ApiError, or `broken` when none does for AGAIN_SECONDS."""
+    import time
+
+    end = time.monotonic() + AGAIN_SECONDS
+    told = False
+    while True:
+        try:
+            return work(cli.redial())
+        except (BrokenOff, CannotConnect, OSError):
+            if time.monotonic() > end:
+                raise broken from None
+        if not told:
+            told = True
+            cli.err(f"scow: the connection to the engine is lost: waiting up to {AGAIN_SECONDS:.0f} s for it to come back\n")
+        time.sleep(_STEP_SECONDS)
+
+
+def wait_again(client: Client, ident: str, condition: str) -> tuple[Response, dict[str, Any]]:
+    """`wait_begun` with another engine than before, and the container's state, {} where it is gone. Raises ApiError."""
+    try:
+        waiting = wait_begun(client, ident, condition)
+    except ApiError as exc:
+        if exc.status != 404 or condition == "removed":
+            raise
+        waiting = wait_begun(client, ident, "removed")  # the codes of --rm containers are known for a while
+    try:
+        return waiting, client.get(container_path(ident, "json")).get("State") or {}
+    except ApiError:
+        return waiting, {}
+
+
+def awaited(cli: Cli, ident: str, waiting: Response, condition: str, rejoin: Callable[[], bool] = lambda: False) -> int:
+    """The code of a begun wait, whichever engine tells it.
+
+    `rejoin` is called when the container goes on under another engine; True: nobody waits any more, 0 is the answer.
+    """
+    import time
+
+    breaks = 0
+    while True:
+        begun = time.monotonic()
+        try:
+            return exit_code(waiting)
+        except (BrokenOff, OSError) as exc:
+            breaks = breaks + 1 if time.monotonic() - begun < _SOON_SECONDS else 0
+            if breaks > _BREAKS:
+                raise
+            waiting, state = when_back(cli, lambda client: wait_again(client, ident, condition), exc)
+        if state.get("Running") and not state.get("Restarting"):
+            if rejoin():
+                return 0
+        elif condition == "next-exit" and "ExitCode" in state:
+            return int(state["ExitCode"])
+
+
+def joined(
+    cli: Cli, ident: str, conn: Connection | None, params: dict[str, Any], tty: bool, keys: bytes, waiting: Response, condition: str
+) -> int:
+    """Relays a container's streams (None: attached to none) and tells its exit code; 0 when the user detached.
+
+    A stream that broke off with its engine is joined again: `params` are those of the attach.
+    """
+    from scow.cli.streams import OutputGone, relay
+
+    def again() -> bool:
+        if conn is None:
+            return False
+        try:
+            other, _ = cli.redial().hijack(container_path(ident, "attach"), params)
+        except (ScowError, OSError):  # it has ended since; or the wait breaks off as well
+            return False
+        return relay(other, tty, bool(params["stdin"]), keys)
+
+    try:
+        if conn is not None and relay(conn, tty, bool(params["stdin"]), keys):
+            return 0
+        return awaited(cli, ident, waiting, condition, again)
+    except OutputGone:
+        return 141
 
 
 def start_status(exc: ScowError) -> int:

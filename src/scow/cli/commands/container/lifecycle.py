@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from scow.client.api import Client
 
 from scow.cli.command import Command, ExitCode, daemon_error, each
+from scow.cli.commands.container.interactive import awaited, wait_begun
 from scow.client.api import container_path
 from scow.errors import ScowError
 
@@ -132,13 +133,10 @@ def wait(cli: Cli, options: Options, args: list[str]) -> int:
     """Waits, and prints the exit codes."""
 
     def act(name: str) -> str:
-        answer = cli.client.post(container_path(name, "wait"))
-        if not isinstance(answer, dict):
-            raise ScowError(f"error waiting for container {name}: unexpected EOF")
-        error = (answer.get("Error") or {}).get("Message")
-        if error:
-            raise ScowError(error)
-        return str(answer.get("StatusCode"))
+        try:
+            return str(awaited(cli, name, wait_begun(cli.client, name, ""), ""))
+        except ExitCode as exc:
+            raise ScowError(exc.message) from None
 
     return each(cli, args, act)
 

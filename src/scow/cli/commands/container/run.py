@@ -242,7 +242,7 @@ def run(cli: Cli, options: Options, args: list[str]) -> int:
 
 def _attached(cli: Cli, options: Options, ident: str, body: dict[str, Any], text: str, keys: bytes, started: list[bool]) -> int:
     """Joins the container's streams; `started` gets an element once it runs."""
-    from scow.cli.streams import OutputGone, Signals, relay
+    from scow.cli.streams import Signals
 
     tty = options.flag("tty")
     stdin, stdout, stderr = body["AttachStdin"], body["AttachStdout"], body["AttachStderr"]
@@ -252,11 +252,12 @@ def _attached(cli: Cli, options: Options, ident: str, body: dict[str, Any], text
     if not stdout and not stderr:
         cli.out(ident + "\n")
     waiting: Response
+    params: dict[str, Any] = {"stream": True, "stdin": stdin, "stdout": stdout, "stderr": stderr, "detachKeys": text or None}
+    condition = "removed" if options.flag("rm") else "next-exit"
     try:
         if stdin or stdout or stderr:
-            params = {"stream": True, "stdin": stdin, "stdout": stdout, "stderr": stderr, "detachKeys": text or None}
             conn, _ = cli.client.hijack(f"{path}/attach", params)
-        waiting = interactive.wait_begun(cli.redial(), ident, "removed" if options.flag("rm") else "next-exit")
+        waiting = interactive.wait_begun(cli.redial(), ident, condition)
     except ScowError as exc:
         raise interactive.failure(exc, "run", 125) from None
     kill = interactive.killer(cli, ident)
@@ -283,13 +284,7 @@ def _attached(cli: Cli, options: Options, ident: str, body: dict[str, Any], text
         started.append(True)
         if tty and terminal.is_terminal(1):
             interactive.resize(side, path)
-        if conn is not None:
-            try:
-                if relay(conn, tty, stdin, keys):
-                    return 0
-            except OutputGone:
-                return 141
-        return interactive.exit_code(waiting)
+        return interactive.joined(cli, ident, conn, params, tty, keys, waiting, condition)
 
 
 CREATE = Command(" [OPTIONS] IMAGE [COMMAND] [ARG...]", "Create a new container", request.FLAGS, run_create, 1, -1, interspersed=False)

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 from scow.cli import terminal
 from scow.cli.command import Command, ExitCode, each
-from scow.cli.commands.container.interactive import check_terminal, detach_keys, exit_code, killer, resize, wait_begun
+from scow.cli.commands.container.interactive import check_terminal, detach_keys, joined, killer, resize, wait_begun
 from scow.client.api import container_path
 from scow.errors import ScowError
 
@@ -35,7 +35,7 @@ def _failed(args: list[str], message: str) -> list[str]:
 
 
 def _attached(cli: Cli, options: Options, name: str) -> int:
-    from scow.cli.streams import OutputGone, Signals, relay
+    from scow.cli.streams import Signals
 
     client = cli.client
     facts = client.get(container_path(name, "json"))
@@ -45,9 +45,10 @@ def _attached(cli: Cli, options: Options, name: str) -> int:
     check_terminal(stdin, tty)
     text, keys = detach_keys(cli, options.text("detach-keys"))
     path = container_path(facts["Id"])
-    conn, _ = client.hijack(f"{path}/attach", {"stream": True, "stdin": stdin, "stdout": True, "stderr": True, "detachKeys": text or None})
-    removed = bool((facts.get("HostConfig") or {}).get("AutoRemove"))
-    waiting = wait_begun(cli.redial(), facts["Id"], "removed" if removed else "next-exit")
+    params = {"stream": True, "stdin": stdin, "stdout": True, "stderr": True, "detachKeys": text or None}
+    conn, _ = client.hijack(f"{path}/attach", params)
+    condition = "removed" if (facts.get("HostConfig") or {}).get("AutoRemove") else "next-exit"
+    waiting = wait_begun(cli.redial(), facts["Id"], condition)
     side = cli.redial()
     send = killer(cli, facts["Id"]) if not tty else None
     with Signals(send, (lambda: resize(cli.redial(), path)) if tty else None):
@@ -58,12 +59,7 @@ def _attached(cli: Cli, options: Options, name: str) -> int:
             raise
         if tty and terminal.is_terminal(1):
             resize(side, path)
-        try:
-            if relay(conn, tty, stdin, keys):
-                return 0
-        except OutputGone:
-            return 141
-        return exit_code(waiting)
+        return joined(cli, facts["Id"], conn, params, tty, keys, waiting, condition)
 
 
 START = Command(
