@@ -132,7 +132,6 @@ def _alone(session: Session, project: Project, service: Service, quiet: bool, fl
 
 
 def _side_by_side(session: Session, project: Project, jobs: list[Job], quiet: bool, flags: dict[str, Any]) -> None:
-
     from scow.cli.commands.builder import buildkit, display
     from scow.cli.commands.builder.plan import Plan
     from scow.compose.display.builds import Part
@@ -230,7 +229,7 @@ def _flags(session: Session, project: Project, service: Service, made: Build) ->
         given["file"] = made.dockerfile if remote or os.path.isabs(made.dockerfile) else os.path.join(made.context, made.dockerfile)
     texts = {"target": made.target, "network": made.network, "isolation": made.isolation, "provenance": made.provenance, "sbom": made.sbom}
     lists: dict[str, list[str]] = {
-        "cache-from": [_cache(word) for word in made.cache_from],
+        "cache-from": list(made.cache_from),
         "cache-to": list(made.cache_to),
         "no-cache-filter": list(made.no_cache_filter),
         "add-host": [f"{host}:{address}" for host, addresses in made.extra_hosts.items() for address in addresses],
@@ -260,10 +259,6 @@ def _arguments(project: Project, made: Build) -> list[str]:
         if value is not None:
             found.append(f"{name}={value}")
     return found
-
-
-def _cache(word: str) -> str:
-    return word
 
 
 def _secret(project: Project, source: str, target: str) -> str:

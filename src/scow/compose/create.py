@@ -163,7 +163,6 @@ def container(project: Project, service: Service, want: Want) -> Json:
     """The request for a container. Raises ScowError for what an engine can't be asked for."""
     containers, hashed = want.containers or {}, want.hashed or service
     service = resolved(service, containers)
-    image = want.image_id or service.image or image_name(project, service)
     marks = labels.of_container(project, service, want.number, digest(hashed, containers), want.image_id, want.oneoff, want.slug)
     if want.replaces:
         marks[labels.REPLACE] = want.replaces
@@ -174,7 +173,7 @@ def container(project: Project, service: Service, want: Want) -> Json:
         marks[labels.PLAIN] = plain
     networks, mode = _networks(project, service, want)
     body: Json = {
-        "Image": service.image or (image_name(project, service) if not want.image_id else image),
+        "Image": image_name(project, service),
         "Hostname": service.hostname,
         "Domainname": service.domainname,
         "User": service.user,
@@ -189,8 +188,6 @@ def container(project: Project, service: Service, want: Want) -> Json:
         "Labels": marks,
         "HostConfig": _host(project, service, want, mode),
     }
-    if not service.image:
-        body["Image"] = image_name(project, service)
     exposed: dict[str, Any] = {_port_key(one, "tcp"): {} for one in service.expose} | {
         f"{one.target}/{one.protocol or 'tcp'}": {} for one in service.ports if want.ports or want.expose
     }

@@ -7,6 +7,11 @@ from scow.compose.model.service import Service
 from scow.compose.observe import ContainerInfo
 from scow.compose.records import field, record
 
+TYPE_CHECKING = False  # see fastjson
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
 # kinds of operations, and the words of the display while they run and when they are done
 WORDS = {
     "network": ("Creating", "Created"),
@@ -63,6 +68,12 @@ class Plan:
 
     operations: list[Operation] = field(default_factory=list)
 
+    def add(self, kind: str, target: str, cause: str = "", after: Iterable[int] = (), **more: Any) -> int:
+        """One more operation, `more` are its other fields; its id."""
+        ident = len(self.operations) + 1
+        self.operations.append(Operation(id=ident, kind=kind, target=target, cause=cause, after=tuple(sorted(set(after))), **more))
+        return ident
+
     def text(self) -> str:
         """A line for each operation: what, on what, why, after which."""
         lines = []
@@ -78,6 +89,7 @@ class Plan:
 
 def side_by_side(kind: str, containers: list[ContainerInfo], key: str = "") -> Plan:
     """The same for each container, none before another."""
-    return Plan(
-        [Operation(id=at + 1, kind=kind, target=one.name, cause="asked for", old=one, key=key) for at, one in enumerate(containers)]
-    )
+    plan = Plan()
+    for one in containers:
+        plan.add(kind, one.name, "asked for", old=one, key=key)
+    return plan

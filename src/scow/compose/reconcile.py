@@ -8,14 +8,13 @@ from scow.compose.model.project import Project
 from scow.compose.model.service import Service
 from scow.compose.observe import ContainerInfo, Observed
 from scow.compose.order import ordered
-from scow.compose.plan import Operation, Plan
+from scow.compose.plan import Plan
 from scow.compose.records import field, record, replace
 from scow.errors import ScowError
 
 TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any
 
 CHANGED = "the content of its configs, secrets or env files changed"
 
@@ -74,16 +73,14 @@ def orphans(project: Project, observed: Observed) -> list[ContainerInfo]:
     return [one for one in observed.containers if one.service not in known and not one.oneoff]
 
 
-class _Maker:
-    """The growing plan."""
+@record(slots=True)
+class _Place:
+    """A container that is wanted: what has the place now, or the operations that make it."""
 
-    def __init__(self) -> None:
-        self.plan = Plan()
-
-    def add(self, kind: str, target: str, cause: str = "", after: Iterable[int] = (), **more: Any) -> int:
-        ident = len(self.plan.operations) + 1
-        self.plan.operations.append(Operation(id=ident, kind=kind, target=target, cause=cause, after=tuple(sorted(set(after))), **more))
-        return ident
+    name: str
+    number: int
+    container: ContainerInfo | None = None
+    made_by: list[int] = field(default_factory=list)
 
 
 def reconcile(project: Project, observed: Observed, options: Options) -> Plan:
@@ -101,8 +98,8 @@ def starting(project: Project, observed: Observed) -> Plan:
 class _Up:
     def __init__(self, project: Project, observed: Observed, options: Options) -> None:
         self.project, self.observed, self.options = project, observed, options
-        self.maker = _Maker()
-        self.ids = {}  # type: dict[str, str]  # service -> ID of its first container, where that stays
+        self.plan = Plan()
+        self.ids: dict[str, str] = {}  # service -> ID of its first container, where that stays
         for one in observed.containers:
             if not one.oneoff and (one.service not in self.ids or one.number == 1):
                 self.ids[one.service] = one.id
@@ -111,7 +108,7 @@ class _Up:
         self.renewed: set[str] = set()  # keys of networks that are made anew
         self.made_by: dict[str, list[int]] = {}  # service -> creating operations
         self.started: dict[str, list[int]] = {}  # service -> starting operations
-        self.live: dict[str, list[tuple[str, int, ContainerInfo | None, list[int]]]] = {}
+        self.live: dict[str, list[_Place]] = {}  # service -> its containers, as they will be
         self.rolling: dict[str, str] = {}  # container -> why another is started beside it, to take its place
 
     def made(self) -> Plan:
@@ -121,13 +118,13 @@ class _Up:
             self._containers(self.project.services[name], base)
         if self.options.remove_orphans:
             for one in orphans(self.project, self.observed):
-                stop = [self.maker.add("stop", one.name, "no service of the files", old=one)] if one.running else []
-                self.maker.add("remove", one.name, "no service of the files", stop, old=one)
+                stop = [self.plan.add("stop", one.name, "no service of the files", old=one)] if one.running else []
+                self.plan.add("remove", one.name, "no service of the files", stop, old=one)
         if self.options.start:
             created = [ident for found in self.made_by.values() for ident in found]
             for name in names:
                 self._start(self.project.services[name], created)
-        return self.maker.plan
+        return self.plan
 
     def _shared(self) -> list[int]:
         base = []
@@ -135,13 +132,13 @@ class _Up:
             if network.external:
                 continue
             if network.name not in self.observed.networks:
-                base.append(self.maker.add("network", network.name, "it is not there", key=key))
+                base.append(self.plan.add("network", network.name, "it is not there", key=key))
             elif self.options.recreate != "never" and (what := drift.network(self.project, key, self.observed.networks[network.name])):
-                base.append(self.maker.add("renew-network", network.name, f"its configuration changed ({what})", key=key))
+                base.append(self.plan.add("renew-network", network.name, f"its configuration changed ({what})", key=key))
                 self.renewed.add(key)
         for key, volume in self.project.volumes.items():
             if not volume.external and volume.name not in self.observed.volumes:
-                base.append(self.maker.add("volume", volume.name, "it is not there", key=key))
+                base.append(self.plan.add("volume", volume.name, "it is not there", key=key))
         return base
 
     def _cause(self, service: Service, one: ContainerInfo) -> str:
@@ -201,39 +198,39 @@ class _Up:
         have.sort(key=lambda one: (bool(causes[one.id]), one.number))
         after = [*base, *(ident for other in create.references(service) for ident in self.made_by.get(other, []))]
         cause = "an earlier run ended before it took its place"
-        after += [self.maker.add("remove", one.name, cause, old=one) for one in left]
-        after += [self.maker.add("remove", one.name, "another took its place", old=one) for one in gone]
+        after += [self.plan.add("remove", one.name, cause, old=one) for one in left]
+        after += [self.plan.add("remove", one.name, "another took its place", old=one) for one in gone]
         made: list[int] = []
-        live: list[tuple[str, int, ContainerInfo | None, list[int]]] = []
+        live: list[_Place] = []
         for one in have[wanted:]:
             cause = f"{wanted} wanted"
-            stop = [self.maker.add("stop", one.name, cause, old=one)] if one.running else []
-            after.append(self.maker.add("remove", one.name, cause, stop, old=one))
+            stop = [self.plan.add("stop", one.name, cause, old=one)] if one.running else []
+            after.append(self.plan.add("remove", one.name, cause, stop, old=one))
         for one in sorted(have[:wanted], key=lambda one: one.number):
             cause = causes[one.id]
             name = create.container_name(self.project, service, one.number, self.options.separator)
             if cause and (one.id in self.finishing or (one.id not in followed and self._rolls(service, one))):
                 self.rolling[one.id] = cause
-                live.append((name, one.number, one, list(after)))
+                live.append(_Place(name, one.number, one, list(after)))
                 self.fresh.add(service.name)
             elif cause:
-                ident = self.maker.add(
+                ident = self.plan.add(
                     "recreate", name, cause, after, service=service, number=one.number, old=one, renew=self.options.renew_volumes
                 )
                 made.append(ident)
-                live.append((name, one.number, None, [ident]))
+                live.append(_Place(name, one.number, made_by=[ident]))
                 self.fresh.add(service.name)
             elif _temporary(one.name) == name:
-                made.append(self.maker.add("rename", name, "an earlier run ended before it had its name", after, service=service, old=one))
-                live.append((name, one.number, one, []))
+                made.append(self.plan.add("rename", name, "an earlier run ended before it had its name", after, service=service, old=one))
+                live.append(_Place(name, one.number, one))
             else:
-                live.append((one.name, one.number, one, []))
+                live.append(_Place(one.name, one.number, one))
         number = max((one.number for one in have), default=0)
         for _ in range(len(have), wanted):
             number += 1
             name = create.container_name(self.project, service, number, self.options.separator)
-            made.append(self.maker.add("create", name, "it is not there", after, service=service, number=number))
-            live.append((name, number, None, [made[-1]]))
+            made.append(self.plan.add("create", name, "it is not there", after, service=service, number=number))
+            live.append(_Place(name, number, made_by=[made[-1]]))
             if not have:
                 self.fresh.add(service.name)
         self.made_by[service.name] = made
@@ -250,7 +247,8 @@ class _Up:
     def _start(self, service: Service, created: list[int]) -> None:
         conditions: list[int] = []
         restarted = False
-        idle = [row for row in self.live[service.name] if row[2] is None or row[2].state != "running" or row[2].id in self.rolling]
+        here = self.live[service.name]
+        idle = [at for at in here if at.container is None or at.container.state != "running" or at.container.id in self.rolling]
         for name, dependency in sorted(service.depends_on.items()):
             other = self.project.services.get(name)
             if other is None:
@@ -262,34 +260,35 @@ class _Up:
             if (not idle and not (dependency.restart and name in self.fresh)) or not self.options.wait_dependencies:
                 continue
             kind = {"service_healthy": "wait", "service_completed_successfully": "completed"}.get(dependency.condition)
-            for target, _, _, _ in self.live.get(name, []) if kind else ():
+            for at in self.live.get(name, []) if kind else ():
                 cause = f"{service.name} wants it {'healthy' if kind == 'wait' else 'completed'}"
                 more = {"service": other, "required": dependency.required}
-                conditions.append(self.maker.add(kind or "", target, cause, [*before, *created], **more))
+                conditions.append(self.plan.add(kind or "", at.name, cause, [*before, *created], **more))
         conditions += [ident for other in create.shared(service) for ident in self.started.get(other, [])]
         own: list[int] = []
-        for name, number, one, ids in self.live[service.name]:
+        for at in here:
+            name, number, one, ids = at.name, at.number, at.container, at.made_by
             after = [*created, *conditions, *ids]
             if one is not None and one.id in self.rolling:
                 given = {"service": service, "number": number, "old": one, "renew": self.options.renew_volumes}
                 given["key"] = self.finishing.get(one.id, "")
-                own.append(self.maker.add("rollout", name, self.rolling[one.id], [*after, *own[-1:]], **given))
+                own.append(self.plan.add("rollout", name, self.rolling[one.id], [*after, *own[-1:]], **given))
                 continue
             if one is not None and one.state in ("running", "paused"):
                 if restarted and not ids:
                     own.append(
-                        self.maker.add("restart", name, "what it depends on is made anew", after, service=service, number=number, old=one)
+                        self.plan.add("restart", name, "what it depends on is made anew", after, service=service, number=number, old=one)
                     )
                 elif not ids and one.state == "running" and (signals := self._signals(service, one)):
                     more = {"service": service, "number": number, "old": one, "key": signals}
-                    self.maker.add("signal", name, CHANGED, after, **more)
+                    self.plan.add("signal", name, CHANGED, after, **more)
                 elif not ids and one.state == "paused":
-                    own.append(self.maker.add("unpause", name, "it is paused", after, service=service, number=number, old=one))
+                    own.append(self.plan.add("unpause", name, "it is paused", after, service=service, number=number, old=one))
                 elif not ids:
-                    self.maker.add("keep", name, "it runs as wanted", service=service, number=number, old=one)
+                    self.plan.add("keep", name, "it runs as wanted", service=service, number=number, old=one)
                 continue
             cause = "it is new" if one is None else f"it is {one.state}"
-            own.append(self.maker.add("start", name, cause, after, service=service, number=number, old=one))
+            own.append(self.plan.add("start", name, cause, after, service=service, number=number, old=one))
         self.started[service.name] = own or conditions
 
 
@@ -302,7 +301,7 @@ def teardown(
     images: Iterable[str] = (),
 ) -> Plan:
     """Stops (and removes) containers, dependents first, then networks, volumes and images."""
-    maker = _Maker()
+    plan = Plan()
     dependents: dict[str, set[str]] = {}
     services = {one.service for one in containers}
     for one in containers:
@@ -320,15 +319,15 @@ def teardown(
         for one in (one for one in containers if one.service == name):
             before_end = first
             if one.running:
-                before_end = [maker.add("stop", one.name, cause, first, old=one)]
+                before_end = [plan.add("stop", one.name, cause, first, old=one)]
                 stops[name] += before_end
             if remove:
-                done.append(maker.add("remove", one.name, cause, before_end, old=one))
+                done.append(plan.add("remove", one.name, cause, before_end, old=one))
         stops[name] = stops[name] or first
     for network in networks:
-        maker.add("remove-network", network, cause, done)
+        plan.add("remove-network", network, cause, done)
     for volume in volumes:
-        maker.add("remove-volume", volume, cause, done)
+        plan.add("remove-volume", volume, cause, done)
     for image in images:
-        maker.add("remove-image", image, cause, done)
-    return maker.plan
+        plan.add("remove-image", image, cause, done)
+    return plan

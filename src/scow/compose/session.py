@@ -93,7 +93,7 @@ class Session:
             self._copies[address] = remote.local(self, address)
         return self._copies[address]
 
-    def project(self, services: Iterable[str] = (), dependencies: bool = True, build: bool = False) -> Project:
+    def project(self, services: Iterable[str] = (), dependencies: bool = True) -> Project:
         """The project with the named services (none: all) and what they depend on. Raises LoadError."""
         from scow.compose.load import profiles
 

@@ -9,7 +9,7 @@ from scow.compose import reconcile
 from scow.compose.commands.verb import Verb, grace
 from scow.compose.model.project import Project
 from scow.compose.observe import ContainerInfo, Observed
-from scow.compose.plan import Operation, Plan, side_by_side
+from scow.compose.plan import Plan, side_by_side
 from scow.compose.session import Session
 from scow.errors import ScowError
 
@@ -72,13 +72,9 @@ def _restarts(project: Project, observed: Observed, chosen: list[ContainerInfo])
     by: dict[str, list[int]] = {}
     for name in reconcile.order(project.services):
         service = project.services[name]
-        after = tuple(sorted({ident for other in service.depends_on for ident in by.get(other, [])}))
-        for one in (one for one in chosen if one.service == name):
-            ident = len(plan.operations) + 1
-            plan.operations.append(
-                Operation(id=ident, kind="restart", target=one.name, cause="asked for", after=after, service=service, old=one)
-            )
-            by.setdefault(name, []).append(ident)
+        after = [ident for other in service.depends_on for ident in by.get(other, [])]
+        mine = [one for one in chosen if one.service == name]
+        by[name] = [plan.add("restart", one.name, "asked for", after, service=service, old=one) for one in mine]
     return plan
 
 

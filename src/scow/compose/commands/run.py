@@ -42,14 +42,12 @@ def run(session: Session, options: Options, args: list[str]) -> int:
     plan = reconcile.reconcile(others, observed, wanted)
     if remove:
         for one in reconcile.orphans(project, observed):
-            plan.operations.append(Operation(id=len(plan.operations) + 1, kind="remove", target=one.name, cause="an orphan", old=one))
+            plan.add("remove", one.name, "an orphan", old=one)
     _conditions(plan, project, service)
     slug = secrets.token_hex(32)
     made = _service(session, options, args[1:], service, slug)
     if session.dry:
-        plan.operations.append(
-            Operation(id=len(plan.operations) + 1, kind="create", target=made.container_name, cause="asked for", service=made)
-        )
+        plan.add("create", made.container_name, "asked for", service=made)
         session.cli.out(plan.text())
         return 0
     if options.flag("quiet"):
@@ -96,17 +94,8 @@ def _conditions(plan: Plan, project: Project, service: Service) -> None:
         if kind is None or other is None:
             continue
         for number in range(1, other.replicas + 1):
-            plan.operations.append(
-                Operation(
-                    id=len(plan.operations) + 1,
-                    kind=kind,
-                    target=container_name(project, other, number),
-                    cause=f"{service.name} wants it {'healthy' if kind == 'wait' else 'completed'}",
-                    after=before,
-                    service=other,
-                    required=dependency.required,
-                )
-            )
+            cause = f"{service.name} wants it {'healthy' if kind == 'wait' else 'completed'}"
+            plan.add(kind, container_name(project, other, number), cause, before, service=other, required=dependency.required)
 
 
 def _service(session: Session, options: Options, command: list[str], service: Service, slug: str) -> Service:

@@ -13,11 +13,10 @@ if TYPE_CHECKING:
 
     Tree = dict[str, Any]
     Path = tuple[str, ...]
+    # (path of the file as written, where it is written) -> (its services in long forms, full path, its resets)
     Reader = Callable[[str, Path], tuple[Tree, str, list[Path]]]
 
 MAX_CHAIN = 64
-
-# (path of the file as written, where it is written) -> (its services in long forms, full path, its resets)
 
 
 def copy(value: Any) -> Any:
