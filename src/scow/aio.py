@@ -114,6 +114,14 @@ def hung_up(fd: int) -> bool:
         return True
 
 
+def heed_cancel() -> None:
+    """For loops that go on after failures: raise CancelledError where the running task has been cancelled. A TaskGroup one of whose tasks
+    fails at that moment raises the failure only, and the loop would never end."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
 class Supervisor:
     """Keeps the tasks of one service: named, counted, their failures logged once, ended together."""
 

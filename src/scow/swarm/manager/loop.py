@@ -1,5 +1,6 @@
 """A component of the manager: it looks at the store once, then reacts to changes. `drive` runs one until it is cancelled."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
@@ -54,5 +55,5 @@ async def drive(loop: Loop, store: Store, clock: Clock) -> None:
             watch.close()
 
 
-Later = Callable[[float, Callable[[], Awaitable[None]], str], None]
-"""`later(seconds, work, name)`: do something after a while; ends with the manager's leadership."""
+Later = Callable[[float, Callable[[], Awaitable[None]], str], "asyncio.Task[None]"]
+"""`later(seconds, work, name)`: do something after a while, unless what is given back is cancelled; ends with the manager's leadership."""

@@ -1,5 +1,6 @@
 """The leader's work: all loops on one store, begun when this manager comes to lead and ended when it no longer does."""
 
+import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 
@@ -65,7 +66,6 @@ class Manager:
             Rotation(self.store),
             self.dispatcher,
         ]
-        restarter.resume()
         for loop in loops:
             self._supervisor.start(drive(loop, self.store, self.clock), type(loop).__name__)
         for name, work in (
@@ -93,7 +93,7 @@ class Manager:
         self.dispatcher.close()
         await self._supervisor.close()
 
-    def later(self, seconds: float, work: Callable[[], Awaitable[None]], name: str) -> None:
+    def later(self, seconds: float, work: Callable[[], Awaitable[None]], name: str) -> "asyncio.Task[None]":
         """Do something after a while, again after a second while the store cannot commit; ends with the leadership."""
 
         async def wait() -> None:
@@ -104,4 +104,4 @@ class Manager:
                     return
                 await self.clock.sleep(_RETRY_SECONDS)
 
-        self._supervisor.start(wait(), name)
+        return self._supervisor.start(wait(), name)

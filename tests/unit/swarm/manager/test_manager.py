@@ -1,15 +1,20 @@
 """The manager as a whole: services become tasks on nodes, fail, are updated, scaled and removed. Agents are simulated, time is moved."""
 
+import asyncio
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
+from scow.aio import Supervisor
 from scow.filters import Filters
 from scow.swarm import view
 from scow.swarm.manager.control import Control
-from scow.swarm.objects import Cluster, Node, Service, Task, TaskState
-from scow.swarm.store.store import Tx
+from scow.swarm.manager.scheduler.scheduler import Scheduler
+from scow.swarm.manager.tasks import new_task
+from scow.swarm.objects import Cluster, Node, Service, Task, TaskState, TaskStatus
+from scow.swarm.store.store import Change, NoLeader, Tx
 from tests.fakes.swarm import Cluster0
 from tests.support.asynchronous import on_loop
 
@@ -300,6 +305,103 @@ async def test_a_new_leader_goes_on_where_the_old_one_was() -> None:
     await cluster.pass_time(12)
     assert cluster.status(id) == "completed"
     assert [task.spec["ContainerSpec"]["Image"] for task in cluster.running(id)] == ["new"] * 4
+    await cluster.stop()
+
+
+@on_loop
+async def test_a_slot_that_waits_for_its_old_task_is_filled_when_the_service_is_scaled_meanwhile() -> None:
+    cluster = await Cluster0().start()
+    id = await cluster.service("web", 1, UpdateConfig={"Parallelism": 0, "Monitor": 10**6})
+    cluster.dead = {"n1"}  # it does nothing for a moment
+    await cluster.change(id, TaskTemplate=template("y"))
+    await cluster.change(id, Mode={"Replicated": {"Replicas": 2}})
+    cluster.dead = set()
+    await cluster.pass_time(3)
+    assert [(task.slot, task.spec["ContainerSpec"]["Image"]) for task in cluster.running(id)] == [(1, "y"), (2, "y")]
+    await cluster.stop()
+
+
+@on_loop
+async def test_a_replacement_that_a_former_leader_has_stored_late_comes_to_run() -> None:
+    cluster = await Cluster0().start()
+    id = await cluster.service("web", 1)
+    (old,) = cluster.running(id)
+
+    def late(tx: Tx) -> None:
+        service = tx.find(Service, id)
+        tx.update(old.changed(desired_state=TaskState.SHUTDOWN))
+        tx.create(new_task(service, 1, "", cluster.clock.now_ns()).changed(desired_state=TaskState.READY))
+
+    await cluster.store.update(late)
+    await cluster.pass_time(1)
+    (new,) = cluster.running(id)
+    assert new.id != old.id
+    await cluster.stop()
+
+
+@on_loop
+async def test_two_tasks_that_two_leaders_have_put_into_one_slot_become_one() -> None:
+    cluster = await Cluster0().start()
+    id = await cluster.service("web", 2)
+
+    def second(tx: Tx) -> None:
+        tx.create(new_task(tx.find(Service, id), 1, "", cluster.clock.now_ns()))
+
+    await cluster.store.update(second)
+    await cluster.pass_time(3)
+    assert [task.slot for task in cluster.running(id)] == [1, 2]
+    await cluster.stop()
+
+
+@on_loop
+async def test_a_task_whose_node_goes_down_while_it_is_placed_is_placed_again() -> None:
+    cluster = Cluster0()
+    scheduler = Scheduler(cluster.store, cluster.clock)
+    task = Task(id="t", service_id="s", status=TaskStatus(TaskState.PENDING))
+
+    def write(tx: Tx) -> None:
+        tx.create(cluster.node("n1"))
+        tx.create(task)
+
+    async def turn(state: str) -> Change:
+        old = cluster.store.find(Node, "n1")
+        await cluster.store.update(lambda tx: tx.update(old.changed(status_state=state)))
+        return Change(old, cluster.store.find(Node, "n1"))
+
+    await cluster.store.update(write)
+    scheduler.setup()
+    down = await turn("down")
+    await scheduler.tick()  # it has not heard of it
+    assert not cluster.store.find(Task, "t").node_id
+    for change in (down, await turn("ready")):
+        scheduler.handle(change)
+        await scheduler.tick()
+    assert cluster.store.find(Task, "t").node_id == "n1"
+
+
+@on_loop
+async def test_a_leader_whose_store_is_lost_in_the_middle_of_an_update_resigns(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster = await Cluster0().start()
+    id = await cluster.service("web", 1, UpdateConfig={"Monitor": 10**6})
+    resigning: list[asyncio.Task[None]] = []
+    supervisor = Supervisor("test")
+    update = cluster.store.update
+
+    async def lost(fn: Callable[[Tx], object]) -> object:
+        if fn.__qualname__ != "Rollout._slot.<locals>.<lambda>":
+            return await update(fn)
+        # the update hears of it when the manager does, too
+        asyncio.get_running_loop().call_soon(lambda: resigning.append(supervisor.start(cluster.manager.resign(), "resign")))
+        raise NoLeader
+
+    monkeypatch.setattr(cluster.store, "update", lost)
+    await cluster.change(id, TaskTemplate=template("y"))
+    done, _ = await asyncio.wait(resigning, timeout=30)
+    assert done
+    monkeypatch.undo()
+    cluster.manager.lead()
+    await cluster.pass_time(2)
+    assert [task.spec["ContainerSpec"]["Image"] for task in cluster.running(id)] == ["y"]
     await cluster.stop()
 
 

@@ -89,7 +89,8 @@ class Reaper:
         found: set[str] = set()
         for slot in slots:
             tasks = self._store.by(Task, "slot", slot)
-            ended = [task for task in tasks if task.over and not task.wanted]
+            # those that nobody was found for will not run any more, and no node says so
+            ended = [task for task in tasks if not task.wanted and (task.over or task.status.state < TaskState.ASSIGNED)]
             ended.sort(key=lambda task: (task.created_ns, task.id))
             found |= {task.id for task in ended[: max(0, len(tasks) - limit)]}
         return found

@@ -31,11 +31,16 @@ class Replicated(Services):
         node = self._store.get(Node, task.node_id)
         return node is None or not node.usable
 
+    def setup(self) -> None:
+        """See Loop."""
+        super().setup()
+        self._restarter.resume()
+
     def handle(self, change: Change) -> None:
         """See Loop."""
         one = change.object
         if isinstance(one, Task):
-            self._restarter.removed(one) if change.new is None else self._restarter.changed(one)
+            self._restarter.ended(one.id) if change.new is None else self._restarter.changed(one)
         elif isinstance(one, Node) and (change.new is None or one.status_state == "down"):
             self._restarter.down(one.id)
         super().handle(change)

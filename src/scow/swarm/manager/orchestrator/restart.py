@@ -1,8 +1,13 @@
 """Restarting tasks that have ended: whether, when, and the wait between.
 
 A replacement is made at once in the wanted state READY; it is released (wanted RUNNING) when the delay is over and, where the old task
-still runs, when that has ended. The history that limits attempts travels in the tasks themselves, so a new leader knows it, too.
+still runs, when that has ended. Whoever made it (a restart, an update that another spec has cut short since, a manager that led before and
+whose last commit came late), every task in that state is released here. The history that limits attempts travels in the tasks themselves,
+so a new leader knows it, too.
 """
+
+import asyncio
+from collections.abc import Iterable
 
 from scow.swarm.clock import Clock
 from scow.swarm.manager.loop import Later
@@ -21,7 +26,9 @@ class Restarter:
         self._store = store
         self._clock = clock
         self._later = later
-        self._waiting: dict[str, str] = {}  # old task → the new one that waits for its end
+        self._known: set[str] = set()  # tasks in the wanted state READY whose release is under way
+        self._waiting: dict[str, tuple[set[str], asyncio.Task[None]]] = {}  # of those, which wait → for whose end, and how long
+        self._before: dict[str, str] = {}  # old task → the new one that waits for its end
 
     def allowed(self, task: Task, service: Service) -> bool:
         """Whether the policy lets an ended task be replaced."""
@@ -64,39 +71,58 @@ class Restarter:
             job_iteration=task.job_iteration,
         )
         tx.create(made)
-        self.release(made, task.id if held(tx, task) else "")
+        self.release(made, [task.id] if held(tx, task) else [])
         return made
 
-    def release(self, task: Task, old_id: str = "") -> None:
-        """Let a task in the wanted state READY run when its time has come and `old_id` has ended."""
-        if old_id:
-            self._waiting[old_id] = task.id
-            self._later(_OLD_TASK_NS / 1e9, lambda: self._stopped(old_id), f"old task {old_id}")
+    def release(self, task: Task, old_ids: Iterable[str] = ()) -> None:
+        """Let a task in the wanted state READY run when its time has come and those with `old_ids` have ended, at the latest after a
+        minute. May be called before the task is stored, so within the transaction that makes it."""
+        self._known.add(task.id)
+        if olds := set(old_ids):
+            timer = self._later(_OLD_TASK_NS / 1e9, lambda: self._stopped(task.id), f"before {task.id}")
+            self._waiting[task.id] = olds, timer
+            self._before |= dict.fromkeys(olds, task.id)
             return
         # never longer than the policy says, wherever the clock was set meanwhile
         wait = max(0, min(task.not_before_ns - self._clock.now_ns(), _delay(task))) / 1e9
         self._later(wait, lambda: self._start(task.id), f"start {task.id}")
 
     def changed(self, task: Task) -> None:
-        """A task has changed: one that waits for its end may go on."""
-        if task.id in self._waiting and task.over:
-            self._later(0, lambda: self._stopped(task.id), f"after {task.id}")
+        """A task has changed: one that waits for its end may go on; one that nobody here has made is seen to."""
+        if task.over:
+            self.ended(task.id)
+        elif task.desired_state is TaskState.READY:
+            if task.id not in self._known:
+                self.release(task, self._olders(task))
+        else:
+            self._known.discard(task.id)
 
-    def removed(self, task: Task) -> None:
-        """A task is gone."""
-        if task.id in self._waiting:
-            self._later(0, lambda: self._stopped(task.id), f"after {task.id}")
+    def ended(self, task_id: str) -> None:
+        """A task is over or gone."""
+        self._known.discard(task_id)
+        new_id = self._before.pop(task_id, "")
+        if (waiting := self._waiting.get(new_id)) is None:
+            return
+        olds, timer = waiting
+        olds.discard(task_id)
+        if not olds:
+            timer.cancel()
+            self._later(0, lambda: self._stopped(new_id), f"after {task_id}")
 
     def down(self, node_id: str) -> None:
         """A node is down: nobody waits for what ran there."""
         for task in self._store.by(Task, "node", node_id):
-            self.removed(task)
+            if task.id in self._before:
+                self.ended(task.id)
 
-    async def _stopped(self, old_id: str) -> None:
-        new_id = self._waiting.pop(old_id, "")
-        task = self._store.get(Task, new_id) if new_id else None
+    async def _stopped(self, new_id: str) -> None:
+        if self._waiting.pop(new_id, None) is None:
+            return
+        task = self._store.get(Task, new_id)
         if task is not None:
             self.release(task)
+        else:  # where it is stored after all, it is seen to when it comes
+            self._known.discard(new_id)
 
     async def _start(self, task_id: str) -> None:
         def write(tx: Tx) -> None:
@@ -105,18 +131,23 @@ class Restarter:
                 tx.update(task.changed(desired_state=TaskState.RUNNING, not_before_ns=0))
 
         await self._store.update(write)
+        self._known.discard(task_id)
+
+    def _olders(self, task: Task) -> list[str]:
+        """Those that are to end before a task, in its slot."""
+        there = self._store.by(Task, "slot", task.slot_key)
+        return [other.id for other in there if other.id != task.id and not other.wanted and held(self._store, other)]
 
     def resume(self) -> None:
-        """At the start of a leadership: take up what an earlier leader had begun."""
+        """Where changes may have been missed, as at the start of a leadership: take up what an earlier leader had begun, and see who has
+        ended meanwhile."""
+        for old_id in list(self._before):
+            old = self._store.get(Task, old_id)
+            if old is None or not held(self._store, old):
+                self.ended(old_id)
         for task in self._store.all(Task):
-            if task.desired_state is not TaskState.READY or task.over:
-                continue
-            olders = [
-                other.id
-                for other in self._store.by(Task, "slot", task.slot_key)
-                if other.id != task.id and not other.wanted and held(self._store, other)
-            ]
-            self.release(task, olders[0] if olders else "")
+            if task.desired_state is TaskState.READY:
+                self.changed(task)
 
 
 def _delay(of: Task | Service) -> int:

@@ -6,7 +6,7 @@ from typing import ClassVar
 from scow.swarm.clock import Clock
 from scow.swarm.manager.orchestrator.restart import Restarter
 from scow.swarm.manager.orchestrator.update import Updates
-from scow.swarm.objects import Node, Object, Service, Task
+from scow.swarm.objects import Node, Object, Service, Task, TaskState
 from scow.swarm.store.store import Change, Store, Tx
 
 
@@ -69,12 +69,23 @@ class Services:
                 self._updates.cancel(one.id)
             else:
                 self._services.add(one.id)
-        elif isinstance(one, Task) and self._mine(self._store, one.service_id) is not None:
+        elif isinstance(one, Task) and (service := self._mine(self._store, one.service_id)) is not None:
             if change.new is not None:
                 if self._is_lost(one):
                     self._lost.add(one.id)
+                if self._is_doubled(change):
+                    self._updates.consider(service)
             elif one.wanted:
                 self._services.add(one.service_id)
+
+    def _is_doubled(self, change: Change) -> bool:
+        """Whether a task that is new, or begins to run, is not the only one that is wanted in its slot: an update has started it first, or
+        one that was cut short left another."""
+        before, task = change.old, change.new
+        if not isinstance(task, Task):
+            return False
+        begins = not isinstance(before, Task) or before.status.state < task.status.state is TaskState.RUNNING
+        return begins and sum(other.wanted for other in self._store.by(Task, "slot", task.slot_key)) > 1
 
     async def tick(self) -> None:
         """See Loop."""

@@ -7,11 +7,11 @@ a new leader goes on where the old one was.
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scow import log, units
-from scow.aio import Supervisor
+from scow.aio import Supervisor, heed_cancel
 from scow.errors import ScowError
 from scow.swarm.clock import Clock
 from scow.swarm.manager import tasks as making
@@ -24,7 +24,6 @@ logger = log.get(__name__)
 DEFAULT_MONITOR_NS = 5_000_000_000
 _RUNNING = ("updating", "rollback_started")
 _PAUSED = ("paused", "rollback_paused")
-_OLD_TASK_SECONDS = 60.0
 _RETRY_SECONDS = 1.0
 
 
@@ -40,12 +39,24 @@ def config_of(service: Service) -> Mapping[str, Any]:
 
 
 def dirty_slots(reader: Reader, service: Service) -> dict[str, list[Task]]:
-    """Wanted tasks that were made of another spec, by `Task.slot_key`."""
+    """Wanted tasks by `Task.slot_key`, where one was made of another spec or there is more than one: what an update that was cut short
+    has left."""
     found: dict[str, list[Task]] = {}
     for task in reader.by(Task, "service", service.id):
         if task.wanted:
             found.setdefault(task.slot_key, []).append(task)
-    return {key: tasks for key, tasks in found.items() if any(making.is_dirty(service, task) for task in tasks)}
+    return {key: tasks for key, tasks in found.items() if len(tasks) > 1 or making.is_dirty(service, tasks[0])}
+
+
+def _good(service: Service, tasks: Sequence[Task]) -> list[Task]:
+    """Tasks of the present spec that run, or are about to."""
+    return [task for task in tasks if task.active and not making.is_dirty(service, task)]
+
+
+def _ripe(service: Service, tasks: Sequence[Task]) -> bool:
+    """Whether there is something to do about a dirty slot at once: its new task is missing, or runs."""
+    good = _good(service, tasks)
+    return not good or any(task.status.state is TaskState.RUNNING for task in good)
 
 
 class Updates:
@@ -71,8 +82,16 @@ class Updates:
         elif not dirty_slots(self._store, service) and status_of(service) not in _RUNNING:
             return
         rollout = Rollout(self._store, self._clock, self._restarter, service.id, service.spec_version)
-        task = self._supervisor.start(rollout.run(), f"update {service.name}")
+        task = self._supervisor.start(self._through(rollout, service.id), f"update {service.name}")
         self._running[service.id] = (service.spec_version, task)
+
+    async def _through(self, rollout: "Rollout", service_id: str) -> None:
+        await rollout.run()
+        await self._clock.sleep(_RETRY_SECONDS)
+        self._running.pop(service_id, None)
+        service = self._store.get(Service, service_id)
+        if service is not None and any(_ripe(service, tasks) for tasks in dirty_slots(self._store, service).values()):
+            self.consider(service)  # something has come for it while it ended
 
     def cancel(self, service_id: str) -> None:
         """No rollout of this service any more."""
@@ -124,15 +143,17 @@ class Rollout:
             logger.info("update of service %s waits: %s", service.name, errors.exceptions[0])
         finally:
             watch.close()
+        heed_cancel()
         return False
 
     async def _observe(self, watch: Subscription) -> None:
         """Wake those who wait for a task; count what this update made and what failed of it."""
-        try:
-            async for _ in watch:
-                async with self._changed:
-                    self._changed.notify_all()
-        except Resync:
+        while True:
+            with contextlib.suppress(Resync):
+                async for _ in watch:
+                    async with self._changed:
+                        self._changed.notify_all()
+                return
             async with self._changed:
                 self._changed.notify_all()
 
@@ -265,26 +286,35 @@ class Rollout:
             if await self._runs(new.id):
                 await self._store.update(lambda tx: self._end(tx, old))
             return
-        await self._ended(old)
-        await self._store.update(lambda tx: self._release(tx, new.id))
+        await self._released(new.id)
         self._made[new.id] = self._clock.elapsed_ns()
         await self._runs(new.id)
         self._made[new.id] = self._clock.elapsed_ns()
 
     def _replace(self, tx: Tx, key: str, start_first: bool) -> tuple[Task, list[str]] | None:
-        """Put a new task into a slot; it and the ids of those it replaces."""
+        """Put a new task into a slot, where there is none yet; it and the ids of those it replaces. Stop-first, the restarter lets it run
+        when they have ended, whatever becomes of this update meanwhile."""
         service = tx.get(Service, self._id)
         if service is None or service.spec_version != self._spec_version:
             return None
-        wanted = [task for task in tx.by(Task, "slot", key) if task.wanted]
-        if not wanted or not any(making.is_dirty(service, task) for task in wanted):
+        there = tx.by(Task, "slot", key)
+        wanted = [task for task in there if task.wanted]
+        if not wanted or (len(wanted) == 1 and not making.is_dirty(service, wanted[0])):
             return None
+        good = _good(service, wanted)
+        if good:  # an update that was cut short has made it
+            new = max(good, key=lambda task: (task.status.state, -task.created_ns, task.id))
+            old = [task.id for task in wanted if task.id != new.id]
+            if not start_first:
+                self._end(tx, old)
+            return new, old
         slot = wanted[0].slot
         new = making.new_task(service, slot, "" if slot else wanted[0].node_id, self._clock.now_ns())
         if not start_first:
             new = new.changed(desired_state=TaskState.READY)
             for task in wanted:
                 tx.update(task.changed(desired_state=TaskState.SHUTDOWN))
+            self._restarter.release(new, [task.id for task in there if making.held(tx, task)])
         tx.create(new)
         return new, [task.id for task in wanted]
 
@@ -294,12 +324,6 @@ class Rollout:
             task = tx.get(Task, id)
             if task is not None and task.wanted:
                 tx.update(task.changed(desired_state=TaskState.SHUTDOWN))
-
-    @staticmethod
-    def _release(tx: Tx, id: str) -> None:
-        task = tx.get(Task, id)
-        if task is not None and task.desired_state is TaskState.READY:
-            tx.update(task.changed(desired_state=TaskState.RUNNING))
 
     async def _runs(self, id: str) -> bool:
         """Wait until a task runs (True) or can no more, or the spec has changed."""
@@ -312,17 +336,11 @@ class Rollout:
                     return True
                 await self._changed.wait()
 
-    async def _ended(self, ids: list[str]) -> None:
-        """Wait until tasks have ended, at most a minute; those of a node that is down count as ended."""
-
-        def left() -> bool:
-            tasks = [task for id in ids if (task := self._store.get(Task, id)) is not None]
-            return any(making.held(self._store, task) for task in tasks)
-
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_OLD_TASK_SECONDS), self._changed:
-                while left():
-                    await self._changed.wait()
+    async def _released(self, id: str) -> None:
+        """Wait until a task may run, or is wanted no more."""
+        async with self._changed:
+            while (task := self._store.get(Task, id)) is not None and task.desired_state is TaskState.READY:
+                await self._changed.wait()
 
 
 def roll_back(tx: Tx, service_id: str, spec_version: int, now_ns: int, message: str) -> None:

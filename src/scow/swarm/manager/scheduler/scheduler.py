@@ -38,6 +38,7 @@ class Scheduler:
         """See Loop."""
         self._rooms = {node.id: Room.of(node, self._store.by(Task, "node", node.id)) for node in self._store.all(Node)}
         self._waiting = {task.id: None for task in self._store.all(Task) if self._due(task)}
+        self._retry = {}
 
     @staticmethod
     def _due(task: Task) -> bool:
@@ -107,8 +108,9 @@ class Scheduler:
         for start in range(0, len(decided), _BATCH):
             batch = decided[start : start + _BATCH]
             refused = await self._store.update(partial(self._assign, rows=batch))
-            for task in refused:
+            for task in refused:  # those that still wait are tried again when their node's change is heard, which was why
                 self._rooms[task.node_id].drop(task.id)
+                self._retry[task.id] = None
         for start in range(0, len(stuck), _BATCH):
             batch = stuck[start : start + _BATCH]
             await self._store.update(partial(self._explain, rows=batch))
