@@ -259,6 +259,8 @@ class Managers:
                     await self._begin_anew(self._etcd)
             except ScowError as error:
                 logger.info("leading has to wait: %s", error.message)
+            except Exception:
+                logger.exception("seeing who leads failed and is tried again")
             await asyncio.sleep(_POLL_SECONDS)
 
     async def _lead(self) -> None:

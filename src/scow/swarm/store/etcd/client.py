@@ -198,7 +198,10 @@ class Client:
         raise NoAnswer("etcd's watch ended")
 
     def _changes(self, line: bytes) -> list[list[Row]]:
-        found = orjson.loads(line)
+        try:
+            found = orjson.loads(line)
+        except ValueError:
+            raise NoAnswer(f"etcd's watch brought nonsense: {line[:80]!r}") from None
         if "error" in found:
             self._fail(found["error"] if isinstance(found["error"], dict) else found)
         result = found.get("result") or {}

@@ -132,6 +132,8 @@ class EtcdStore(MemoryStore):
     async def _read(self) -> None:
         """Make the copy what etcd has, as one commit with the differences."""
         rows, revision = await self._client.range(PREFIX, _OPEN_SECONDS)
+        if revision < self._revision:
+            return  # the watch was faster than the answer: what it has brought would be lost, it comes once
         version, commit = self._version, 0
         found: dict[tuple[str, str], Object | None] = {}
         for row in rows:
@@ -174,6 +176,8 @@ class EtcdStore(MemoryStore):
                     logger.info("it cannot be read: %s", error.message)
             except EtcdError as error:
                 logger.info("the watch of the cluster's state begins again: %s", error.message)
+            except Exception:
+                logger.exception("the watch of the cluster's state failed and begins again")
             await asyncio.sleep(_AGAIN_SECONDS)
 
     def _take(self, rows: Collection[Row]) -> None:
