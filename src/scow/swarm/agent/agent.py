@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from scow import log
-from scow.aio import Supervisor
+from scow.aio import Supervisor, heed_cancel
 from scow.errors import NotFound, ScowError, Unavailable
 from scow.swarm.agent.executor import Executor
 from scow.swarm.agent.worker import Worker
@@ -110,6 +110,10 @@ class Agent:
             except ScowError as error:
                 self.error = error.message
                 logger.info("no session with a manager: %s", error.message)
+            except Exception:
+                heed_cancel()
+                self.error = "this engine failed, its log says how"
+                logger.exception("a session with a manager failed and begins again")
             finally:
                 self.connected.clear()
                 if self._session is not None:

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from scow import log
+from scow.aio import heed_cancel
 from scow.errors import ScowError
 from scow.swarm.agent.executor import Controller, Failed, Rejected, Temporary
 from scow.swarm.clock import Clock
@@ -30,7 +31,10 @@ async def step(task: Task, controller: Controller, now_ns: int) -> TaskStatus | 
 
     if wanted > TaskState.COMPLETE:
         if state >= TaskState.PREPARING:
-            await controller.shutdown()
+            try:
+                await controller.shutdown()
+            except ScowError as error:  # it is wanted no more, and still there
+                raise Temporary(error.message) from error
         return to(TaskState.SHUTDOWN, "shutdown")
     try:
         match state:
@@ -57,10 +61,11 @@ async def step(task: Task, controller: Controller, now_ns: int) -> TaskStatus | 
         raise
     except Failed as error:
         return to(TaskState.FAILED, "started" if state is TaskState.RUNNING else "starting", error.message)
-    except ScowError as error:
+    except (ScowError, OSError) as error:
+        reason = error.message if isinstance(error, ScowError) else str(error)
         if state < TaskState.STARTING:
-            return to(TaskState.REJECTED, "preparing", error.message)
-        return to(TaskState.FAILED, "starting", error.message)
+            return to(TaskState.REJECTED, "preparing", reason)
+        return to(TaskState.FAILED, "starting", reason)
 
 
 class TaskRunner:
@@ -87,19 +92,23 @@ class TaskRunner:
         tries = 0
         while not self.task.over:
             self._changed.clear()
+            wait = _RETRY_SECONDS[min(tries, len(_RETRY_SECONDS) - 1)]
             try:
                 status = await self._step()
+                if status is not None:
+                    await self._note(status)
             except Temporary as error:
-                wait = _RETRY_SECONDS[min(tries, len(_RETRY_SECONDS) - 1)]
-                tries += 1
                 logger.info("task %s is tried again in %.1f s: %s", self.task.id, wait, error.message)
-                await self._clock.sleep(wait)
+            except Exception:  # a task that nobody drives would neither end nor be replaced
+                heed_cancel()
+                logger.exception("task %s is tried again in %.1f s", self.task.id, wait)
+            else:
+                tries = 0
+                if status is None:
+                    await self._changed.wait()
                 continue
-            tries = 0
-            if status is None:
-                await self._changed.wait()
-                continue
-            await self._note(status)
+            tries += 1
+            await self._clock.sleep(wait)
 
     async def _step(self) -> TaskStatus | None:
         """One step; when the task is to end meanwhile, what it waits for is given up and the step that ends it follows."""

@@ -7,7 +7,8 @@ it has found a manager.
 import asyncio
 import base64
 import contextlib
-from collections.abc import Mapping
+import itertools
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from scow import log
@@ -23,6 +24,7 @@ from scow.swarm.wire import Assignment
 logger = log.get(__name__)
 
 _SHUTDOWN_SECONDS = 60.0
+_AGAIN_SECONDS = (1.0, 2.0, 5.0, 10.0, 30.0)
 
 
 class Worker:
@@ -127,20 +129,33 @@ class Worker:
         if running is not None:
             running.cancel()
         if runner is not None:
-            self._supervisor.start(self._remove(runner), f"remove {id}")
+            self._supervisor.start(self._remove(runner, running), f"remove {id}")
 
-    async def _remove(self, runner: TaskRunner) -> None:
-        try:
+    async def _remove(self, runner: TaskRunner, running: "asyncio.Task[None] | None") -> None:
+        if running is not None:
+            await asyncio.wait([running])  # what it was about to make is there, or never will be
+
+        async def work() -> None:
             if not runner.task.over:
                 await runner.controller.shutdown()
             await runner.controller.remove()
-        except ScowError as error:
-            logger.warning("container of task %s could not be removed: %s", runner.task.id, error.message)
+
+        await self._surely(work, runner.task.id)
+
+    async def _surely(self, work: Callable[[], Awaitable[None]], task_id: str) -> None:
+        """Remove something of a task that is no more; nobody would ask for it again, so until it works."""
+        for tries in itertools.count():
+            try:
+                await work()
+                return
+            except ScowError as error:
+                wait = _AGAIN_SECONDS[min(tries, len(_AGAIN_SECONDS) - 1)]
+                logger.warning("container of task %s could not be removed, again in %.0f s: %s", task_id, wait, error.message)
+                await self._clock.sleep(wait)
 
     async def _discard(self, known: set[str]) -> None:
         for id in await self._executor.found() - known - set(self._runners):
-            with contextlib.suppress(ScowError):
-                await self._executor.discard(id)
+            self._supervisor.start(self._surely(lambda id=id: self._executor.discard(id), id), f"discard {id}")  # type: ignore[misc]
 
     async def leave(self) -> None:
         """The node leaves the cluster: every task ends and its container goes."""
