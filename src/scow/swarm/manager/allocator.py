@@ -259,6 +259,10 @@ class Allocator:
         wanted = self._wanted_networks(tx, service)
         if any(id not in self._subnets for id in wanted):
             return  # comes again with the network's own change
+        for id, address in self._held.get(f"vip:{service.id}", ()):
+            if before.get(id) != address:  # given when this was tried before: others were faster
+                for subnet in self._subnets.get(id, ()):
+                    subnet.free(address)
         ports = self._service_ports(service, spec)
         holder = f"vip:{service.id}"
         self._release(holder, before.items())  # of a commit that others came before
@@ -316,6 +320,7 @@ class Allocator:
             if task is None or task.status.state is not TaskState.NEW:
                 done.append(id)
                 continue
+            self._release(id)  # what it was given when this was tried before: others were faster
             service = tx.get(Service, task.service_id)
             if service is not None and not service.endpoint.get("Spec") and service.id in self._services:
                 self._wait(tx, task, self._refused.get(service.id, ""))
