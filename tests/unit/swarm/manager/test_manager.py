@@ -388,7 +388,7 @@ async def test_a_leader_whose_store_is_lost_in_the_middle_of_an_update_resigns(m
     update = cluster.store.update
 
     async def lost(fn: Callable[[Tx], object]) -> object:
-        if fn.__qualname__ != "Rollout._slot.<locals>.<lambda>":
+        if getattr(fn, "__qualname__", "") != "Rollout._slot.<locals>.<lambda>":
             return await update(fn)
         # the update hears of it when the manager does, too
         asyncio.get_running_loop().call_soon(lambda: resigning.append(supervisor.start(cluster.manager.resign(), "resign")))
