@@ -7,13 +7,14 @@ one is wanted (`Held`). The time of the last decision is in the service: a chang
 
 import math
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from scow import log, units
 from scow.errors import ScowError
 from scow.opts.autoscale import PREFIX, Policy, policy_of
 from scow.swarm.clock import Clock
+from scow.swarm.manager.tasks import cluster_of
 from scow.swarm.objects import Service, Task, TaskState
 from scow.swarm.store.store import Store, Tx
 
@@ -21,10 +22,15 @@ logger = log.get(__name__)
 
 _TOLERANCE = 0.1
 _EVERY_SECONDS = 1.0
-_MAX_SAMPLES = 1000
+_MAX_LOOKS = 3700
+_ROUNDING = 1e-9
 _PAUSED = ("paused", "rollback_paused")
 _UPDATING = ("updating", "rollback_started")  # more tasks of a spec in doubt help nobody
 _LAST_NS = 20 * 10**9
+_LAST_BEATS = 3
+"""A measurement holds for that long, or for so many heartbeats: a daemon may be started again meanwhile."""
+_SLACK_NS = 1_500_000_000
+"""Looks are a second apart, so a full window of them is a little less than that."""
 _HELD_NS = 10 * 10**9
 """The reason why nothing is done is written at most so often: every write changes the version that users' updates must name."""
 
@@ -50,9 +56,9 @@ def decide(policy: Policy, replicas: int, running: int, used: Mapping[str, float
         ratio = used[name] / target
         need = replicas
         if ratio > 1 + _TOLERANCE:
-            need = max(replicas, math.ceil(running * ratio))
+            need = max(replicas, math.ceil(running * ratio - _ROUNDING))
         elif ratio < 1 - _TOLERANCE:
-            need = min(replicas, math.ceil(running * ratio))
+            need = min(replicas, math.ceil(running * ratio - _ROUNDING))
         if need > wanted:
             wanted = need
             reason = f"{name} is {used[name]:.4g} per replica, the target is {target:g}"
@@ -64,14 +70,23 @@ def decide(policy: Policy, replicas: int, running: int, used: Mapping[str, float
     return Decision(bounded, reason, wanted)
 
 
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What all running tasks of a service used at one moment (elapsed time): the sum and of how many it is known, by target."""
+
+    at_ns: int
+    running: int
+    totals: Mapping[str, tuple[float, int]]
+
+
 class Autoscaler:
     """The leader's. `note` takes what nodes measure; `run` decides."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._samples: dict[str, deque[tuple[int, Mapping[str, float]]]] = {}  # task → when, what
-        self._began = 0  # since when this manager hears what tasks use (elapsed time, as all below)
+        self._samples: dict[str, tuple[int, Mapping[str, float]]] = {}  # task → when, what (elapsed time, as all below)
+        self._looks: dict[str, deque[_Look]] = {}  # service → within its window
         self._changed: dict[str, tuple[int, int]] = {}  # service → its number, and when it was last changed
         self._told: dict[str, int] = {}  # service → when it was last written why nothing is done
         self._errors: dict[str, str] = {}
@@ -79,13 +94,11 @@ class Autoscaler:
     def note(self, usage: Mapping[str, Mapping[str, float]]) -> None:
         """Measurements of one node: task id → metric → value (cores, bytes, connections)."""
         now = self._clock.elapsed_ns()
-        for id, row in usage.items():
-            self._samples.setdefault(id, deque(maxlen=_MAX_SAMPLES)).append((now, dict(row)))
+        self._samples.update({id: (now, dict(row)) for id, row in usage.items()})
 
     async def run(self) -> None:
         """Look every second; runs while this manager leads."""
-        self._began = self._clock.elapsed_ns()
-        for kept in (self._samples, self._changed, self._told, self._errors):
+        for kept in (self._samples, self._looks, self._changed, self._told, self._errors):
             kept.clear()
         while True:
             await self._clock.sleep(_EVERY_SECONDS)
@@ -104,7 +117,7 @@ class Autoscaler:
         for id in [id for id in self._samples if self._store.get(Task, id) is None]:
             del self._samples[id]
         for id in [id for id in self._changed if self._store.get(Service, id) is None]:
-            for kept in (self._changed, self._told, self._errors):
+            for kept in (self._looks, self._changed, self._told, self._errors):
                 kept.pop(id, None)
 
     async def _consider(self, service: Service) -> None:
@@ -113,7 +126,8 @@ class Autoscaler:
             return
         state = str((service.update_status or {}).get("State") or "")
         replicas = service.replicas
-        resting = self._clock.elapsed_ns() - self._since(service, policy) < policy.cooldown_ns
+        changed = self._since(service, policy)
+        self._look(service, policy, changed)
         if replicas == 0:
             await self._hold(service, "with 0 replicas there is no load to measure: it stays so until it is scaled up by hand")
         elif state in _PAUSED:
@@ -123,7 +137,7 @@ class Autoscaler:
                 bounded = min(max(replicas, policy.least), policy.most)
                 reason = f"{replicas} replicas are outside of {policy.least} to {policy.most}"
                 await self._scale(service, Decision(bounded, reason))
-        elif resting:
+        elif self._clock.elapsed_ns() - changed < policy.cooldown_ns:
             await self._hold(service, "")
         else:
             await self._follow(service, policy, state in _UPDATING)
@@ -142,28 +156,54 @@ class Autoscaler:
         self._changed[service.id] = service.replicas, at
         return at
 
+    def _look(self, service: Service, policy: Policy, changed: int) -> None:
+        """Add up what all tasks use now. The past of tasks that are gone stays in the sums: their load comes back to the others."""
+        now = self._clock.elapsed_ns()
+        cluster = cluster_of(self._store)
+        beat = int(((cluster.spec.get("Dispatcher") if cluster else None) or {}).get("HeartbeatPeriod") or 0)
+        oldest = now - max(_LAST_NS, _LAST_BEATS * beat)
+        limits = (service.task_spec.get("Resources") or {}).get("Limits") or {}
+        # without a limit of memory there is nothing to be a percentage of
+        units_of = {"cpu": (int(limits.get("NanoCPUs") or 0) / 1e9 or 1.0) / 100, "memory": int(limits.get("MemoryBytes") or 0) / 100}
+        running = [task for task in self._store.by(Task, "service", service.id) if task.status.state is TaskState.RUNNING and task.wanted]
+        rows = [row for task in running for at, row in (self._samples.get(task.id, (oldest - 1, {})),) if at >= oldest]
+        totals: dict[str, tuple[float, int]] = {}
+        for name in policy.targets:
+            unit = units_of.get(name, 1.0)
+            values = [row[name] / unit for row in rows if name in row] if unit else []
+            totals[name] = sum(values), len(values)
+        looks = self._looks.setdefault(service.id, deque(maxlen=_MAX_LOOKS))
+        looks.append(_Look(now, len(running), totals))
+        while looks[0].at_ns < max(now - policy.window_ns, changed):  # what was before says how fewer, or more, were loaded
+            looks.popleft()
+
     async def _follow(self, service: Service, policy: Policy, updating: bool) -> None:
         """Do what the load asks for, or say why not."""
-        used, running, complete = self.used(service, policy)
-        decision = decide(policy, service.replicas, running, used)
-        if decision is None:
+        looks = self._looks[service.id]
+        running = looks[-1].running
+        if not running:
             return
         replicas, held = service.replicas, ""
-        if decision.wanted > replicas:
+        # of tasks that tell nothing yet nobody knows that they add to the load …
+        more = decide(policy, replicas, running, _means(looks, policy, running, whole=False))
+        if more is not None and more.wanted > replicas:
             if waits := self._homeless(service):
                 held = f"more replicas are needed, but there is no room for those that there are: {waits}"
             elif updating:
                 held = "more replicas are needed: they come when its update has ended"
-            elif decision.replicas == replicas:
+            elif more.replicas == replicas:
                 held = f"more replicas are needed than max {policy.most}"
-        if held:
-            await self._hold(service, held)
-        elif (decision.replicas > replicas and not updating) or (
-            decision.replicas < replicas and not updating and complete and self._clock.elapsed_ns() - self._began >= policy.window_ns
-        ):
-            await self._scale(service, decision)
-        else:
-            await self._hold(service, "")
+            else:
+                await self._scale(service, more)
+                return
+        elif not updating and looks[-1].at_ns - looks[0].at_ns >= policy.window_ns - _SLACK_NS:
+            # … nor that they could be spared
+            used = _means(looks, policy, running, whole=True)
+            fewer = decide(policy, replicas, running, used) if set(used) == set(policy.targets) else None
+            if fewer is not None and fewer.replicas < replicas:
+                await self._scale(service, fewer)
+                return
+        await self._hold(service, held)
 
     def _homeless(self, service: Service) -> str:
         """Why tasks wait for a node that has room: more of them would be no help."""
@@ -171,38 +211,6 @@ class Autoscaler:
             if task.status.state is TaskState.PENDING and task.status.error and task.wanted:
                 return task.status.error
         return ""
-
-    def used(self, service: Service, policy: Policy) -> tuple[dict[str, float], int, bool]:
-        """Mean use per running task over the window since the last change, in the targets' units, {} when there is not enough to say; how
-        many run; whether all of them count: of some that tell nothing nobody knows that they could be spared."""
-        now = self._clock.elapsed_ns()
-        changed = self._since(service, policy)
-        since = max(now - policy.window_ns, changed)  # what was before says how fewer, or more, were loaded
-        totals: dict[str, list[float]] = {}
-        running = [task for task in self._store.by(Task, "service", service.id) if task.status.state is TaskState.RUNNING and task.wanted]
-        limits = (service.task_spec.get("Resources") or {}).get("Limits") or {}
-        cores = int(limits.get("NanoCPUs") or 0) / 1e9 or 1.0
-        memory = int(limits.get("MemoryBytes") or 0)
-        for task in running:
-            samples = self._samples.get(task.id, ())
-            rows = [row for at, row in samples if at >= since]
-            if not rows and samples and samples[-1][0] >= max(now - _LAST_NS, changed):
-                rows = [samples[-1][1]]  # a window shorter than the time between two reports
-            for name in policy.targets:
-                values = [row[name] for row in rows if name in row]
-                if not values:
-                    continue
-                mean = sum(values) / len(values)
-                if name == "cpu":
-                    mean = 100 * mean / cores
-                elif name == "memory":
-                    if not memory:
-                        continue  # without a limit there is nothing to be a percentage of
-                    mean = 100 * mean / memory
-                totals.setdefault(name, []).append(mean)
-        complete = all(len(totals.get(name, ())) == len(running) for name in policy.targets)
-        used = {name: sum(values) / len(values) for name, values in totals.items() if len(values) * 2 > len(running)}
-        return used, len(running), complete
 
     async def _hold(self, service: Service, why: str) -> None:
         """Write why nothing is done; "" for nothing to do."""
@@ -244,3 +252,18 @@ class Autoscaler:
         if await self._store.update(write):
             self._changed[service.id] = decision.replicas, self._clock.elapsed_ns()
             logger.info("service %s goes from %d to %d replicas: %s", service.name, service.replicas, decision.replicas, decision.reason)
+
+
+def _means(looks: Collection[_Look], policy: Policy, running: int, whole: bool) -> dict[str, float]:
+    """What there was to do on the mean, per task that runs now, in the targets' units. `whole`: only of looks that know of every task, and
+    only where most do."""
+    found: dict[str, float] = {}
+    for name in policy.targets:
+        sums = [one.totals[name] for one in looks if name in one.totals and one.running]
+        if whole:
+            sums = [one.totals[name] for one in looks if name in one.totals and one.running and one.totals[name][1] == one.running]
+            if 2 * len(sums) < len(looks):
+                continue
+        if any(known for _, known in sums):
+            found[name] = sum(total for total, _ in sums) / len(sums) / running
+    return found
