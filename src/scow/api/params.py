@@ -14,6 +14,8 @@ T = TypeVar("T")
 
 MAX_JSON = 8 << 20  # parsing more would hold the loop for seconds
 _FALSE = frozenset({"", "0", "no", "false", "none"})
+_GO_TRUE = frozenset({"1", "t", "T", "TRUE", "true", "True"})
+_GO_FALSE = frozenset({"", "0", "f", "F", "FALSE", "false", "False"})
 _INTEGER = re.compile(r"[+-]?[0-9]{1,20}\Z")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _MAX_PAIRS = 2000
@@ -57,6 +59,14 @@ class Query:
         """Absent gives the default; "", 0, no, false and none are false, anything else is true."""
         found = self._values.get(name)
         return default if found is None else found[0].strip().lower() not in _FALSE
+
+    def flag(self, name: str, explained: bool = False) -> bool:
+        """A boolean that must be one, as few are; absent or empty is false. Raises InvalidArgument, `explained` as Go's strconv does."""
+        text = self.text(name)
+        if text not in _GO_TRUE | _GO_FALSE:
+            reason = f': strconv.ParseBool: parsing "{text[:40]}": invalid syntax' if explained else ""
+            raise InvalidArgument(f"invalid value for {name}: {text[:40]}{reason}")
+        return text in _GO_TRUE
 
     def integer(self, name: str, default: int = 0) -> int:
         """A whole number of 64 bits; absent or empty gives the default. Raises InvalidArgument."""

@@ -16,6 +16,7 @@ from scow.swarm.wire import ClusterState, Peer, ServiceState
 from scow.units import parse_rfc3339
 
 OVERLAY = "overlay"
+_NO_ADDRESS = "<nil>"  # as Go prints it
 Names = dict[str, dict[str, tuple[str, ...]]]
 Serves = Callable[[Peer], bool]
 
@@ -190,19 +191,20 @@ def hosts(state: ClusterState, network_id: str, here: bool) -> list[dict[str, st
 def services(state: ClusterState, network_id: str) -> dict[str, Any]:
     """The services of a network with their tasks, as a verbose inspect shows them."""
     found: dict[str, Any] = {}
+    ingress = bool(((state.networks.get(network_id) or {}).get("Spec") or {}).get("Ingress"))
     for service in state.services:
         tasks = [peer for peer in state.peers if peer.network == network_id and peer.service == service.id]
         if not tasks and network_id not in service.addresses:
             continue
         found[service.name] = {
-            "VIP": service.addresses.get(network_id, ""),
-            "Ports": [f"Target: {row.get('TargetPort')}, Publish: {row.get('PublishedPort') or 0}" for row in service.ports],
+            "VIP": service.addresses.get(network_id) or _NO_ADDRESS,
+            "Ports": [f"Target: {row.get('TargetPort')}, Publish: {row.get('PublishedPort') or 0}" for row in service.ports if ingress],
             "LocalLBIndex": 0,
             "Tasks": [_member(state, peer) for peer in tasks],
         }
     plain = [peer for peer in state.peers if peer.network == network_id and not peer.service and not peer.endpoint.startswith("node:")]
     if plain:  # docker shows containers of no service as those of one without a name
-        found[""] = {"VIP": "<nil>", "Ports": [], "LocalLBIndex": 0, "Tasks": [_member(state, peer) for peer in plain]}
+        found[""] = {"VIP": _NO_ADDRESS, "Ports": [], "LocalLBIndex": 0, "Tasks": [_member(state, peer) for peer in plain]}
     return found
 
 

@@ -118,3 +118,12 @@ def shown(document: dict[str, Any], peers: Sequence[Mapping[str, str]], network:
         }
         found["Containers"] = {**found["Containers"], "ingress-sbox": end}
     return found
+
+
+def with_endpoints(services: Mapping[str, Mapping[str, Any]], containers: Mapping[str, Mapping[str, Any]] | None) -> dict[str, Any]:
+    """Services of a verbose inspect with the endpoints of those tasks that are on this host; of others nobody here knows them."""
+    mine = {str(row["IPv4Address"]).partition("/")[0]: row["EndpointID"] for row in (containers or {}).values()}
+    return {
+        name: {**row, "Tasks": [{**task, "EndpointID": mine.get(task["EndpointIP"], task["EndpointID"])} for task in row["Tasks"]]}
+        for name, row in services.items()
+    }

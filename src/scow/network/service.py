@@ -15,7 +15,7 @@ from scow.kernel.monitor import Happened
 from scow.metadata.db import Database
 from scow.model.network import EndpointSettings, NetworkCreate
 from scow.network import checks, drivers, exposure, osl, view
-from scow.network.cluster import GATEWAY, Cluster, NoCluster, of_swarm, shown
+from scow.network.cluster import GATEWAY, Cluster, NoCluster, of_swarm, shown, with_endpoints
 from scow.network.defaults import Defaults
 from scow.network.dns.cluster import ClusterNames
 from scow.network.dns.records import Records
@@ -124,7 +124,7 @@ class NetworkService:
         if network.scope != "swarm":
             return self._view(network)
         document = shown(self._view(network), self.cluster.peers(network.id), network, network.id in self.made)
-        return {**document, "Services": self.cluster.services(network.id)} if verbose else document
+        return {**document, "Services": with_endpoints(self.cluster.services(network.id), document["Containers"])} if verbose else document
 
     def _view(self, network: Network) -> dict[str, Any]:
         members = {key: one for key, one in self._sandboxes.members(network.id).items() if not self._attached.leaving(key)}

@@ -30,3 +30,12 @@ def test_bad_numbers(text):
 def test_bad_escape():
     with pytest.raises(InvalidArgument):
         Query("a=%zz")
+
+
+def test_flags_are_gos_booleans_and_nothing_else():
+    query = Query("a=T&b=False&c=&d=yes")
+    assert [query.flag(name) for name in ("a", "b", "c", "missing")] == [True, False, False, False]
+    with pytest.raises(InvalidArgument, match=r"^invalid value for d: yes$"):
+        query.flag("d")
+    with pytest.raises(InvalidArgument, match="strconv\\.ParseBool"):
+        query.flag("d", explained=True)

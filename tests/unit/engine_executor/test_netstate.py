@@ -93,7 +93,11 @@ def test_load_goes_to_the_tasks_that_serve() -> None:
 
 def test_who_takes_part_and_what_runs_there() -> None:
     assert [row["IP"] for row in netstate.hosts(STATE, "n1", here=True)] == ["192.0.2.1", "192.0.2.2"]
-    web = netstate.services(STATE, "n1")["web"]
+    found = netstate.services(STATE, "n1")
+    web = found["web"]
+    # ports are those of the mesh, and it is on the ingress network
+    assert (web["Ports"], netstate.services(STATE, "in")["web"]["Ports"]) == ([], ["Target: 8080, Publish: 80"])
+    assert found["rr"]["VIP"] == "<nil>"
     assert web["VIP"] == "10.0.1.2" and [task["EndpointIP"] for task in web["Tasks"]] == ["10.0.1.3", "10.0.1.4", "10.0.1.5"]
     assert [peer.endpoint for peer in netstate.leased(STATE)] == ["c" * 64]
 

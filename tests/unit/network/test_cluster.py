@@ -7,7 +7,7 @@ import pytest
 
 from scow.events import EventBus
 from scow.metadata.db import Database
-from scow.network.cluster import NoCluster, shown
+from scow.network.cluster import NoCluster, shown, with_endpoints
 from scow.network.network import Network
 from scow.network.options import NetworkOptions
 from scow.network.service import NetworkService
@@ -22,6 +22,17 @@ def test_the_hosts_own_end_is_shown_where_the_network_is_made() -> None:
     end = found["Containers"]["ingress-sbox"]
     assert (end["Name"], end["IPv4Address"], end["MacAddress"]) == ("ingress-endpoint", "10.0.0.2/24", "02:42:0a:00:00:02")
     assert shown({"Containers": {}}, [], network, False) == {"Containers": None}
+
+
+def test_tasks_of_this_host_are_shown_with_their_endpoints() -> None:
+    tasks = [
+        {"Name": "web.1", "EndpointID": "t1", "EndpointIP": "10.0.1.3"},
+        {"Name": "web.2", "EndpointID": "t2", "EndpointIP": "10.0.1.4"},
+    ]
+    found = with_endpoints({"web": {"VIP": "10.0.1.2", "Tasks": tasks}}, {"c": {"IPv4Address": "10.0.1.3/24", "EndpointID": "e1"}})
+    assert found["web"]["VIP"] == "10.0.1.2"
+    assert [task["EndpointID"] for task in found["web"]["Tasks"]] == ["e1", "t2"]
+    assert with_endpoints({}, None) == {}
 
 
 class Swarm(NoCluster):

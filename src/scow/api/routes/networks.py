@@ -21,9 +21,9 @@ def register(router: Router, networks: NetworkService, containers: ContainerServ
         return call.json(networks.list(filters), kind="network.list")
 
     async def inspect(call: Call) -> Response:
-        ref, scope = call.path["id"], call.query.text("scope")
+        ref, scope, verbose = call.path["id"], call.query.text("scope"), call.query.flag("verbose", explained=True)
         await networks.fresh("" if scope == "swarm" else ref)
-        return call.json(networks.inspect(ref, call.query.boolean("verbose"), scope), kind="network.inspect")
+        return call.json(networks.inspect(ref, verbose, scope), kind="network.inspect")
 
     async def create(call: Call) -> Response:
         request = decode(NetworkCreate, await call.body("network.create"))

@@ -13,8 +13,6 @@ from scow.swarm.objects import Config, Secret
 from scow.swarm.service import SwarmService
 from scow.units import parse_timestamp
 
-_TRUE = ("1", "t", "T", "TRUE", "true", "True")
-_FALSE = ("0", "f", "F", "FALSE", "false", "False")
 _LONGEST_NUMBER = 20
 
 
@@ -27,15 +25,6 @@ def _version(call: Call, kind: str) -> int:
         raise InvalidArgument(f"invalid {kind} version")
     why = "value out of range" if text.isascii() and text.isdigit() else "invalid syntax"
     raise InvalidArgument(f"invalid {kind} version '{text[:40]}': strconv.ParseUint: parsing \"{text[:40]}\": {why}")
-
-
-def _flag(call: Call, name: str, explained: bool = False) -> bool:
-    """A boolean of the query that must be one, as few are. Raises InvalidArgument."""
-    text = call.query.text(name)
-    if text and text not in _TRUE and text not in _FALSE:
-        reason = f': strconv.ParseBool: parsing "{text[:40]}": invalid syntax' if explained else ""
-        raise InvalidArgument(f"invalid value for {name}: {text[:40]}{reason}")
-    return text in _TRUE
 
 
 async def _document(call: Call, shape: shapes.Struct) -> dict[str, Any]:
@@ -78,9 +67,9 @@ class Cluster:
     async def update(self, call: Call) -> Response:
         """POST /swarm/update."""
         rotate = {
-            "worker": _flag(call, "rotateWorkerToken"),
-            "manager": _flag(call, "rotateManagerToken"),
-            "unlock": _flag(call, "rotateManagerUnlockKey"),
+            "worker": call.query.flag("rotateWorkerToken"),
+            "manager": call.query.flag("rotateManagerToken"),
+            "unlock": call.query.flag("rotateManagerUnlockKey"),
         }
         _ = self._swarm.control
         await self._swarm.update(_version(call, "swarm"), await _document(call, shapes.CLUSTER), rotate)
@@ -105,11 +94,11 @@ class Services:
     def list(self, call: Call) -> Response:
         """GET /services."""
         control = self._swarm.control
-        return call.json(control.services(call.query.filters(SERVICE_FILTERS), _flag(call, "status", explained=True)))
+        return call.json(control.services(call.query.filters(SERVICE_FILTERS), call.query.flag("status", explained=True)))
 
     def inspect(self, call: Call) -> Response:
         """GET /services/{id}."""
-        return call.json(self._swarm.control.service(call.path["id"], _flag(call, "insertDefaults", explained=True)))
+        return call.json(self._swarm.control.service(call.path["id"], call.query.flag("insertDefaults", explained=True)))
 
     async def create(self, call: Call) -> Response:
         """POST /services/create."""

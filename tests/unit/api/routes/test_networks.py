@@ -15,7 +15,10 @@ def test_all():
     assert ask(app, "GET /networks").json == []
     assert ask(app, "GET /networks/").json == []
     assert ask(app, "GET /networks/n?verbose=1").json == {"Name": "n"}
-    assert net.calls[-1] == ("inspect", ("n", True), {})
+    assert net.calls[-2:] == [("fresh", ("n",), {}), ("inspect", ("n", True, ""), {})]
+    assert ask(app, "GET /networks/n?scope=swarm").status == 200
+    assert net.calls[-2:] == [("fresh", ("",), {}), ("inspect", ("n", False, "swarm"), {})]
+    assert ask(app, "GET /networks/n?verbose=maybe").status == 400
     made = ask(app, "POST /networks/create", {"Name": "n", "Labels": {"a": "b"}})
     assert (made.status, made.json) == (201, {"Id": "id", "Warning": "careful"})
     assert ask(app, "POST /networks/n/connect", {"Container": "c", "EndpointConfig": {"Aliases": ["x"]}}).status == 200
