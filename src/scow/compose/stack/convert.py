@@ -187,13 +187,14 @@ class Stack:
             found["StopGracePeriod"] = 0
         if service.init is not None:
             found["Init"] = service.init
-        if service.credential_spec is not None:
-            found["Privileges"] = {"CredentialSpec": self._credentials(service)}
+        # always there, as docker sends it: an engine takes its absence for another spec, and tasks would be made anew when the tools take turns
+        found["Privileges"] = {"CredentialSpec": self._credentials(service), "SELinuxContext": None, "NoNewPrivileges": False}
         return found
 
-    def _credentials(self, service: Service) -> dict[str, str]:
+    def _credentials(self, service: Service) -> dict[str, str] | None:
         spec = service.credential_spec
-        assert spec is not None
+        if spec is None:
+            return None
         given = {"Config": spec.config, "File": spec.file, "Registry": spec.registry}
         found = {key: value for key, value in given.items() if value}
         if len(found) > 1:

@@ -215,3 +215,9 @@ def test_trouble_is_no_difference(stack, tmp_path, monkeypatch):
     engine.there["/info"] = {}
     with pytest.raises(ScowError, match="not a swarm manager"):
         difference(stack, tmp_path, monkeypatch, engine)
+
+
+def test_what_docker_always_sends_is_there(stack):
+    """Without it a stack that docker deployed would be started anew by scow, and the other way round."""
+    always = {"CredentialSpec": None, "SELinuxContext": None, "NoNewPrivileges": False}
+    assert all(one["TaskTemplate"]["ContainerSpec"]["Privileges"] == always for one in stack.services.values())
