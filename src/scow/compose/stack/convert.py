@@ -187,7 +187,7 @@ class Stack:
             found["StopGracePeriod"] = 0
         if service.init is not None:
             found["Init"] = service.init
-        # always there, as docker sends it: an engine takes its absence for another spec, and tasks would be made anew when the tools take turns
+        # always there, as docker sends it: its absence is another spec, and tasks would be made anew where the tools take turns
         found["Privileges"] = {"CredentialSpec": self._credentials(service), "SELinuxContext": None, "NoNewPrivileges": False}
         return found
 
