@@ -18,7 +18,7 @@ from scow import log
 from scow.aio import Supervisor, in_pool
 from scow.errors import ScowError, Unavailable
 from scow.metadata import Database
-from scow.swarm import ca
+from scow.swarm import admission, ca
 from scow.swarm.ca import peers
 from scow.swarm.ca.peers import Trust
 from scow.swarm.clock import Clock
@@ -40,25 +40,18 @@ from scow.swarm.store.store import Store, Tx
 
 if TYPE_CHECKING:
     from scow.swarm.node import SwarmNode
-    from scow.swarm.state import NodeState
 
 logger = log.get(__name__)
 
 _POLL_SECONDS = 0.3
 _FOUND_SECONDS = 60.0
-_PROMOTE_SECONDS = 90.0
 _FINISH_SECONDS = 0.3
 _WAIT_SECONDS = 10.0
-_ADMIT_SECONDS = 400.0
 _WITHDRAW_SECONDS = 12.0
 _AGAIN_SECONDS = 1.0
 _LOOK_SECONDS = 3.0
 _TIDY_SECONDS = 300.0
 _BACKUPS = "backups"
-_LOST = (
-    "this manager's copy of the swarm's state is lost ({why}), and the others do not give it another yet: {error}. It is tried again. "
-    "If they are gone for good, let this node leave by force (swarm leave --force)"
-)
 _GONE = "etcd's data on this host are gone"
 
 
@@ -107,12 +100,12 @@ class Managers:
         if joining and alone:
             raise Unavailable(f"{_GONE}: there is nothing to make a new cluster of. Let this node leave by force (swarm leave --force)")
         if joining and not self._initial:
-            self._initial = await self._admitted_again(_GONE)
+            self._initial = await admission.admitted_again(self._node, _GONE)
             etcd.trust = self._node.state.trust
         await etcd.start(self._initial, alone=alone)
         if joining:
             await etcd.ready(_FOUND_SECONDS, learning=True)
-            await self._ask_promotion()
+            await admission.promoted(self._node)
         await self._readable(etcd, wait=not joining and not alone)
         store = EtcdStore(etcd.client, self._sealer, self._clock.now_ns)
         await store.open()
@@ -155,54 +148,20 @@ class Managers:
 
     # --- data that are lost
 
-    async def _admitted_again(self, why: str) -> str:
-        """Be let in by the leader as if this manager came for the first time: the others have all that it had. Tried until one does; the
-        cluster for `Etcd.start`. Whom the members believe now is in the state then."""
-        while True:
-            try:
-                client = await self._node.to_leader()
-                try:
-                    answer = await client.call("member.admit", {"address": self._node.state.advertise}, _ADMIT_SECONDS)
-                finally:
-                    await client.close()
-                self._node.problem = ""
-                self._node.keep_trust(_trust(answer))
-                return str(answer["cluster"])
-            except ScowError as error:
-                self._node.problem = _LOST.format(why=why, error=error.message)
-                logger.warning("%s", self._node.problem)
-            await asyncio.sleep(_LOOK_SECONDS)
-
     async def _begin_anew(self, etcd: Etcd) -> None:
         """The member's data are of no use: another one takes its place."""
         logger.error("etcd's data are damaged (%s): they are fetched from the other managers", etcd.damaged)
         while True:
-            cluster = await self._admitted_again(f"etcd's data on this host are damaged: {etcd.damaged}" if etcd.damaged else _GONE)
+            cluster = await admission.admitted_again(
+                self._node, f"etcd's data on this host are damaged: {etcd.damaged}" if etcd.damaged else _GONE
+            )
             try:
                 await etcd.begin_anew(cluster, self._node.state.trust)
                 await etcd.ready(_FOUND_SECONDS, learning=True)
-                await self._ask_promotion()
+                await admission.promoted(self._node)
                 return
             except ScowError as error:
                 logger.warning("the copy of the swarm's state cannot be fetched yet: %s", error.message)
-
-    async def _ask_promotion(self) -> None:
-        """The leader makes a member vote that has caught up. Raises Unavailable."""
-        last = "no reason is known"
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_PROMOTE_SECONDS):
-                while True:
-                    try:
-                        client = await self._node.to_leader()
-                        try:
-                            await client.call("member.promote", {"address": self._node.state.advertise})
-                            return
-                        finally:
-                            await client.close()
-                    except ScowError as error:
-                        last = error.message
-                    await asyncio.sleep(0.3)
-        raise Unavailable(f"this node's copy of the swarm's state was not let in: {last}")
 
     async def begin(self, manager: Manager) -> None:
         """Lead when it is this node's turn."""
@@ -435,20 +394,6 @@ class Managers:
 
         await self._store.update(write)
 
-    @staticmethod
-    async def admitted(node: "SwarmNode") -> tuple["NodeState", str, str]:
-        """The state of a worker that the leader has let in as a manager, the cluster that its member comes to, the unlock key.
-
-        Raises ScowError."""
-        await member.program()
-        client = await node.to_leader()
-        try:
-            answer = await client.call("member.admit", {"address": node.state.advertise}, _ADMIT_SECONDS)
-        finally:
-            await client.close()
-        state = replace(node.state, role="manager", etcd=True, data_key=str(answer["data_key"])).trusting(_trust(answer))
-        return state, str(answer["cluster"]), str(answer["unlock_key"])
-
     # --- managers go
 
     async def hand_over(self) -> None:
@@ -527,8 +472,3 @@ class Managers:
                 if self._clock.elapsed_ns() > deadline:
                     raise
             await asyncio.sleep(_AGAIN_SECONDS)
-
-
-def _trust(answer: Json) -> Trust:
-    """What a manager's member is to work with, of what `member.admit` answered."""
-    return Trust(ca.KeyPair(str(answer["peer_root"]), str(answer["peer_key"])), str(answer["peer_believed"]))

@@ -17,7 +17,7 @@ from scow import log, units
 from scow.aio import Supervisor
 from scow.errors import ScowError, Unavailable
 from scow.metadata import Database
-from scow.swarm import ca, joining
+from scow.swarm import admission, ca, joining
 from scow.swarm.agent.agent import Agent
 from scow.swarm.agent.executor import Executor
 from scow.swarm.agent.worker import Worker
@@ -308,7 +308,7 @@ class SwarmNode:
 
     async def _promoted(self) -> None:
         """A worker becomes a manager."""
-        state, initial, unlock_key = await Managers.admitted(self)
+        state, initial, unlock_key = await admission.admitted(self)
         before = self.state
         self.save(state, unlock_key)
         self.managers = self._new_managers(initial)

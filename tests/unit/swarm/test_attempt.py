@@ -20,8 +20,15 @@ LATER = "Timeout was reached before node joined. The attempt to join the swarm w
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(service, "_JOIN_SECONDS", 0.5)
     monkeypatch.setattr(joining, "_AGAIN_SECONDS", 0.1)
+
+
+async def put_off(late: Host, boss: Host) -> None:
+    """A join that is answered before it is done."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(service, "_JOIN_SECONDS", 0.3)
+        with pytest.raises(Unavailable, match=LATER):
+            await late.join(boss)
 
 
 @pytest.fixture
@@ -52,8 +59,7 @@ async def test_it_goes_on_behind_the_answer_and_over_a_restart(tmp_path: Path, s
     async with hosts(tmp_path, 2) as (boss, late):
         await boss.init()
         strike.append("on strike")
-        with pytest.raises(Unavailable, match=LATER):
-            await late.join(boss)
+        await put_off(late, boss)
         await until(lambda: late.swarm.info()["Error"] == "on strike")
         assert state(late) == late.swarm.word == "pending"
         assert late.swarm.info()["NodeAddr"] == "127.0.0.1"
@@ -74,10 +80,7 @@ async def test_it_goes_on_behind_the_answer_and_over_a_restart(tmp_path: Path, s
 
 
 @on_loop
-async def test_to_leave_ends_it_and_who_waits_for_the_join_is_told(
-    tmp_path: Path, strike: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(service, "_JOIN_SECONDS", 60.0)
+async def test_to_leave_ends_it_and_who_waits_for_the_join_is_told(tmp_path: Path, strike: list[str]) -> None:
     async with hosts(tmp_path, 2) as (boss, late):
         await boss.init()
         strike.append("on strike")
@@ -104,8 +107,7 @@ async def test_a_token_that_is_good_no_more_ends_it_with_the_reason(tmp_path: Pa
     async with hosts(tmp_path, 2) as (boss, late):
         await boss.init()
         strike.append("on strike")
-        with pytest.raises(Unavailable, match=LATER):
-            await late.join(boss)
+        await put_off(late, boss)
         found = boss.swarm.inspect()
         await boss.swarm.update(found["Version"]["Index"], found["Spec"], {"worker": True})
         await until(lambda: state(late) == "error")
