@@ -2,11 +2,12 @@
 
 import contextlib
 import ipaddress
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from scow.errors import ScowError
 from scow.kernel.wireguard import WireGuardPeer
+from scow.model.network import NetworkCreate
 from scow.network.encryption.keys import address_of, bytes_of
 from scow.network.lb.render import Entry, Virtual
 from scow.network.network import Network, Pool
@@ -53,6 +54,38 @@ def network(view: Mapping[str, Any], state: ClusterState | None = None) -> Netwo
         own_end=state.own_addresses.get(id, "") if state is not None and ingress else "",
         data_path=_data_path(state, _encrypted(view)) if is_overlay else "",
     )
+
+
+def spec(request: NetworkCreate, pools: Sequence[Pool]) -> dict[str, Any]:
+    """What the cluster is asked for when a user makes a network on this host: a swarm network's `Network.spec`."""
+    config = [
+        {
+            key: value
+            for key, value in (
+                ("Subnet", pool.subnet),
+                ("IPRange", pool.ip_range),
+                ("Gateway", pool.gateway),
+                ("AuxiliaryAddresses", dict(pool.aux)),
+            )
+            if value
+        }
+        for pool in pools
+    ]
+    found: dict[str, Any] = {
+        "Name": request.name,
+        "Driver": request.driver or OVERLAY,
+        "Options": dict(request.options),
+        "Labels": dict(request.labels),
+        "Attachable": request.attachable,
+        "Internal": request.internal,
+        "Ingress": request.ingress,
+        "EnableIPv6": bool(request.enable_ipv6),
+        "IPAM": {"Driver": (request.ipam.driver if request.ipam else "") or "default", "Config": config},
+        "Scope": "swarm",
+    }
+    if request.config_from and request.config_from.network:
+        found["ConfigFrom"] = {"Network": request.config_from.network}
+    return found
 
 
 def _encrypted(view: Mapping[str, Any]) -> bool:

@@ -2,7 +2,7 @@
 
 Between two sides: `EngineExecutor` (its tasks need networks, its state comes from the dispatcher) and `NetworkService` (whose `Cluster`
 this is: networks of swarm scope, addresses for plain containers). The last state is kept in the table `swarm_networks`, so
-that names and balancing go on when the daemon comes back before it finds a manager. The kernel is programmed behind the state.
+that names and balancing go on when the daemon comes back before it finds a manager. The kernel follows the state (`programming.py`).
 """
 
 import asyncio
@@ -12,12 +12,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from scow import ids, log
-from scow.aio import KeyedLock, Supervisor, in_pool
+from scow.aio import KeyedLock, Supervisor
 from scow.engine_executor import netstate
+from scow.engine_executor.programming import Programming
 from scow.errors import Conflict, Internal, NotFound, ScowError, Unavailable
 from scow.metadata import Database
 from scow.model.network import EndpointIPAMConfig, EndpointSettings, NetworkCreate
-from scow.network import vxlan
 from scow.network.cluster import GATEWAY
 from scow.network.encryption.tunnel import Tunnel
 from scow.network.endpoint import SandboxRequest
@@ -31,7 +31,6 @@ logger = log.get(__name__)
 _TABLE, _ROW = "swarm_networks", "state"
 _OTHERS_SECONDS = 0.5
 _REMOVAL_SECONDS = 5.0
-_REST_SECONDS = 0.2
 
 
 class Desk(Protocol):
@@ -77,13 +76,10 @@ class SwarmNetworks:
         self._of_tasks: set[str] = set()  # containers of tasks
         self._leased: dict[str, set[str]] = {}  # container → networks
         self._returning: dict[str, asyncio.Task[None]] = {}  # container → its leases on their way back
-        self._led: dict[str, Sequence[vxlan.Far]] = {}  # network → where its tunnel leads now
         self._containers = KeyedLock()
         self._changing = asyncio.Lock()
-        self._settling = asyncio.Lock()
         self._supervisor = Supervisor("swarm networks")
-        self._due: asyncio.Task[None] | None = None
-        self._rested = 0.0  # from then on the kernel is programmed again
+        self._kernel = Programming(service, tunnel, lambda: self._state, self._serves, self._supervisor)
         service.cluster = self
 
     # --- what the cluster says
@@ -101,7 +97,7 @@ class SwarmNetworks:
         """At boot, once the networks and the containers are back: names and balancing of before."""
         if self._state is not None:
             self._name()
-            await self._settle(anew=True)
+            await self._kernel.now(anew=True)
 
     async def configure(self, state: Mapping[str, Any]) -> None:
         """See Networks. Never raises for what the kernel refuses: tasks that need it are told in `ready`."""
@@ -135,7 +131,7 @@ class SwarmNetworks:
             await self._forsake(set(self._service.made) - set(state.networks))
         self._name()
         self._sweep(state)
-        self._settle_soon()
+        self._kernel.soon()
 
     async def _tell(self, keys: Sequence[Mapping[str, Any]]) -> None:
         await self._cluster().tunnel(keys)
@@ -147,15 +143,10 @@ class SwarmNetworks:
             raise NotFound(f"network {id} not found")
         wanted = netstate.network(view, self._state)
         if self._service.made.get(id) != wanted:
-            await self._encrypt(wanted)
+            await self._kernel.encrypt(wanted)
             await self._service.adopt(wanted)
-            self._led.pop(id, None)
+            self._kernel.remade(id)
         return wanted
-
-    async def _encrypt(self, network: Network) -> None:
-        """Have the tunnel before an encrypted network has links that lead into it. Raises ScowError."""
-        if network.encrypted:
-            await self._tunnel.ensure(int(network.data_path.partition(" ")[0]), vxlan.mtu(network) + vxlan.TUNNEL_BYTES)
 
     async def _forsake(self, network_ids: Collection[str]) -> None:
         held = {id for ids_ in self._leased.values() for id in ids_}
@@ -175,7 +166,7 @@ class SwarmNetworks:
             if container not in self._leased and container not in self._returning and container not in self._service.members(peer.network):
                 self._give_back_soon(container, [peer.network])
 
-    # --- into names and the kernel
+    # --- names
 
     def _serves(self, peer: Peer) -> bool:
         return peer.ready and peer.endpoint not in self._drained
@@ -183,52 +174,6 @@ class SwarmNetworks:
     def _name(self) -> None:
         state = self._state
         self._service.cluster_names.replace(*(netstate.names(state, self._serves) if state is not None else ({}, {})))
-
-    def _settle_soon(self) -> "asyncio.Task[None]":
-        if self._due is None or self._due.done():
-            self._due = self._supervisor.start(self._settle_due(), "settle")
-        return self._due
-
-    async def _settle_due(self) -> None:
-        loop = asyncio.get_running_loop()
-        async with self._settling:
-            await asyncio.sleep(max(self._rested - loop.time(), 0.0))  # while much changes, more of it goes together
-            self._due = None  # what changes from here on is due again
-            begun = loop.time()
-            await self._program()
-            self._rested = loop.time() + min(loop.time() - begun, _REST_SECONDS)
-
-    async def _settle(self, anew: bool = False) -> None:
-        async with self._settling:
-            await self._program(anew)
-
-    async def _program(self, anew: bool = False) -> None:
-        """Make the kernel equal to the state."""
-        state = self._state
-        made = {id: network for id, network in self._service.made.items() if network.driver == netstate.OVERLAY}
-        ends = netstate.far(state) if state is not None else {}
-        if anew:
-            self._led.clear()
-        encrypted = [network for network in made.values() if network.encrypted]
-        try:
-            if anew:
-                for network in encrypted:
-                    await self._encrypt(network)
-                await self._tunnel.mend()
-        except ScowError as error:
-            logger.error("encrypted networks lead nowhere now: %s", error.message)
-        await self._tunnel.lead(netstate.tunnel_peers(state) if state is not None else (), bool(encrypted))
-        for id, network in made.items():
-            if self._led.get(id) != (wanted := ends.get(id, [])):
-                try:
-                    await in_pool(vxlan.lead, network, wanted)
-                    self._led[id] = wanted
-                except OSError as error:
-                    logger.error("the tunnel of network %s cannot be led to other hosts: %s", network.name, error)
-        await self._service.balancers.set(netstate.virtuals(state, self._serves) if state is not None else {})
-        ingress = next((network.link for network in made.values() if network.ingress), "")
-        links = [network.link for network in made.values()]
-        await self._service.balancers.mesh(netstate.entries(state, self._serves) if state is not None else (), ingress, links, anew)
 
     # --- tasks
 
@@ -240,7 +185,7 @@ class SwarmNetworks:
             if row.get("PublishMode") == "ingress"
         ]
         if ports:
-            await self._settle()  # they may have come with the task
+            await self._kernel.now()  # they may have come with the task
         for proto, port in ports:
             if (proto, port) in self._service.balancers.refused:
                 raise Conflict(f"port {port}/{proto} cannot be published on this node: a container has it")
@@ -265,7 +210,7 @@ class SwarmNetworks:
             return
         service = next((one for one in state.services if one.id == task.service_id and (one.addresses or one.ports)), None)
         if service is not None:
-            await asyncio.wait([self._settle_soon()])  # one for all tasks that end together
+            await asyncio.wait([self._kernel.soon()])  # one for all tasks that end together
             if netstate.senders(state, service) - {state.node_id}:
                 await asyncio.sleep(_OTHERS_SECONDS)
 
@@ -290,7 +235,7 @@ class SwarmNetworks:
                     logger.warning("container %s stays on network %s: %s", ids.short(container), network.name, error.message)
         self._name()
         await self._forsake_unknown()
-        await self._settle()
+        await self._kernel.now()
         self._of_tasks.clear()
         await self._tunnel.forget()
 
@@ -334,34 +279,7 @@ class SwarmNetworks:
 
     async def create(self, request: NetworkCreate, pools: Sequence[Pool]) -> str:
         """See Cluster."""
-        config = [
-            {
-                key: value
-                for key, value in (
-                    ("Subnet", pool.subnet),
-                    ("IPRange", pool.ip_range),
-                    ("Gateway", pool.gateway),
-                    ("AuxiliaryAddresses", dict(pool.aux)),
-                )
-                if value
-            }
-            for pool in pools
-        ]
-        spec: dict[str, Any] = {
-            "Name": request.name,
-            "Driver": request.driver or netstate.OVERLAY,
-            "Options": dict(request.options),
-            "Labels": dict(request.labels),
-            "Attachable": request.attachable,
-            "Internal": request.internal,
-            "Ingress": request.ingress,
-            "EnableIPv6": bool(request.enable_ipv6),
-            "IPAM": {"Driver": (request.ipam.driver if request.ipam else "") or "default", "Config": config},
-            "Scope": "swarm",
-        }
-        if request.config_from and request.config_from.network:
-            spec["ConfigFrom"] = {"Network": request.config_from.network}
-        return await self._cluster().create(spec)
+        return await self._cluster().create(netstate.spec(request, pools))
 
     async def remove(self, network: Network) -> None:
         """See Cluster."""
@@ -481,6 +399,6 @@ class SwarmNetworks:
         """See Cluster."""
         if self._service.made:
             try:
-                await self._settle(anew=True)
+                await self._kernel.now(anew=True)
             except (ScowError, OSError) as error:
                 raise Internal(f"the swarm's networks cannot be repaired: {error}") from error
