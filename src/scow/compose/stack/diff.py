@@ -25,6 +25,11 @@ _DEFAULTS: dict[str, Any] = {
     "TaskTemplate.ContainerSpec.StopGracePeriod": 10_000_000_000,
     "TaskTemplate.RestartPolicy.Condition": "any",
     "TaskTemplate.RestartPolicy.Delay": 5_000_000_000,
+    **{
+        f"{config}.{key}": value
+        for config in ("UpdateConfig", "RollbackConfig")
+        for key, value in (("FailureAction", "pause"), ("Order", "stop-first"), ("Monitor", 5_000_000_000))
+    },
 }
 _OWN = ("TaskTemplate.ForceUpdate", "TaskTemplate.Placement.Platforms", "Labels." + IMAGE)
 _MISSING = object()

@@ -153,6 +153,7 @@ def test_differences(stack, tmp_path):
     def edit(spec):
         task = {**spec["TaskTemplate"], "ForceUpdate": 7, "Runtime": "container"}
         task["ContainerSpec"] = {**task["ContainerSpec"], "Image": "busy:1@sha256:" + "0" * 64, "Env": ["A=0"]}
+        spec["RollbackConfig"] = {"FailureAction": "pause", "Order": "stop-first", "Parallelism": 0, "MaxFailureRatio": 0}
         return {**spec, "TaskTemplate": task, "Mode": {"Replicated": {"Replicas": 3}}}
 
     cli = Cli(lambda: Engine(stack, edit), lambda name: "", str(tmp_path))
@@ -160,6 +161,7 @@ def test_differences(stack, tmp_path):
     assert "+ network st_inner" in lines and "+ service st_g  image j" in lines and "- service st_gone" in lines
     assert "~ service st_web" in lines
     assert not any("Replicas" in line for line in lines)  # its load scales it
+    assert not any("RollbackConfig" in line for line in lines)  # the engine's defaults
     assert any("Env.A" in line and '"0" -> "1"' in line for line in lines) and not any("ForceUpdate" in line for line in lines)
 
 
