@@ -31,14 +31,17 @@ STOP_SECONDS = 60.0
 _numbers = itertools.count(1)
 
 
-def until(probe: Callable[[], Any], seconds: float = 60.0, what: str = "condition", every: float = 0.02) -> Any:
-    """Wait until `probe` gives something true and return that."""
+def until(
+    probe: Callable[[], Any], seconds: float = 60.0, what: str = "condition", every: float = 0.02, seen: Callable[[], str] = str
+) -> Any:
+    """Wait until `probe` gives something true and return that. `seen` says how things are when it does not come to that."""
     end = time.monotonic() + seconds
     while True:
         value = probe()
         if value:
             return value
-        assert time.monotonic() < end, f"{what} did not come to hold within {seconds:.0f} s, last: {value!r}"
+        if time.monotonic() >= end:
+            raise AssertionError(f"{what} did not come to hold within {seconds:.0f} s, last: {value!r}\n{seen()}")
         time.sleep(every)
 
 

@@ -13,7 +13,7 @@ import subprocess
 import time
 import urllib.parse
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from tests.support.http import Client, Reply
 PATIENCE = 90.0
 """Seconds that a loaded machine gets for what takes two."""
 BEAT = 1.0
+_LOG_LINES = 60
 _SERVICE = "com.docker.swarm.service.name"
 _wires = itertools.count(1)
 
@@ -283,6 +284,47 @@ class Swarm:
             return False
         there = {id for host in hosts for id in host.containers(name)}
         return there == {row["Status"]["ContainerStatus"]["ContainerID"] for row in wanted}
+
+    def until(self, probe: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
+        """Wait for what the swarm is to come to; where it does not, the failure tells how it is."""
+        return until(probe, seconds, what, seen=self.report)
+
+    def report(self) -> str:
+        """For people: who leads, and what of services, tasks and containers is not as it is to be, as each host sees it."""
+        lines: list[str] = []
+        for host in self.hosts:
+            if not host.runs:
+                lines.append(f"{host.ip}: no daemon")
+                continue
+            try:
+                lines += [f"{host.ip} (etcd {host.etcd()}): {line}" for line in self._seen_by(host)]
+            except Exception as error:  # the failure is another
+                lines.append(f"{host.ip}: {error!r}")
+            lines += [f"    {line}" for line in host.log().splitlines()[-_LOG_LINES:]]
+        return "\n".join(lines)
+
+    def _seen_by(self, host: Host) -> Iterator[str]:
+        known = host.ask("GET", "/info").json.get("Swarm", {})
+        yield f"node {known.get('NodeID')}, {known.get('LocalNodeState')}, error {known.get('Error')!r}"
+        for row in host.nodes().values():
+            yield f"node {row['ID']}: {row['Status']}, {row.get('ManagerStatus')}"
+        services = host.ask("GET", "/services")
+        rows = services.json if services.status == 200 else []
+        there = host.containers(running=False)
+        for row in rows:
+            name, replicas = row["Spec"]["Name"], row["Spec"]["Mode"].get("Replicated", {}).get("Replicas")
+            if replicas is not None and self.settled(name, replicas):
+                there = {id: service for id, service in there.items() if service != name}
+                continue
+            yield f"service {name} {row['ID']}, replicas {replicas}, update {row.get('UpdateStatus')}"
+            for task in host.tasks(name):
+                status = task["Status"]
+                container = status.get("ContainerStatus", {}).get("ContainerID", "")[:12]
+                said = f"{status['State']} {status.get('Message')!r} {status.get('Err', '')!r} {status['Timestamp']} container {container}"
+                yield f"  task {task['ID']} slot {task.get('Slot')} on {task.get('NodeID')}: wanted {task['DesiredState']}, is {said}"
+        for row in host.ask("GET", "/containers/json?all=1").json:
+            if row["Id"] in there:
+                yield f"  container {row['Id'][:12]} {row['Names']} {row['State']} {row['Status']}"
 
     def clear(self) -> None:
         """No service any more."""

@@ -39,7 +39,7 @@ def all_settled(swarm: Swarm) -> bool:
 def run_service(swarm: Swarm, name: str, replicas: int) -> None:
     reply = swarm.leader().ask("POST", "/services/create", service(name, replicas))
     assert reply.status == 201, reply
-    until(lambda: swarm.settled(name, replicas), PATIENCE, f"{replicas} tasks of {name}")
+    swarm.until(lambda: swarm.settled(name, replicas), f"{replicas} tasks of {name}")
 
 
 def refused(host: Host, method: str, path: str, body: object = None) -> None:
@@ -64,10 +64,10 @@ def test_no_acknowledged_change_is_lost_when_the_leader_is_killed(managers: Swar
         count = writer.acknowledged
         until(lambda: writer.acknowledged > count + 10, PATIENCE, "changes under another leader")
         leader.start()
-        until(managers.well, PATIENCE, "a swarm that is well again")
+        managers.until(managers.well, "a swarm that is well again")
     assert writer.unexpected == []
     assert [writer.lost(host) for host in managers.hosts] == [[], [], []]
-    until(lambda: all_settled(managers), PATIENCE, "every service settled")
+    managers.until(lambda: all_settled(managers), "every service settled")
     # their daemon was away for less than three heartbeats, or its tasks were moved: nothing is there twice either way
     for host in others:
         assert before[host].items() <= host.containers("steady").items()
@@ -90,12 +90,12 @@ def test_a_manager_cut_off_says_so_and_its_tasks_go_on_until_it_is_back(managers
         assert leader.ask("DELETE", "/networks/here").status == 204
         refused(leader, "POST", "/networks/create", {"Name": "wide", "Driver": "overlay"})
         refused(leader, "DELETE", "/networks/ingress")
-        until(lambda: managers.settled("web", 6, *others), PATIENCE, "tasks elsewhere")
+        managers.until(lambda: managers.settled("web", 6, *others), "tasks elsewhere")
         assert leader.containers("web") == mine
     finally:
         leader.heal()
-    until(managers.well, PATIENCE, "a swarm that is well again")
-    until(lambda: managers.settled("web", 6), PATIENCE, "no task twice")
+    managers.until(managers.well, "a swarm that is well again")
+    managers.until(lambda: managers.settled("web", 6), "no task twice")
     assert [row["Spec"]["Name"] for row in leader.get("/services")] == ["web"]
 
 
@@ -112,9 +112,9 @@ def test_etcd_is_started_again_when_it_is_killed(managers: Swarm, who: str) -> N
         count = writer.acknowledged
         until(lambda: writer.acknowledged > count + 10, PATIENCE, "further changes")
     assert writer.unexpected == []
-    until(managers.well, PATIENCE, "a swarm that is well again")
+    managers.until(managers.well, "a swarm that is well again")
     assert [writer.lost(host) for host in managers.hosts] == [[], [], []]
-    until(lambda: all_settled(managers), PATIENCE, "every service settled")
+    managers.until(lambda: all_settled(managers), "every service settled")
 
 
 @pytest.mark.parametrize("how", ["deleted", "damaged"])
@@ -131,9 +131,9 @@ def test_a_manager_that_has_lost_its_copy_gets_another(managers: Swarm, how: str
     if how == "deleted":
         subprocess.run(["rm", "-r", str(data)], check=True)
     hit.start()
-    until(managers.well, 2 * PATIENCE, "a swarm that is well again")
+    managers.until(managers.well, "a swarm that is well again", 2 * PATIENCE)
     assert {row["Spec"]["Name"] for row in hit.get("/services")} == {"web"}
-    until(lambda: managers.settled("web", 3), PATIENCE, "tasks as before")
+    managers.until(lambda: managers.settled("web", 3), "tasks as before")
 
 
 def test_what_runs_goes_on_without_a_quorum_and_a_new_cluster_takes_over(managers: Swarm) -> None:
@@ -153,7 +153,7 @@ def test_what_runs_goes_on_without_a_quorum_and_a_new_cluster_takes_over(manager
     reply = Client(one.socket, 120).post("/swarm/init", {"ForceNewCluster": True, "ListenAddr": "0.0.0.0:2377"})
     assert reply.status == 200, reply
     assert [row["Spec"]["Name"] for row in one.get("/services")] == ["web"]
-    until(lambda: managers.settled("web", 6, one), PATIENCE, "all tasks on the one that is left")
+    managers.until(lambda: managers.settled("web", 6, one), "all tasks on the one that is left")
     assert mine.items() <= one.containers("web").items()
     for host in (two, three):
         host.start()
@@ -165,8 +165,8 @@ def test_what_runs_goes_on_without_a_quorum_and_a_new_cluster_takes_over(manager
         if row["Status"]["State"] == "down":
             assert one.ask("DELETE", f"/nodes/{row['ID']}?force=1").status == 200
     managers.roles = ROLES
-    until(managers.well, PATIENCE, "three managers again")
-    until(lambda: managers.settled("web", 6), PATIENCE, "tasks as before")
+    managers.until(managers.well, "three managers again")
+    managers.until(lambda: managers.settled("web", 6), "tasks as before")
 
 
 def test_a_full_disk_under_etcd_stops_one_member_only(managers: Swarm) -> None:
@@ -199,8 +199,8 @@ def test_a_full_disk_under_etcd_stops_one_member_only(managers: Swarm) -> None:
         until(lambda: boss.ask("POST", "/services/create", service("more", 2)).status in (201, 409), PATIENCE, "changes by the others")
         until(lambda: "make room on its disk" in hit.get("/info")["Swarm"]["Error"], PATIENCE, "a sentence about the disk")
         subprocess.run(hit._inside(["rm", str(fill)]), check=True)
-        until(managers.well, 2 * PATIENCE, "a swarm that is well again")
-        until(lambda: managers.settled("more", 2) and managers.settled("web", 3), PATIENCE, "tasks")
+        managers.until(managers.well, "a swarm that is well again", 2 * PATIENCE)
+        managers.until(lambda: managers.settled("more", 2) and managers.settled("web", 3), "tasks")
     finally:
         managers.restore()
         managers.disband()

@@ -37,7 +37,7 @@ def trio(swarm: Swarm) -> Swarm:
 def run_service(swarm: Swarm, name: str, replicas: int) -> None:
     reply = swarm[0].ask("POST", "/services/create", service(name, replicas))
     assert reply.status == 201, reply
-    until(lambda: swarm.settled(name, replicas), PATIENCE, f"{replicas} tasks of {name}")
+    swarm.until(lambda: swarm.settled(name, replicas), f"{replicas} tasks of {name}")
 
 
 def all_settled(swarm: Swarm, *hosts: Host) -> bool:
@@ -62,12 +62,12 @@ def test_tasks_of_a_worker_cut_off_move_and_end_there_when_it_is_back(trio: Swar
     lost.cut()
     try:
         until(lambda: down(boss, node), PATIENCE, "a node that is down")
-        until(lambda: trio.settled("web", 6, boss, other), PATIENCE, "tasks elsewhere")
+        trio.until(lambda: trio.settled("web", 6, boss, other), "tasks elsewhere")
         assert lost.containers("web") == mine  # they go on as long as nobody can tell them otherwise
     finally:
         lost.heal()
     until(lambda: boss.nodes()[node]["Status"]["State"] == "ready", PATIENCE, "the node back")
-    until(lambda: trio.settled("web", 6), PATIENCE, "no task twice")
+    trio.until(lambda: trio.settled("web", 6), "no task twice")
     assert not lost.containers("web")
 
 
@@ -77,10 +77,10 @@ def test_a_daemon_that_restarts_keeps_its_tasks(trio: Swarm) -> None:
     for host in trio.hosts:
         before = host.containers("web")
         host.restart()
-        until(trio.well, PATIENCE, "a swarm that is well again")
+        trio.until(trio.well, "a swarm that is well again")
         assert before
         assert host.containers("web") == before
-    until(lambda: trio.settled("web", 6), PATIENCE, "tasks as before")
+    trio.until(lambda: trio.settled("web", 6), "tasks as before")
 
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
@@ -96,12 +96,12 @@ def test_nothing_is_half_made_or_doubled_when_daemons_are_killed_in_the_middle(t
             until(lambda count=count: writer.acknowledged > count + 6 + seed, PATIENCE, "some changes")  # type: ignore[misc]
             victim.kill()
             victim.start()
-        until(trio.well, PATIENCE, "a swarm that is well again")
+        trio.until(trio.well, "a swarm that is well again")
         count = writer.acknowledged
         until(lambda: writer.acknowledged > count + 5, PATIENCE, "further changes")
     assert writer.unexpected == []
     assert writer.lost(boss) == []
-    until(lambda: all_settled(trio, *trio.hosts), PATIENCE, "every service settled")
+    trio.until(lambda: all_settled(trio, *trio.hosts), "every service settled")
     assert {host: host.containers("steady") for host in trio.hosts} == before
 
 
@@ -127,7 +127,7 @@ def test_a_stack_whose_deploy_was_cut_short_is_finished_by_the_next(trio: Swarm,
         done = subprocess.run(deploy, env=env, capture_output=True, timeout=PATIENCE, check=False)
         assert done.returncode == 0, done.stderr
     assert sorted(row["Spec"]["Name"] for row in boss.get("/services")) == [f"st_{name}" for name in names]
-    until(lambda: all_settled(trio, *trio.hosts), PATIENCE, "the whole stack")
+    trio.until(lambda: all_settled(trio, *trio.hosts), "the whole stack")
     assert [row["Name"] for row in boss.get("/networks", name=["st_default"])] == ["st_default"]
     remove = [deploy[0], "stack", "rm", "st"]
     subprocess.run(remove, env=env, capture_output=True, timeout=PATIENCE, check=True)
@@ -146,7 +146,7 @@ def test_a_dead_node_is_noticed_within_three_heartbeats_and_replaced_within_five
         lost.power_off()
         until(lambda: down(boss, node), PATIENCE, "a node that is down")
         noticed = time.monotonic()
-        until(lambda: swarm.settled("web", 6, boss, other), PATIENCE, "tasks elsewhere")
+        swarm.until(lambda: swarm.settled("web", 6, boss, other), "tasks elsewhere")
         replaced = time.monotonic()
         print(f"noticed after {noticed - begun:.1f} s, replaced {replaced - noticed:.1f} s later")
         assert noticed - begun < 15 + 2 + 10  # the last ten: a loaded machine
@@ -157,4 +157,4 @@ def test_a_dead_node_is_noticed_within_three_heartbeats_and_replaced_within_five
         spec["TaskTemplate"]["ForceUpdate"] = int(begun)
         version = boss.get("/services/web")["Version"]["Index"]
         assert boss.ask("POST", f"/services/web/update?version={version}", spec).status == 200
-        until(lambda: swarm.settled("web", 6) and lost.containers("web"), PATIENCE, "tasks on it again")
+        swarm.until(lambda: swarm.settled("web", 6) and lost.containers("web"), "tasks on it again")
