@@ -18,7 +18,7 @@ from scow import log
 from scow.aio import Supervisor, in_pool
 from scow.errors import ScowError, Unavailable
 from scow.metadata import Database
-from scow.swarm import admission, ca
+from scow.swarm import admission
 from scow.swarm.ca import peers
 from scow.swarm.ca.peers import Trust
 from scow.swarm.clock import Clock
@@ -343,7 +343,7 @@ class Managers:
         local = self._store
         assert isinstance(local, LocalStore)
         state = self._node.state
-        root = ca.new_root()  # no member works with one of before
+        root = peers.new_root()  # no member works with one of before
         self._node.keep_trust(Trust(root, root.certificate))
         etcd = self._member()
         await etcd.wipe()

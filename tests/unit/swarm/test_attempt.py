@@ -11,6 +11,8 @@ from scow.swarm import ca, joining, service
 from scow.swarm.addressing import OwnAddresses
 from scow.swarm.joining import Wish
 from scow.swarm.manager.authority import Authority
+from scow.swarm.node import SwarmNode
+from scow.swarm.wire import Session
 from tests.support.asynchronous import on_loop, until
 from tests.support.ports import free_port
 from tests.support.swarm import Host, hosts
@@ -23,10 +25,10 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(joining, "_AGAIN_SECONDS", 0.1)
 
 
-async def put_off(late: Host, boss: Host) -> None:
+async def put_off(late: Host, boss: Host, seconds: float = 0.3) -> None:
     """A join that is answered before it is done."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(service, "_JOIN_SECONDS", 0.3)
+        patch.setattr(service, "_JOIN_SECONDS", seconds)
         with pytest.raises(Unavailable, match=LATER):
             await late.join(boss)
 
@@ -77,6 +79,26 @@ async def test_it_goes_on_behind_the_answer_and_over_a_restart(tmp_path: Path, s
         await until(lambda: {row["Status"]["State"] for row in boss.nodes().values()} == {"ready"})
         assert late.id in boss.nodes()
         assert wish(late) is None
+
+
+@on_loop
+async def test_a_node_with_a_certificate_and_no_manager_to_go_to_goes_on_looking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with hosts(tmp_path, 2) as (boss, late):
+        await boss.init()
+        dial, cut = SwarmNode._dial, True
+
+        async def broken(self: SwarmNode) -> Session:
+            if cut:
+                raise Unavailable("a cut cable")
+            return await dial(self)
+
+        monkeypatch.setattr(SwarmNode, "_dial", broken)
+        await put_off(late, boss, seconds=5)
+        assert state(late) == "pending"
+        assert late.id in boss.nodes()
+        cut = False
+        await until(lambda: state(late) == "active")
+        await until(lambda: boss.nodes()[late.id]["Status"]["State"] == "ready")
 
 
 @on_loop

@@ -17,6 +17,8 @@ from scow.swarm.identity import base36
 ROLES = {"worker": "swarm-worker", "manager": "swarm-manager"}
 _ROOT_DAYS = 20 * 365
 _BACKDATE_SECONDS = 3600
+MEMBER_BACKDATE_SECONDS = 24 * 3600
+"""Of what etcd's members have: one that does not believe the others because of its clock would be cut off."""
 _TOKEN = "SWMTKN-1-"
 _UNLOCK = "SWMKEY-1-"
 
@@ -58,8 +60,8 @@ def _pem(certificate: Any) -> str:
     return str(certificate.public_bytes(Encoding.PEM).decode())
 
 
-def new_root() -> KeyPair:
-    """A fresh root."""
+def new_root(backdate_seconds: float = _BACKDATE_SECONDS) -> KeyPair:
+    """A fresh root; it is good on hosts whose clocks are behind by as much."""
     import datetime
 
     from cryptography import x509
@@ -75,7 +77,7 @@ def new_root() -> KeyPair:
         .issuer_name(name)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(seconds=_BACKDATE_SECONDS))
+        .not_valid_before(now - datetime.timedelta(seconds=backdate_seconds))
         .not_valid_after(now + datetime.timedelta(days=_ROOT_DAYS))
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .add_extension(
@@ -202,7 +204,7 @@ def member_certificate(root: KeyPair, name: str, host: str) -> KeyPair:
         .issuer_name(issuer.subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_before(now - datetime.timedelta(seconds=MEMBER_BACKDATE_SECONDS))
         .not_valid_after(now + datetime.timedelta(days=_ROOT_DAYS // 2))
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.SubjectAlternativeName(names), critical=False)

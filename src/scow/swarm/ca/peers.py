@@ -38,9 +38,14 @@ class Trust:
         return hashlib.sha256(f"{self.root.certificate}\n\n{self.believed}".encode()).hexdigest()[:32]
 
 
+def new_root() -> ca.KeyPair:
+    """A root for members."""
+    return ca.new_root(ca.MEMBER_BACKDATE_SECONDS)
+
+
 def begun(present: ca.KeyPair) -> Doc:
     """A new exchange."""
-    following = ca.new_root()
+    following = new_root()
     pairs = {"Root": present.certificate, "Key": present.key, "Next": following.certificate, "NextKey": following.key}
     return {"Step": BOTH, **pairs, "Turn": "", "Again": False}
 
