@@ -93,9 +93,9 @@ async def test_a_node_with_a_certificate_and_no_manager_to_go_to_goes_on_looking
             return await dial(self)
 
         monkeypatch.setattr(SwarmNode, "_dial", broken)
-        await put_off(late, boss, seconds=5)
+        await put_off(late, boss, seconds=1)
+        await until(lambda: late.id in boss.nodes())
         assert state(late) == "pending"
-        assert late.id in boss.nodes()
         cut = False
         await until(lambda: state(late) == "active")
         await until(lambda: boss.nodes()[late.id]["Status"]["State"] == "ready")
