@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from scow.cli.flags import Options
     from scow.compose.display.progress import Progress
     from scow.compose.execute.run import Run
+    from scow.compose.load.options import LoadOptions
 
 TRUE = ("1", "t", "true", "y", "yes", "on")
 
@@ -69,7 +70,7 @@ class Session:
                 self.environ.setdefault(name, value)
         return project
 
-    def load_options(self, **more: Any) -> Any:
+    def load_options(self, **more: Any) -> LoadOptions:
         """The LoadOptions of the flags before the verb."""
         from scow.compose.load.options import LoadOptions
 

@@ -8,6 +8,7 @@ see `state.py`; `worker.py` and `store/` keep their own.
 import asyncio
 import contextlib
 import random
+import ssl
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -195,7 +196,7 @@ class SwarmNode:
 
     # --- finding managers
 
-    def context(self) -> Any:
+    def context(self) -> ssl.SSLContext:
         """TLS as this node."""
         return tls.client(self.state.root, self.state.certificate, self.state.key)
 

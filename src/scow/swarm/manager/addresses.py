@@ -10,14 +10,14 @@ FIRST_VNI = 4097
 FIRST_PORT, LAST_PORT = 30000, 32767
 SIZE6 = 64
 """Prefix length of the IPv6 subnets that a cluster chooses."""
-Network4 = ipaddress.IPv4Network | ipaddress.IPv6Network
+IPNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class Subnet:
     """One subnet: which of its addresses are taken. Addresses are given out in turn, so that a freed one is not reused at once."""
 
     def __init__(self, subnet: str, first: str = "", last: str = "") -> None:
-        self.net: Network4 = ipaddress.ip_network(subnet)
+        self.net: IPNetwork = ipaddress.ip_network(subnet)
         self._low = int(ipaddress.ip_address(first)) if first else int(self.net.network_address) + 1
         top = int(self.net.broadcast_address) - (1 if self.net.version == 4 else 0)
         self._high = int(ipaddress.ip_address(last)) if last else top

@@ -14,6 +14,7 @@ from scow.opts import autoscale, schedule
 from scow.swarm import specs, view
 from scow.swarm.clock import Clock
 from scow.swarm.identity import new_id
+from scow.swarm.manager.addresses import IPNetwork
 from scow.swarm.manager.orchestrator import constraints
 from scow.swarm.manager.orchestrator.update import roll_back
 from scow.swarm.manager.tasks import is_dirty
@@ -452,7 +453,7 @@ def _ports_of(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, int], set[st
     return found
 
 
-def _subnet(row: Mapping[str, Any]) -> Any:
+def _subnet(row: Mapping[str, Any]) -> IPNetwork:
     return ipaddress.ip_network(str(row["Subnet"]), strict=False)
 
 

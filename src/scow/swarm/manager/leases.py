@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scow.errors import Conflict, Forbidden, InvalidArgument, NotFound
+from scow.swarm.manager.addresses import IPNetwork
 from scow.swarm.manager.allocator import is_overlay, view_of
 from scow.swarm.objects import Network, Service, Task
 from scow.swarm.store.store import Store, Tx
@@ -77,7 +78,7 @@ class Leases:
         return [wanted[version] for version in sorted(wanted)]
 
     @staticmethod
-    def _highest(spans: Sequence[tuple[Any, Mapping[str, Any]]], taken: set[str]) -> str:
+    def _highest(spans: Sequence[tuple[IPNetwork, Mapping[str, Any]]], taken: set[str]) -> str:
         for subnet, row in spans:
             span = ipaddress.ip_network(str(row["IPRange"])) if row.get("IPRange") else subnet
             top = int(span.broadcast_address) - (1 if span == subnet and span.version == 4 else 0)

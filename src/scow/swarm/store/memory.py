@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 
 from scow.errors import Conflict, InvalidArgument
 from scow.swarm.objects import KINDS, Cluster, Config, Network, Node, Object, Secret, Service, Task
-from scow.swarm.store.store import Change, NameTaken, NoObject, OutOfSequence, Resync, Tx
+from scow.swarm.store.store import Change, NameTaken, NoObject, OutOfSequence, Reader, Resync, Tx
 from scow.swarm.wording import rpc
 
 T = TypeVar("T")
@@ -120,23 +120,23 @@ class Tables:
         return find(self, cls, ref)
 
 
-def find(reader: Any, cls: type[O], ref: str) -> O:
+def find(reader: Reader, cls: type[O], ref: str) -> O:
     """By id, name or unique id prefix. Raises NoObject, InvalidArgument."""
     found = reader.get(cls, ref)
     if found is not None:
-        return cast("O", found)
+        return found
     if "name" in INDEXES[cls.kind]:
         named = reader.by(cls, "name", ref)
         if len(named) > 1:
             raise InvalidArgument(f"{cls.kind} {ref} is ambiguous ({len(named)} matches found)")
         if named:
-            return cast("O", named[0])
+            return named[0]
     starts = [one for one in reader.all(cls) if ref and one.id.startswith(ref)]
     if len(starts) > 1:
         raise InvalidArgument(f"{cls.kind} {ref} is ambiguous ({len(starts)} matches found)")
     if not starts:
         raise NoObject(f"{cls.kind} {ref} not found")
-    return cast("O", starts[0])
+    return starts[0]
 
 
 def _spec_index(before: Object | None, now: Object, version: int) -> int:

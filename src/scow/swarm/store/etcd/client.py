@@ -8,11 +8,14 @@ import base64
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from scow.errors import Unavailable
+
+if TYPE_CHECKING:
+    import aiohttp
 
 SECONDS = 6.0
 _WATCH_LINE = 256 << 20
@@ -103,9 +106,9 @@ class Client:
     def __init__(self, socket: Path) -> None:
         """`socket`: the member's."""
         self._socket = socket
-        self._session: Any = None
+        self._session: aiohttp.ClientSession | None = None
 
-    def _http(self) -> Any:
+    def _http(self) -> "aiohttp.ClientSession":
         if self._session is None:
             import aiohttp
 
