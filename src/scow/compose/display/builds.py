@@ -17,6 +17,7 @@ class Part(Display):
         self._name, self._whole = name, whole
 
     def feed(self, response: Any) -> None:
+        """See Display."""
         super().feed(response)
         for vertex in response.vertexes:
             vertex.digest = self._digest(vertex.digest)
@@ -31,9 +32,11 @@ class Part(Display):
         return "sha256:" + hashlib.sha256(f"{self._name}\0{digest}".encode()).hexdigest()
 
     def drawn(self) -> None:
+        """See Display."""
         self._whole.drawn()
 
     def warned(self) -> str:
+        """See Display."""
         return ""  # all are shown at the end, by the whole
 
 

@@ -22,18 +22,24 @@ class DeviceRequest:
 
 @record(frozen=True, slots=True, kw_only=True)
 class GenericResource:
+    """So many of a kind of resource that nodes tell of."""
+
     kind: str = ""
     value: int = 0
 
 
 @record(frozen=True, slots=True, kw_only=True)
 class DiscreteResource:
+    """The form in which files write a generic resource."""
+
     discrete_resource_spec: GenericResource | None = None
     extensions: Extensions = field(default_factory=dict)
 
 
 @record(frozen=True, slots=True, kw_only=True)
 class Resource:
+    """What may be used, or is set aside; 0 is not given."""
+
     cpus: Cpus = 0.0
     memory: Bytes = 0
     pids: int = 0
@@ -44,6 +50,8 @@ class Resource:
 
 @record(frozen=True, slots=True, kw_only=True)
 class Resources:
+    """`limits` may not be passed, `reservations` are set aside."""
+
     limits: Resource | None = None
     reservations: Resource | None = None
     extensions: Extensions = field(default_factory=dict)
@@ -51,6 +59,8 @@ class Resources:
 
 @record(frozen=True, slots=True, kw_only=True)
 class UpdateConfig:
+    """How tasks are replaced; `parallelism` 0 is all at once, None the default, `monitor` how long a new one is watched."""
+
     parallelism: int | None = None
     delay: Duration = 0
     failure_action: str = ""
@@ -62,6 +72,8 @@ class UpdateConfig:
 
 @record(frozen=True, slots=True, kw_only=True)
 class RestartPolicy:
+    """When a task that has ended is replaced; `window` is the time in which `max_attempts` count."""
+
     condition: str = ""
     delay: Duration | None = None
     max_attempts: int | None = None
@@ -71,12 +83,16 @@ class RestartPolicy:
 
 @record(frozen=True, slots=True, kw_only=True)
 class Preference:
+    """The label whose values tasks are spread over."""
+
     spread: str = ""
     extensions: Extensions = field(default_factory=dict)
 
 
 @record(frozen=True, slots=True, kw_only=True)
 class Placement:
+    """Which nodes may have tasks, and how many each; `max_replicas_per_node` 0 is any number."""
+
     constraints: Words = ()
     preferences: tuple[Preference, ...] = ()
     max_replicas_per_node: int = 0
@@ -85,6 +101,8 @@ class Placement:
 
 @record(frozen=True, slots=True, kw_only=True)
 class Deploy:
+    """The whole; `mode` is replicated, global, replicated-job or global-job."""
+
     mode: str = ""
     replicas: int | None = None
     labels: Mapping = field(default_factory=dict)

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 @record(frozen=True, slots=True, kw_only=True)
 class IpamPool:
+    """A subnet, its gateway, the range that addresses are taken from, addresses that others have."""
+
     subnet: str = ""
     gateway: str = ""
     ip_range: str = ""
@@ -21,6 +23,8 @@ class IpamPool:
 
 @record(frozen=True, slots=True, kw_only=True)
 class Ipam:
+    """How a network gets its addresses; `driver` "" is the engine's."""
+
     driver: str = ""
     config: tuple[IpamPool, ...] = ()
     options: Mapping = field(default_factory=dict)
@@ -46,6 +50,8 @@ class Network:
 
 @record(frozen=True, slots=True, kw_only=True)
 class Volume:
+    """`name` is the engine's (`project_key` where the file gives none)."""
+
     name: str = ""
     driver: str = ""
     driver_opts: Mapping = field(default_factory=dict)

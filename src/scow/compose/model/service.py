@@ -41,12 +41,16 @@ class Watch:
 
 @record(frozen=True, slots=True, kw_only=True)
 class Develop:
+    """What `watch` does for a service."""
+
     watch: tuple[Watch, ...] = ()
     extensions: Extensions = field(default_factory=dict)
 
 
 @record(frozen=True, slots=True, kw_only=True)
 class WeightDevice:
+    """A block device's share of input and output, 10 to 1000."""
+
     path: str = ""
     weight: int = 0
     extensions: Extensions = field(default_factory=dict)
@@ -54,6 +58,8 @@ class WeightDevice:
 
 @record(frozen=True, slots=True, kw_only=True)
 class ThrottleDevice:
+    """A block device's limit: bytes a second, or operations a second."""
+
     path: str = ""
     rate: Bytes = 0
     extensions: Extensions = field(default_factory=dict)
@@ -61,6 +67,8 @@ class ThrottleDevice:
 
 @record(frozen=True, slots=True, kw_only=True)
 class Blkio:
+    """Shares and limits of block devices; `weight` 10 to 1000, 0 the engine's default."""
+
     weight: int = 0
     weight_device: tuple[WeightDevice, ...] = ()
     device_read_bps: tuple[ThrottleDevice, ...] = ()
@@ -72,6 +80,8 @@ class Blkio:
 
 @record(frozen=True, slots=True, kw_only=True)
 class CredentialSpec:
+    """Credentials for Windows containers: one of the three."""
+
     config: str = ""
     file: str = ""
     registry: str = ""
@@ -90,6 +100,8 @@ class Dependency:
 
 @record(frozen=True, slots=True, kw_only=True)
 class Device:
+    """A device of the host and its place in the container; `permissions` of r, w and m."""
+
     source: str = ""
     target: str = ""
     permissions: str = ""
@@ -98,6 +110,8 @@ class Device:
 
 @record(frozen=True, slots=True, kw_only=True)
 class Provider:
+    """What makes the service in place of containers, see `providers.py`."""
+
     type: str = ""
     options: dict[str, Words] = field(default_factory=dict)
     extensions: Extensions = field(default_factory=dict)
@@ -114,12 +128,16 @@ class EnvFile:
 
 @record(frozen=True, slots=True, kw_only=True)
 class Extends:
+    """Another service that this one is put on; `file` "" is the same file."""
+
     file: str = ""
     service: str = ""
 
 
 @record(frozen=True, slots=True, kw_only=True)
 class Healthcheck:
+    """How health is found out; None is the image's or the engine's own."""
+
     test: Test = ()
     timeout: Duration | None = None
     interval: Duration | None = None
@@ -132,6 +150,8 @@ class Healthcheck:
 
 @record(frozen=True, slots=True, kw_only=True)
 class Logging:
+    """The log driver and its options."""
+
     driver: str = ""
     options: Mapping = field(default_factory=dict)
     extensions: Extensions = field(default_factory=dict)
@@ -178,6 +198,8 @@ class Port:
 
 @record(frozen=True, slots=True, kw_only=True)
 class BindOptions:
+    """How a path of the host is mounted; `recursive` is enabled, disabled, writable or readonly."""
+
     selinux: str = ""
     propagation: str = ""
     create_host_path: OptOut = False
@@ -187,6 +209,8 @@ class BindOptions:
 
 @record(frozen=True, slots=True, kw_only=True)
 class VolumeOptions:
+    """How a volume is mounted; `subpath` is a folder in it."""
+
     labels: Mapping = field(default_factory=dict)
     nocopy: bool = False
     subpath: str = ""
@@ -195,6 +219,8 @@ class VolumeOptions:
 
 @record(frozen=True, slots=True, kw_only=True)
 class TmpfsOptions:
+    """The size and the mode of a file system in memory."""
+
     size: Bytes = 0
     mode: int = 0
     extensions: Extensions = field(default_factory=dict)
@@ -202,6 +228,8 @@ class TmpfsOptions:
 
 @record(frozen=True, slots=True, kw_only=True)
 class ImageOptions:
+    """`subpath` is a folder in the image."""
+
     subpath: str = ""
     extensions: Extensions = field(default_factory=dict)
 
