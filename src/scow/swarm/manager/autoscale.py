@@ -29,8 +29,6 @@ _UPDATING = ("updating", "rollback_started")  # more tasks of a spec in doubt he
 _LAST_NS = 20 * 10**9
 _LAST_BEATS = 3
 """A measurement holds for that long, or for so many heartbeats: a daemon may be started again meanwhile."""
-_SLACK_NS = 1_500_000_000
-"""Looks are a second apart, so a full window of them is a little less than that."""
 _HELD_NS = 10 * 10**9
 """The reason why nothing is done is written at most so often: every write changes the version that users' updates must name."""
 
@@ -174,7 +172,8 @@ class Autoscaler:
             totals[name] = sum(values), len(values)
         looks = self._looks.setdefault(service.id, deque(maxlen=_MAX_LOOKS))
         looks.append(_Look(now, len(running), totals))
-        while looks[0].at_ns < max(now - policy.window_ns, changed):  # what was before says how fewer, or more, were loaded
+        # before the change it was fewer, or more, that were loaded; one look from before the window shows that it is full
+        while looks[0].at_ns < changed or (len(looks) > 1 and looks[1].at_ns <= now - policy.window_ns):
             looks.popleft()
 
     async def _follow(self, service: Service, policy: Policy, updating: bool) -> None:
@@ -196,7 +195,7 @@ class Autoscaler:
             else:
                 await self._scale(service, more)
                 return
-        elif not updating and looks[-1].at_ns - looks[0].at_ns >= policy.window_ns - _SLACK_NS:
+        elif not updating and looks[-1].at_ns - looks[0].at_ns >= policy.window_ns:
             # … nor that they could be spared
             used = _means(looks, policy, running, whole=True)
             fewer = decide(policy, replicas, running, used) if set(used) == set(policy.targets) else None

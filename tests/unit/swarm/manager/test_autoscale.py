@@ -1,8 +1,10 @@
 """Automatic scaling."""
 
+from typing import Any, cast
+
 import pytest
 
-from scow.errors import InvalidArgument
+from scow.errors import InvalidArgument, Unavailable
 from scow.opts.autoscale import Policy, policy_of
 from scow.swarm.manager.autoscale import decide
 from scow.swarm.manager.eventfeed import EventFeed
@@ -368,4 +370,32 @@ async def test_a_load_that_moves_to_other_tasks_is_not_gone() -> None:
     await hold(2, "", "n2 n3")
     await hold(60, "n2", "n2 n3")
     assert seen == {6}
+    await cluster.stop()
+
+
+class Full:
+    """A store that can be read only."""
+
+    def __init__(self, store: Any) -> None:
+        self._store = store
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    async def update(self, write: Any) -> Any:
+        raise Unavailable("the quota is reached")
+
+
+@on_loop
+async def test_a_store_that_takes_nothing_is_told_once_and_asked_again(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="scow")
+    cluster, id = await _scaled(1)
+    scaler = cluster.manager.autoscaler
+    scaler._store = cast(Any, Full(cluster.store))
+    await _loaded(cluster, id, 1.0, 20)
+    assert _service(cluster, id).replicas == 1
+    assert caplog.text.count("the quota is reached") == 1
+    scaler._store = cluster.store
+    await _loaded(cluster, id, 1.0, 3)
+    assert _service(cluster, id).replicas > 1
     await cluster.stop()
