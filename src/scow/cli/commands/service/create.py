@@ -4,6 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from scow.cli.command import Cli
@@ -14,6 +15,9 @@ from scow.cli.commands.service import flags, requests
 from scow.client.api import quote
 from scow.client.transport import ApiError
 from scow.errors import ScowError
+
+_TRIES = 5
+_STALE = "update out of sequence"
 
 
 def fetch(cli: Cli, name: str) -> dict[str, Any]:
@@ -48,18 +52,33 @@ def update(cli: Cli, options: Options, args: list[str]) -> int:
 
     check(options)
     rollback = options.flag("rollback")
-    service = fetch(cli, args[0])
-    spec = service["Spec"]
     if rollback:
+        service = fetch(cli, args[0])
         if options.names - {"rollback", "detach", "quiet"}:
             raise ScowError("other flags may not be combined with --rollback")
         return _roll_back(cli, options, args[0], service, "spec")
-    apply(cli, options, spec)
     resolve = options.given("image") and not options.flag("no-resolve-image")
-    requests.warn(cli, requests.update(cli, service, spec, resolve, options.flag("with-registry-auth"), False, "spec"))
+
+    def write(service: dict[str, Any]) -> list[str]:
+        apply(cli, options, service["Spec"])
+        return requests.update(cli, service, service["Spec"], resolve, options.flag("with-registry-auth"), False, "spec")
+
+    requests.warn(cli, _again(cli, args[0], write))
     cli.out(args[0] + "\n")
     cli.flush()
     return _wait(cli, options, args[0])
+
+
+def _again(cli: Cli, name: str, write: Callable[[dict[str, Any]], list[str]]) -> list[str]:
+    """Does to a service as it is now what `write` does, once more where another (its load, say) has changed it meanwhile. The flags of this
+    client say what is to be different, so they hold for the newer spec, too. Raises ApiError."""
+    for _ in range(_TRIES - 1):
+        try:
+            return write(fetch(cli, name))
+        except ApiError as exc:
+            if _STALE not in exc.message:
+                raise
+    return write(fetch(cli, name))
 
 
 def _roll_back(cli: Cli, options: Options, name: str, service: dict[str, Any], auth_from: str = "") -> int:
@@ -89,9 +108,12 @@ def scale(cli: Cli, options: Options, args: list[str]) -> int:
     for name, count in wanted:
         try:
             number = _replicas(count)
-            service = fetch(cli, name)
-            _scale(service["Spec"], number)
-            requests.warn(cli, requests.update(cli, service, service["Spec"]))
+
+            def write(service: dict[str, Any], number: int = number) -> list[str]:
+                _scale(service["Spec"], number)
+                return requests.update(cli, service, service["Spec"])
+
+            requests.warn(cli, _again(cli, name, write))
         except ApiError as exc:
             errors.append(f"{name}: {daemon_error(exc.message)}")
         except ScowError as exc:
