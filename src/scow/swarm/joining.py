@@ -12,7 +12,7 @@ from scow.errors import Internal, InvalidArgument, ScowError, Unavailable
 from scow.swarm import ca
 from scow.swarm.addressing import OwnAddresses
 from scow.swarm.links import tls
-from scow.swarm.links.rpc import Client, dial
+from scow.swarm.links.rpc import Broken, Client, dial
 from scow.swarm.state import NodeState
 
 logger = log.get(__name__)
@@ -63,6 +63,9 @@ async def root_of(addresses: Iterable[str], digest: str) -> tuple[str, list[str]
             continue
         try:
             root = str((await client.call("ca.root")).get("root"))
+        except Broken:
+            last = Unavailable(f"{address} broke the connection off before it said of which swarm it is: {tls.IS_IT_RIGHT}")
+            continue
         except ScowError as error:
             last = error
             continue

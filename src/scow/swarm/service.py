@@ -55,6 +55,7 @@ _FORCE = (
     "Use `--force` to suppress this message."
 )
 _UNLOCK_SECONDS = 4.0
+_DEMOTION_SECONDS = 20.0
 _JOIN_SECONDS = 20.0
 """Docker's: after that a join goes on behind the answer."""
 _PROMOTION_SECONDS = 400.0
@@ -358,9 +359,21 @@ class SwarmService:
             raise Unavailable(_NO_SWARM)
         if self._locked is not None and not force:
             raise Unavailable(_LOCKED_STAYS)
-        if state.role == "manager" and not force:
+        if state.role == "manager" and not force and not await self._demoted():
             raise Unavailable(self._why_stay())
         await self._end_membership(known=True)
+
+    async def _demoted(self) -> bool:
+        """Whether this manager is to be a worker, and is one by now: that takes it a moment."""
+        node = self._node
+        own = node.store.get(Node, node.state.node_id) if node is not None and node.store is not None else None
+        if node is None or own is None or own.role != "worker":
+            return False
+        for _ in range(int(_DEMOTION_SECONDS * 10)):
+            if self._node is not node or node.state.role == "worker":
+                break
+            await asyncio.sleep(0.1)
+        return self._node is node and node.state.role == "worker"
 
     def _why_stay(self) -> str:
         if self._node is None or self._node.store is None:

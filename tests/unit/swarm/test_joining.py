@@ -57,6 +57,30 @@ async def test_wrong_tokens_are_refused(tmp_path: Path) -> None:
 
 
 @on_loop
+async def test_a_port_that_is_no_managers_is_named(tmp_path: Path) -> None:
+    root, wanted = ca.new_root(), ca.new_request("x")
+    secure = tls.server(root.certificate, ca.sign(root, wanted.certificate, "x", "manager", "c", 3600 * 10**9), wanted.key)
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    async with hosts(tmp_path, 1) as (one,):
+        for context, why in (
+            (None, "no secure connection to .*: is it a manager's"),
+            (secure, "broke the connection off .*: is it a manager's"),
+        ):
+            server = await asyncio.start_server(hang_up, "127.0.0.1", 0, ssl=context)
+            async with server:
+                address = f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+                with pytest.raises(Unavailable, match=why):
+                    await one.swarm.join(
+                        {"RemoteAddrs": [address], "JoinToken": ca.token(root.certificate, "0" * 25), "ListenAddr": one.listen}
+                    )
+        assert one.swarm.info()["LocalNodeState"] == "inactive"
+
+
+@on_loop
 async def test_a_silent_node_is_down_and_what_it_ran_runs_elsewhere(tmp_path: Path) -> None:
     async with pair(tmp_path) as (boss, worker):
         service = await boss.swarm.control.create_service(web(2))

@@ -5,6 +5,7 @@ import base64
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import pytest
 from scow.errors import Conflict, InvalidArgument, NotFound, Unavailable
 from scow.filters import Filters
 from scow.metadata import Database
-from scow.swarm.objects import Cluster, Secret
+from scow.swarm.objects import Cluster
+from scow.swarm.objects import Node as NodeObject
 from scow.swarm.service import SwarmService
 from scow.swarm.store.store import NameTaken, OutOfSequence
 from tests.fakes.executor import FakeExecutor
@@ -110,6 +112,33 @@ async def test_a_service_runs_its_tasks_and_takes_them_away(tmp_path: Path) -> N
 
 
 @on_loop
+async def test_where_it_cannot_listen_it_says_what_to_do(tmp_path: Path) -> None:
+    async with node(tmp_path, joined=False) as one:
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", 0))
+            taken.listen()
+            with pytest.raises(Unavailable, match="another program uses the port"):
+                await one.swarm.init({**INIT, "ListenAddr": f"127.0.0.1:{taken.getsockname()[1]}"})
+        with pytest.raises(Unavailable, match="this host has no such address"):
+            await one.swarm.init({**INIT, "ListenAddr": "198.51.100.1"})
+        assert not one.swarm.active
+        await one.swarm.init(INIT)
+
+
+@on_loop
+async def test_a_manager_that_is_just_demoted_leaves_as_the_worker_it_is_to_be(tmp_path: Path) -> None:
+    async with node(tmp_path) as one:
+        with pytest.raises(Unavailable, match="Removing the last manager"):
+            await one.swarm.leave(False)
+        inner = one.swarm._node
+        assert inner is not None and inner.store is not None
+        await inner.store.update(lambda tx: tx.update((own := tx.all(NodeObject)[0]).changed(spec={**own.spec, "Role": "worker"})))
+        asyncio.get_running_loop().call_later(0.2, lambda: inner.save(replace(inner.state, role="worker")))  # no other lets the last one go
+        await one.swarm.leave(False)
+        assert not one.swarm.active
+
+
+@on_loop
 async def test_a_rejected_task_says_why(tmp_path: Path) -> None:
     async with node(tmp_path) as one:
         one.engine.reject = lambda task: True
@@ -138,17 +167,17 @@ async def test_tasks_live_on_while_the_daemon_restarts(tmp_path: Path) -> None:
 async def test_secrets_reach_tasks_and_nobody_else(tmp_path: Path) -> None:
     async with node(tmp_path) as one:
         control = one.swarm.control
-        id = await control.create_secret({"Name": "pass", "Data": base64.b64encode(b"hush").decode()})
+        id = await control.secrets.create({"Name": "pass", "Data": base64.b64encode(b"hush").decode()})
         with pytest.raises(NameTaken, match="already exists"):
-            await control.create_secret({"Name": "pass", "Data": "eA=="})
-        assert "hush" not in str(control.secret("pass"))
+            await control.secrets.create({"Name": "pass", "Data": "eA=="})
+        assert "hush" not in str(control.secrets.inspect("pass"))
         reference = {"SecretID": id, "SecretName": "pass", "File": {"Name": "pass", "UID": "0", "GID": "0", "Mode": 0o444}}
         await control.create_service(web(Secrets=[reference]))
         await until(lambda: len(one.running("web")) == 1)
         controller = one.engine.controllers[one.running("web")[0]["ID"]]
         assert dict(controller.needs.secrets) == {id: ("pass", b"hush")}
         with pytest.raises(InvalidArgument, match="in use by the following service: web"):
-            await control.remove_payload(Secret, "pass")
+            await control.secrets.remove("pass")
         with pytest.raises(InvalidArgument, match="secret not found"):
             await control.create_service(web("other", Secrets=[{**reference, "SecretID": "x" * 25}]))
 

@@ -7,7 +7,9 @@ send `item`s, and `cancel`; the other side answers with `ok` ("b"), or with `ite
 
 import asyncio
 import contextlib
+import errno
 import itertools
+import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -327,6 +329,14 @@ class _Served:
             yield frame.get("b")
 
 
+def _cannot_listen(address: str, error: OSError) -> str:
+    if error.errno == errno.EADDRINUSE:
+        return f"cannot listen at {address}: another program uses the port. End it, or choose another port with --listen-addr"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return f"cannot listen at {address}: this host has no such address. Choose one that it has with --listen-addr"
+    return f"cannot listen at {address}: {os.strerror(error.errno) if error.errno else error}"
+
+
 class Server:
     """A manager's listener. `doors`: name → what may be called."""
 
@@ -350,9 +360,7 @@ class Server:
                 self._accept, host.strip("[]"), int(port), ssl=context, limit=1 << 20, reuse_address=True, ssl_handshake_timeout=10
             )
         except OSError as error:
-            raise Unavailable(
-                f"cannot listen at {address}: {error.strerror or error}. Another program may use the port: choose one with --listen-addr"
-            ) from None
+            raise Unavailable(_cannot_listen(address, error)) from None
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._open >= _CONNECTIONS:

@@ -13,6 +13,7 @@ from scow.errors import Unavailable
 from scow.swarm import ca
 
 MANAGER_NAME = ca.ROLES["manager"]
+IS_IT_RIGHT = "is it a manager's address and port (2377, where nobody chose another)?"
 
 
 class NoAnswer(Unavailable):
@@ -97,7 +98,7 @@ def refused(error: BaseException, address: str) -> Unavailable:
     if isinstance(error, ssl.SSLCertVerificationError):
         return Unavailable(f"the host at {address} is no manager of this swarm: {error.verify_message}")
     if isinstance(error, ssl.SSLError):
-        return Unavailable(f"no secure connection to {address}: {error.reason or error}")
+        return Unavailable(f"no secure connection to {address} ({error.reason or error}): {IS_IT_RIGHT}")
     if isinstance(error, TimeoutError):
         return NoAnswer(f"{address} does not answer: is it a manager, and does a firewall let this port through?")
     reason = getattr(error, "strerror", None) or str(error)
