@@ -4,11 +4,14 @@ Pure; read by managers and by the client.
 """
 
 import datetime
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from scow.errors import InvalidArgument
 
 LABEL = "scow.cron"
+OVERLAP = "scow.cron.overlap"
+"""What a time does while the run before still goes on: `replace` it (the default), or `skip` the time."""
 _NAMED = {
     "@yearly": "0 0 1 1 *", "@annually": "0 0 1 1 *", "@monthly": "0 0 1 * *", "@weekly": "0 0 * * 0",
     "@daily": "0 0 * * *", "@midnight": "0 0 * * *", "@hourly": "0 * * * *",
@@ -54,6 +57,14 @@ class Schedule:
                             return int(at.timestamp()) * 10**9
             day += datetime.timedelta(days=1)
         return None
+
+
+def skips(labels: Mapping[str, str]) -> bool:
+    """Whether a time is left out while the run before goes on. Raises InvalidArgument."""
+    value = labels.get(OVERLAP, "replace")
+    if value not in ("replace", "skip"):
+        raise InvalidArgument(f"label {OVERLAP}={value[:40]!r} is none of replace, skip")
+    return value == "skip"
 
 
 def parse(text: str) -> Schedule:

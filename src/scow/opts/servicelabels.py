@@ -15,6 +15,9 @@ def check(spec: Mapping[str, Any]) -> None:
         schedule.parse(labels[schedule.LABEL])
         if not {"ReplicatedJob", "GlobalJob"} & set(mode):
             raise InvalidArgument(f"label {schedule.LABEL} is for jobs: use --mode replicated-job or global-job")
+    elif schedule.OVERLAP in labels:
+        raise InvalidArgument(f"label {schedule.OVERLAP} says nothing without {schedule.LABEL}")
+    schedule.skips(labels)
     policy = autoscale.policy_of(labels)
     if policy is None:
         return

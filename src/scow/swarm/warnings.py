@@ -17,7 +17,7 @@ def _labels(spec: Mapping[str, Any]) -> list[str]:
     """Of scaling and of jobs by the clock: what the labels will not do."""
     found: list[str] = []
     inside = ((spec.get("TaskTemplate") or {}).get("ContainerSpec") or {}).get("Labels") or {}
-    misplaced = sorted(key for key in inside if key == schedule.LABEL or key.startswith(autoscale.PREFIX))
+    misplaced = sorted(key for key in inside if key in (schedule.LABEL, schedule.OVERLAP) or key.startswith(autoscale.PREFIX))
     if misplaced:
         found.append(
             f"Label {misplaced[0]} is one of the containers and does nothing there: make it one of the service (deploy.labels, --label)"

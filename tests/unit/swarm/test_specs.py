@@ -48,6 +48,8 @@ def _service(**changes: Any) -> dict[str, Any]:
             {"Labels": {"scow.autoscale.cpu": "150"}, "task": {"Resources": {"Limits": {"NanoCPUs": 10**9}}}},
             "more than 100 is never reached",
         ),
+        ({"Labels": {"scow.cron.overlap": "skip"}}, "says nothing without scow.cron"),
+        ({"Labels": {"scow.cron": "@daily", "scow.cron.overlap": "both"}, "Mode": {"GlobalJob": {}}}, "is none of replace, skip"),
         ({"Labels": {"scow.autoscale.cpuu": "50"}}, "did you mean scow.autoscale.cpu?"),
     ],
 )

@@ -5,9 +5,9 @@ up to three hours repeats nothing; one that was wrong by more counts anew from w
 
 from scow import log
 from scow.errors import InvalidArgument, ScowError
-from scow.opts.schedule import LABEL, Schedule, parse
+from scow.opts.schedule import LABEL, Schedule, parse, skips
 from scow.swarm.clock import Clock
-from scow.swarm.objects import Service
+from scow.swarm.objects import Service, Task, TaskState
 from scow.swarm.store.store import Store, Tx
 
 logger = log.get(__name__)
@@ -42,7 +42,7 @@ class Cron:
 
     async def _consider(self, service: Service) -> None:
         try:
-            schedule = parse(service.labels[LABEL])
+            schedule, skipping = parse(service.labels[LABEL]), skips(service.labels)
         except InvalidArgument:
             return  # refused when it was made; a label added later says nothing
         now = self._clock.now_ns()
@@ -52,19 +52,32 @@ class Cron:
         if not wrong and (due is None or due > now):
             return
 
+        going = not wrong and self._goes_on(service)
+
         def write(tx: Tx) -> bool:
             fresh = tx.get(Service, service.id)
             if fresh is None or fresh.job_executed_ns != service.job_executed_ns or fresh.scheduled_ns != service.scheduled_ns:
+                return False
+            if going and skipping:
+                tx.update(fresh.changed(scheduled_ns=now))
                 return False
             since = min(fresh.scheduled_ns, now)
             tx.update(fresh.changed(job_iteration=fresh.job_iteration + (not wrong), job_executed_ns=now, scheduled_ns=since))
             return not wrong
 
-        if await self._store.update(write):
-            logger.info("job %s begins by its schedule", service.name)
+        begun = await self._store.update(write)
+        if going and skipping:
+            logger.info("job %s: a time of its schedule is left out, the run before goes on", service.name)
+        if begun:
+            logger.info("job %s begins by its schedule%s", service.name, ", the run before is ended" if going else "")
             if due is not None and (passed := _passed(schedule, due, now)) > 1:
                 count = f"{passed} times" if passed < _MOST_COUNTED else "very many times"
                 logger.warning("job %s: %s of its schedule passed while no manager led: it runs once for all of them", service.name, count)
+
+    def _goes_on(self, service: Service) -> bool:
+        """Whether the present run has tasks that are still to end."""
+        tasks = [task for task in self._store.by(Task, "service", service.id) if task.job_iteration == service.job_iteration]
+        return any(not task.over and task.desired_state <= TaskState.COMPLETE for task in tasks)
 
 
 def _passed(schedule: Schedule, due: int, now: int) -> int:

@@ -148,3 +148,18 @@ async def test_a_run_that_goes_on_is_ended_and_tasks_that_found_no_node_do_not_h
     await cluster.pass_time(61, step=5)
     assert not cluster.store.by(Task, "service", long)
     await cluster.stop()
+
+
+@on_loop
+async def test_a_run_that_goes_on_may_be_left_alone() -> None:
+    cluster = await Cluster0().start()
+    cluster.behave = lambda task: TaskState.RUNNING
+    id = await cluster.service("long", None, Mode={"ReplicatedJob": {}}, Labels={"scow.cron": "* * * * *", "scow.cron.overlap": "skip"})
+    await cluster.pass_time(200, step=5)
+    assert _iteration(cluster, id) == 0
+    cluster.behave = lambda task: TaskState.COMPLETE if task.status.state is TaskState.RUNNING else TaskState.RUNNING
+    await cluster.pass_time(5)
+    assert _iteration(cluster, id) == 0
+    await cluster.pass_time(61, step=5)
+    assert _iteration(cluster, id) == 1
+    await cluster.stop()
