@@ -120,15 +120,19 @@ class Stream:
             log.rotate_if_full()
             room = log.room()
             data = region.data(max(room, 2 * jsonlog.PARTIAL))
-            texts, taken = jsonlog.cut(data, final and region.start + len(data) == region.end)
+            texts, _ = jsonlog.cut(data, final and region.start + len(data) == region.end)
             if not texts:
                 return
+            if (
+                jsonlog.least(texts) > room
+            ):  # a flood into a small file: each file gets its share, or a batch would make one as large as itself
+                texts = [jsonlog.first_lines(texts[0], room * len(texts[0]) // jsonlog.least(texts[:1]))]
             records = log.encode(texts, self._name, time.time_ns())
             total = sum(map(len, records))
-            if total > room:  # a flood into a small file: each file gets its share, or a batch would make one as large as itself
+            if total > room:
                 texts = [jsonlog.first_lines(texts[0], len(texts[0]) * room // total)]
-                taken = len(texts[0])
                 records = log.encode(texts, self._name, time.time_ns())
+            taken = sum(map(len, texts))
             region.writing(log.size)
             log.write(records)
             region.taken(taken)

@@ -27,7 +27,8 @@ Key = tuple[str, str]
 _KEEPER_WORD = 0.05  # first look for ourselves, after the pidfd fired
 _STEP = 0.02
 _MISSED = 1000
-_OWN_RECORD = 1.0  # a known exit is recorded by us when the keeper has not done it by then
+_OWN_RECORD = 1.0  # a known exit is recorded by us when no keeper has done it by then
+_BUSY = 15.0  # the same while a keeper is there: on a loaded machine it may take long to write down the last output
 _UNKNOWN = 5.0
 _LEASE = 60.0
 _ATTEMPTS = 5
@@ -327,7 +328,7 @@ class Supervision:
             if record is None or not protocol.is_of(record, process.pid):
                 self._reap(process)
                 waited = time.monotonic() - started
-                if waited < _OWN_RECORD:
+                if waited < (_BUSY if self._link.up else _OWN_RECORD):
                     continue
                 code = process.reaped[0] if process.reaped else pidfd.exit_info(process.fds["pidfd"])
                 if code is None and waited < _UNKNOWN:
@@ -345,7 +346,7 @@ class Supervision:
 
     async def settled(self) -> None:
         """Wait for the exits that are under way."""
-        end = time.monotonic() + _UNKNOWN + 1
+        end = time.monotonic() + _BUSY + 1
         for process in list(self.live.values()):
             while process.exit is None and "pidfd" in process.fds and pidfd.ended(process.fds["pidfd"]) and time.monotonic() < end:  # noqa: ASYNC110
                 await asyncio.sleep(_STEP)

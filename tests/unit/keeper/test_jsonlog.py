@@ -28,3 +28,10 @@ def test_first_lines_are_whole_and_at_least_one() -> None:
     assert jsonlog.first_lines(b"one\ntwo\nthree\n", 9) == b"one\ntwo\n"
     assert jsonlog.first_lines(b"one\ntwo\n", 0) == b"one\n"
     assert jsonlog.first_lines(b"no end", 2) == b"no end"
+
+
+def test_least_is_never_more_than_what_is_written() -> None:
+    for texts in ([b"a\n"], [b"a\nbb\n", b"c"], [b"\n" * 50], [b'<">\n\x01\n']):
+        for stream in ("stdout", "stderr"):
+            written = sum(len(jsonlog.encode(text, stream, 1_000_000_000)) for text in texts)
+            assert 0.9 * written < jsonlog.least(texts) <= written or b"<" in texts[0]
