@@ -8,7 +8,8 @@ from scow.containers import names
 from scow.errors import InvalidArgument
 from scow.http.messages import Response
 from scow.swarm import shapes, warnings
-from scow.swarm.manager.control import NODE_FILTERS, PAYLOAD_FILTERS, SERVICE_FILTERS, TASK_FILTERS
+from scow.swarm.manager import payloads
+from scow.swarm.manager.filtering import NODE_FILTERS, PAYLOAD_FILTERS, SERVICE_FILTERS, TASK_FILTERS
 from scow.swarm.objects import Config, Secret
 from scow.swarm.service import SwarmService
 from scow.units import parse_timestamp
@@ -188,34 +189,33 @@ class Payloads:
     def __init__(self, swarm: SwarmService) -> None:
         self._swarm = swarm
 
+    @property
+    def _held(self) -> payloads.Payloads[Secret] | payloads.Payloads[Config]:
+        control = self._swarm.control
+        return control.secrets if self._cls is Secret else control.configs
+
     def list(self, call: Call) -> Response:
         """GET /secrets, /configs."""
-        control = self._swarm.control
-        filters = call.query.filters(PAYLOAD_FILTERS)
-        return call.json(control.secrets(filters) if self._cls is Secret else control.configs(filters))
+        return call.json(self._held.all(call.query.filters(PAYLOAD_FILTERS)))
 
     def inspect(self, call: Call) -> Response:
         """GET /secrets/{id}, /configs/{id}."""
-        control = self._swarm.control
-        return call.json(control.secret(call.path["id"]) if self._cls is Secret else control.config(call.path["id"]))
+        return call.json(self._held.inspect(call.path["id"]))
 
     async def create(self, call: Call) -> Response:
         """POST /secrets/create, /configs/create."""
-        control = self._swarm.control
-        document = await _document(call, self._shape)
-        id = await (control.create_secret(document) if self._cls is Secret else control.create_config(document))
-        return call.json({"ID": id}, 201)
+        held = self._held
+        return call.json({"ID": await held.create(await _document(call, self._shape))}, 201)
 
     async def update(self, call: Call) -> Response:
         """POST /secrets/{id}/update, /configs/{id}/update."""
-        control = self._swarm.control
-        version = _version(call, self._cls.kind)
-        await control.update_payload(self._cls, call.path["id"], version, await _document(call, self._shape))
+        held, version = self._held, _version(call, self._cls.kind)
+        await held.update(call.path["id"], version, await _document(call, self._shape))
         return Response(200)
 
     async def remove(self, call: Call) -> Response:
         """DELETE /secrets/{id}, /configs/{id}."""
-        await self._swarm.control.remove_payload(self._cls, call.path["id"])
+        await self._held.remove(call.path["id"])
         return Response(204)
 
 

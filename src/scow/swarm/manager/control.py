@@ -6,7 +6,7 @@ Runs on every manager (the store commits or says why not).
 import ipaddress
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any
 
 from scow.errors import Conflict, Forbidden, InvalidArgument, NotFound, Unsupported
 from scow.filters import Filters
@@ -15,20 +15,17 @@ from scow.swarm import specs, view
 from scow.swarm.clock import Clock
 from scow.swarm.identity import new_id
 from scow.swarm.manager.addresses import IPNetwork
+from scow.swarm.manager.filtering import labels_match, passes
 from scow.swarm.manager.orchestrator import constraints
 from scow.swarm.manager.orchestrator.update import roll_back
+from scow.swarm.manager.payloads import Payloads
 from scow.swarm.manager.tasks import is_dirty
 from scow.swarm.objects import Config, Network, Node, Object, Secret, Service, Task, TaskState, TaskStatus
 from scow.swarm.store.store import OutOfSequence, Store, Tx
 from scow.swarm.wording import invalid, precondition, rpc
 
 Json = dict[str, Any]
-T = TypeVar("T", bound=Object)
 
-SERVICE_FILTERS = {"id", "name", "label", "mode", "runtime"}
-TASK_FILTERS = {"id", "name", "label", "node", "service", "desired-state", "runtime", "_up-to-date"}
-NODE_FILTERS = {"id", "name", "label", "node.label", "membership", "role"}
-PAYLOAD_FILTERS = {"id", "name", "label", "names"}
 _MAX_NETWORK_NAME = 63
 
 _STATES = {state.text: state for state in TaskState}
@@ -42,6 +39,8 @@ class Control:
         self._store = store
         self._clock = clock
         self._local_network = local_network
+        self.secrets = Payloads(store, Secret, view.secret)
+        self.configs = Payloads(store, Config, view.config)
 
     # --- services
 
@@ -178,7 +177,7 @@ class Control:
         up = {node.id for node in self._store.all(Node) if node.status_state != "down"}
         found: list[Json] = []
         for one in sorted(self._store.all(Service), key=lambda service: service.name):
-            if not self._named(filters, one.id, one.name) or not filters.match_labels(dict(one.labels)):
+            if not passes(filters, one.id, one.name, one.labels):
                 continue
             if "mode" in filters and one.mode not in filters.values("mode"):
                 continue
@@ -193,13 +192,6 @@ class Control:
                 counted = view.counts(tasks, up, one, eligible)
             found.append(view.service(one, counted))
         return found
-
-    @staticmethod
-    def _named(filters: Filters, id: str, name: str) -> bool:
-        """Id by prefix, name by prefix, as swarm's lists filter."""
-        if "id" in filters and not any(id.startswith(prefix) for prefix in filters.values("id")):
-            return False
-        return "name" not in filters or any(name.startswith(prefix) for prefix in filters.values("name"))
 
     # --- tasks
 
@@ -223,9 +215,7 @@ class Control:
                 continue
             if nodes and one.node_id not in nodes:
                 continue
-            if not self._named(filters, one.id, one.name) or not filters.match_labels(
-                dict(one.spec.get("ContainerSpec", {}).get("Labels") or {})
-            ):
+            if not passes(filters, one.id, one.name, one.spec.get("ContainerSpec", {}).get("Labels") or {}):
                 continue
             if "_up-to-date" in filters:
                 service = self._store.get(Service, one.service_id)
@@ -253,13 +243,13 @@ class Control:
         found: list[Json] = []
         for one in self._store.all(Node):
             engine = (one.description.get("Engine") or {}).get("Labels") or {}
-            if not self._named(filters, one.id, one.hostname) or not filters.match_labels(dict(engine)):
+            if not passes(filters, one.id, one.hostname, engine):
                 continue
             if "role" in filters and one.role not in filters.values("role"):
                 continue
             if "membership" in filters and "accepted" not in filters.values("membership"):
                 continue
-            if not _labels_match(filters.values("node.label"), one.spec.get("Labels") or {}):
+            if not labels_match(filters.values("node.label"), one.spec.get("Labels") or {}):
                 continue
             found.append(view.node(one))
         return found
@@ -298,82 +288,6 @@ class Control:
                 if not task.over:
                     tx.update(task.changed(status=TaskStatus(TaskState.ORPHANED, self._clock.now_ns(), "node was removed")))
             tx.delete(Node, node.id)
-
-        await self._store.update(write)
-
-    # --- secrets and configs
-
-    async def create_secret(self, spec: Mapping[str, Any]) -> str:
-        """Make a secret; its id. Raises InvalidArgument, NameTaken."""
-        checked, data = specs.payload(spec, "secret")
-        return await self._create_payload(Secret(id=new_id(), spec=checked, data=data))
-
-    async def create_config(self, spec: Mapping[str, Any]) -> str:
-        """Make a config; its id. Raises InvalidArgument, NameTaken."""
-        checked, data = specs.payload(spec, "config")
-        return await self._create_payload(Config(id=new_id(), spec=checked, data=data))
-
-    async def _create_payload(self, one: "Secret | Config") -> str:
-        await self._store.update(lambda tx: tx.create(one))
-        return one.id
-
-    def secret(self, ref: str) -> Json:
-        """One secret, without its content. Raises NotFound."""
-        return view.secret(self._store.find(Secret, ref))
-
-    def config(self, ref: str) -> Json:
-        """One config. Raises NotFound."""
-        return view.config(self._store.find(Config, ref))
-
-    def secrets(self, filters: Filters) -> list[Json]:
-        """Secrets that pass."""
-        return [view.secret(one) for one in self._payloads(Secret, filters)]
-
-    def configs(self, filters: Filters) -> list[Json]:
-        """Configs that pass."""
-        return [view.config(one) for one in self._payloads(Config, filters)]
-
-    def _payloads(self, cls: type[T], filters: Filters) -> list[T]:
-        found = []
-        for one in sorted(self._store.all(cls), key=lambda held: str(getattr(held, "name", ""))):
-            name, spec = str(getattr(one, "name", "")), getattr(one, "spec", {})
-            if not self._named(filters, one.id, name) or not filters.match_labels(dict(spec.get("Labels") or {})):
-                continue
-            if "names" in filters and name not in filters.values("names"):
-                continue
-            found.append(one)
-        return found
-
-    async def update_payload(self, cls: "type[Secret] | type[Config]", ref: str, version: int, spec: Mapping[str, Any]) -> None:
-        """Change labels; nothing else of a secret or config may change. Raises NotFound, InvalidArgument, OutOfSequence."""
-
-        def write(tx: Tx) -> None:
-            one: Secret | Config = tx.find(cls, ref)
-            if one.unseen(version):
-                raise OutOfSequence
-            data = spec.get("Data")
-            if str(spec.get("Name") or "") != one.name or (data and str(data) != one.data):
-                raise invalid("only updates to Labels are allowed")
-            tx.update(one.changed(spec={**one.spec, "Labels": dict(spec.get("Labels") or {})}))
-
-        await self._store.update(write)
-
-    async def remove_payload(self, cls: "type[Secret] | type[Config]", ref: str) -> None:
-        """Remove a secret or config that no service uses. Raises NotFound, InvalidArgument (in use)."""
-        kind = cls.kind.capitalize()
-
-        def write(tx: Tx) -> None:
-            one: Secret | Config = tx.find(cls, ref)
-            users = [
-                service.name
-                for service in tx.all(Service)
-                for row in (service.task_spec.get("ContainerSpec") or {}).get(f"{kind}s") or ()
-                if row.get(f"{kind}ID") == one.id
-            ]
-            if users:
-                word = "services" if len(users) > 1 else "service"
-                raise invalid(f"{cls.kind} '{one.name}' is in use by the following {word}: {', '.join(sorted(set(users)))}")
-            tx.delete(cls, one.id)
 
         await self._store.update(write)
 
@@ -455,14 +369,6 @@ def _ports_of(rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, int], set[st
 
 def _subnet(row: Mapping[str, Any]) -> IPNetwork:
     return ipaddress.ip_network(str(row["Subnet"]), strict=False)
-
-
-def _labels_match(wanted: frozenset[str], labels: Mapping[str, str]) -> bool:
-    for text in wanted:
-        key, has, value = text.partition("=")
-        if key not in labels or (has and labels[key] != value):
-            return False
-    return True
 
 
 def with_defaults(spec: Mapping[str, Any]) -> Json:
