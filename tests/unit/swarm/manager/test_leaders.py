@@ -113,8 +113,9 @@ class Cluster1(Cluster0):
                 and task.spec["ContainerSpec"]["Image"] == image
                 for task in tasks
             )  # fmt: skip
-            if not good or len(tasks) != service.replicas or max(Counter(task.slot for task in tasks).values(), default=1) > 1:
-                found.append(f"{service.id} wants {service.replicas} of {image}: {told}, update {self.status(service.id)!r}")
+            replicas = len(self.store.all(Node)) if service.mode == "global" else service.replicas
+            if not good or len(tasks) != replicas or max(Counter(task.slot_key for task in tasks).values(), default=1) > 1:
+                found.append(f"{service.id} wants {replicas} of {image}: {told}, update {self.status(service.id)!r}")
         for task in self.store.all(Task):
             if task.service_id not in services:
                 found.append(f"{task.service_id} is gone: {task.slot} {task.desired_state.name} {task.status.state.name}")
@@ -138,7 +139,8 @@ async def storm(seed: int, rounds: int) -> list[str]:
         services = [one.id for one in cluster.store.all(Service)]
         match chance.randrange(9):
             case 0 | 1 if len(services) < 5:
-                await cluster.service(f"w{number}", number % 3, UpdateConfig={"Parallelism": 0, "Monitor": 10**6})
+                mode = chance.choice(({"Replicated": {"Replicas": number % 3}},) * 3 + ({"Global": {}},))
+                await cluster.service(f"w{number}", None, Mode=mode, UpdateConfig={"Parallelism": 0, "Monitor": 10**6})
             case 2 if services:
                 gone = chance.choice(services)
                 await cluster.store.update(lambda tx, id=gone: tx.delete(Service, id))  # type: ignore[misc]
@@ -154,9 +156,10 @@ async def storm(seed: int, rounds: int) -> list[str]:
                 await cluster.pass_time(chance.choice((0.5, 2, 20)))
             case _ if services:
                 order = chance.choice(("stop-first", "stop-first", "start-first"))
+                service = cluster.store.find(Service, chance.choice(services))
                 await cluster.change(
-                    chance.choice(services),
-                    Mode={"Replicated": {"Replicas": number % 3}},
+                    service.id,
+                    Mode=service.spec["Mode"] if service.mode == "global" else {"Replicated": {"Replicas": number % 3}},
                     TaskTemplate=template(f"x{number // 4}"),
                     UpdateConfig={"Parallelism": chance.choice((0, 1)), "Monitor": 10**6, "Order": order},
                 )
