@@ -77,9 +77,12 @@ class Doors:
 
     # --- who
 
-    def admit(self, caller: Caller) -> None:
-        """Whether a caller is still a node of this swarm. Raises NotFound for one that was removed, whatever its certificate says."""
-        self._node(caller)
+    async def admit(self, caller: Caller) -> None:
+        """Whether a caller is still a node of this swarm. Raises NotFound for one that was removed, whatever its certificate says; a node
+        that hears that leaves, so it is not said of one that came a moment ago. Raises NoLeader where that cannot be known."""
+        if self._store.get(Node, caller.node_id) is None:
+            await self._store.fresh()
+            self._node(caller)
 
     def _must_lead(self) -> None:
         if not self._manager.leading:

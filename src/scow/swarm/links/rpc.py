@@ -237,6 +237,7 @@ async def dial(address: str, context: ssl.SSLContext, seconds: float = DIAL_SECO
 Answer = Callable[[Caller, Json], Awaitable[Any]]
 Stream = Callable[[Caller, Json], AsyncIterator[Any]]
 Sink = Callable[[Caller, Json, AsyncIterator[Any]], Awaitable[Any]]
+Admit = Callable[[Caller], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,7 +291,7 @@ class _Served:
 
     async def _serve(self, number: int, frame: Json) -> None:
         try:
-            door = self._server.door(self._caller, str(frame.get("n")))
+            door = await self._server.door(self._caller, str(frame.get("n")))
             body = frame.get("b")
             given: Json = body if isinstance(body, dict) else {}
             if door.stream is not None:
@@ -340,7 +341,7 @@ def _cannot_listen(address: str, error: OSError) -> str:
 class Server:
     """A manager's listener. `doors`: name → what may be called."""
 
-    def __init__(self, doors: Mapping[str, Door], cluster_id: str, admit: Callable[[Caller], None] = lambda caller: None) -> None:
+    def __init__(self, doors: Mapping[str, Door], cluster_id: str, admit: Admit | None = None) -> None:
         """`admit(caller)` raises for a node that has nothing to say here any more."""
         self._doors = doors
         self._admit = admit
@@ -385,15 +386,15 @@ class Server:
                 self._writers.pop(who.node_id, None)
             task.cancel()
 
-    def door(self, caller: Caller, name: str) -> Door:
+    async def door(self, caller: Caller, name: str) -> Door:
         """What is called. Raises InvalidArgument, Forbidden."""
         found = self._doors.get(name)
         if found is None:
             raise InvalidArgument(f"this manager knows no call {name[:40]!r}: is it older than the node that calls?")
         if found.who != "anyone" and not caller.node_id:
             raise Forbidden("a node's certificate is needed for this call")
-        if found.who != "anyone":
-            self._admit(caller)
+        if found.who != "anyone" and self._admit is not None:
+            await self._admit(caller)
         return found
 
     def takes_items(self, name: str) -> bool:

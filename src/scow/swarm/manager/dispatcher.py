@@ -133,6 +133,7 @@ class Dispatcher:
 
     async def register(self, node_id: str, description: Mapping[str, Any], address: str) -> float:
         """A node says hello: it is ready now. Raises NotFound for a node that was removed."""
+        await self._check(node_id)
 
         def write(tx: Tx) -> None:
             node = tx.get(Node, node_id)
@@ -153,6 +154,14 @@ class Dispatcher:
         session.tasks = {task.id for task in self._store.by(Task, "node", node_id)}
         self._sessions[node_id] = session
         return self._promise(node_id)
+
+    async def _check(self, node_id: str) -> None:
+        """Raises NotFound for a node that was removed. It leaves the swarm when it hears that: a copy of the state that is behind is not
+        enough to say so."""
+        if self._store.get(Node, node_id) is None:
+            await self._store.fresh()
+            if self._store.get(Node, node_id) is None:
+                raise NotFound(f"node {node_id} is not part of this swarm")
 
     def _promise(self, node_id: str) -> float:
         period = self.period()
@@ -193,10 +202,9 @@ class Dispatcher:
 
     async def heartbeat(self, node_id: str) -> float:
         """A node is still there. Raises NotFound (removed), Unavailable (it has to register again)."""
+        await self._check(node_id)
         node = self._store.get(Node, node_id)
-        if node is None:
-            raise NotFound(f"node {node_id} is not part of this swarm")
-        if node_id not in self._sessions or node.status_state != "ready":
+        if node is None or node_id not in self._sessions or node.status_state != "ready":
             raise Unavailable("the node has to register again")
         self._seen[node_id] = self._clock.elapsed_ns()
         return self._promise(node_id)

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import pytest
 
-from scow.errors import ScowError
+from scow.errors import NotFound, ScowError
 from scow.swarm.manager.manager import Manager
 from scow.swarm.objects import Node, Object, Service, Task, TaskState
 from scow.swarm.store.memory import MemoryStore
@@ -42,6 +42,10 @@ class Copy(MemoryStore):
         """See what others have committed, up to `count` commits."""
         for written in self._log[self._version :][:count]:
             self.show(written, self._version + 1)
+
+    async def fresh(self) -> None:
+        """See Store."""
+        self.take()
 
     async def update(self, fn: Callable[[Tx], T]) -> T:
         """See Store."""
@@ -187,3 +191,15 @@ def test_services_become_what_they_are_to_be_whoever_led_meanwhile(seed: int) ->
         assert await storm(seed, 60) == []
 
     go()
+
+
+@on_loop
+async def test_a_node_that_came_a_moment_ago_is_not_told_that_it_is_gone() -> None:
+    cluster = Cluster1(1, seed=1)
+    await cluster.store.update(lambda tx: tx.create(cluster.node("n1")))
+    dispatcher = cluster.managers[0].dispatcher
+    assert cluster.managers[0].store.get(Node, "n1") is None  # it has not seen that
+    await dispatcher.register("n1", {}, "")
+    await dispatcher.heartbeat("n1")
+    with pytest.raises(NotFound):
+        await dispatcher.register("n2", {}, "")
