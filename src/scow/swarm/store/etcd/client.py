@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 SECONDS = 6.0
 _WATCH_LINE = 256 << 20
+_BUSY = ("no leader", "timed out", "deadline", "leader changed", "proposal dropped", "server stopped")
+"""What it says while its members choose a leader, or while it ends."""
 
 Json = dict[str, Any]
 
@@ -149,7 +151,7 @@ class Client:
         cls = EtcdError
         if "compacted" in text:
             cls = Compacted
-        elif any(words in text for words in ("no leader", "timed out", "deadline")):
+        elif any(words in text for words in _BUSY):
             cls = NoAnswer
         raise cls(f"etcd: {text}", int(found.get("code") or 0))
 
