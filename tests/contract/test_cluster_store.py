@@ -299,6 +299,7 @@ async def test_a_member_that_dies_is_started_again_and_nothing_is_lost(tmp_path:
 
 
 @needs_etcd
+@pytest.mark.slow  # 50 MB to a disk that others use, within etcd's seconds
 @on_loop
 async def test_what_is_large_is_committed_so_that_etcd_can_start_again(tmp_path: Path) -> None:
     """etcd writes entries of any length to its log and reads none of more than 10 MiB: a member with one never comes up again."""
