@@ -104,6 +104,17 @@ async def writable(fd: int) -> None:
         loop.remove_writer(fd)
 
 
+async def holds(condition: Callable[[], bool], seconds: float, every: float = 0.1) -> bool:
+    """Wait until a condition holds that nobody tells of, looking at it `every` so many seconds; whether it did within `seconds`."""
+    loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
+    while not condition():
+        if loop.time() >= until:
+            return False
+        await asyncio.sleep(every)
+    return True
+
+
 def hung_up(fd: int) -> bool:
     """Whether the other side of a socket closed the connection both ways (a half-close is none)."""
     poller = select.poll()

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from scow.aio import KeyedLock, Supervisor, Unwind, behind, hung_up, in_pool, in_thread, readable
+from scow.aio import KeyedLock, Supervisor, Unwind, behind, holds, hung_up, in_pool, in_thread, readable
 
 
 async def _cancellation() -> list[str]:
@@ -125,3 +125,13 @@ def test_a_half_close_is_no_hang_up() -> None:
         a.close()
         assert hung_up(b.fileno())
     assert hung_up(b.fileno())
+
+
+def test_a_condition_that_nobody_tells_of():
+    seen: list[int] = []
+
+    async def look() -> tuple[bool, bool]:
+        later = await holds(lambda: bool(seen.append(1)) or len(seen) > 2, 60, 0.001)
+        return later, await holds(lambda: False, 0.01, 0.001)
+
+    assert asyncio.run(look()) == (True, False)

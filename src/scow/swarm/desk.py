@@ -1,13 +1,14 @@
 """What the networks of this node ask of the cluster: networks and addresses. `engine_executor/networks.py` calls it."""
 
-import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from scow.aio import holds
 from scow.errors import Unavailable
 from scow.swarm.manager.allocator import view_of
 from scow.swarm.service import SwarmService
+from scow.swarm.wire import Session
 
 _ALLOCATION_SECONDS = 10.0
 _STEP_SECONDS = 0.01
@@ -40,10 +41,8 @@ class Desk:
         """Make a network; its id, once it has its addresses. Raises ScowError."""
         control = self._swarm.control
         id = await control.create_network(spec)
-        for _ in range(int(_ALLOCATION_SECONDS / _STEP_SECONDS)):
-            if control.network(id).ipam.get("Config"):
-                return id
-            await asyncio.sleep(_STEP_SECONDS)
+        if await holds(lambda: bool(control.network(id).ipam.get("Config")), _ALLOCATION_SECONDS, _STEP_SECONDS):
+            return id
         await control.remove_network(id)
         raise Unavailable("the network got no addresses: the swarm has no leader now, or no free subnet in its address pools")
 
@@ -51,23 +50,22 @@ class Desk:
         """Remove a network. Raises ScowError (in use)."""
         await self._swarm.control.remove_network(id)
 
-    async def lease(self, network: str, container: str, names: Sequence[str], asked: Sequence[str]) -> Mapping[str, Any]:
-        """See `wire.Session.lease`."""
+    @property
+    def _session(self) -> Session:
+        """This node's connection to the manager that leads. Raises Unavailable."""
         agent = self._swarm.agent
         if agent is None:
             raise Unavailable("this node is in no swarm, or its swarm has not been taken up yet")
-        return await agent.session.lease(network, container, names, asked)
+        return agent.session
+
+    async def lease(self, network: str, container: str, names: Sequence[str], asked: Sequence[str]) -> Mapping[str, Any]:
+        """See `wire.Session.lease`."""
+        return await self._session.lease(network, container, names, asked)
 
     async def tunnel(self, keys: Sequence[Mapping[str, Any]]) -> None:
         """See `wire.Session.tunnel`."""
-        agent = self._swarm.agent
-        if agent is None:
-            raise Unavailable("this node is in no swarm")
-        await agent.session.tunnel(keys)
+        await self._session.tunnel(keys)
 
     async def release(self, container: str, network_ids: Sequence[str]) -> None:
         """See `wire.Session.release`."""
-        agent = self._swarm.agent
-        if agent is None:
-            raise Unavailable("this node is in no swarm")
-        await agent.session.release(container, network_ids)
+        await self._session.release(container, network_ids)

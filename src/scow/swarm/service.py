@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from scow import log
-from scow.aio import Supervisor, in_pool
+from scow.aio import Supervisor, holds, in_pool
 from scow.errors import Conflict, InvalidArgument, ScowError, Unavailable
 from scow.metadata import Database
-from scow.swarm import addressing, ca, founding, joining, servicelogs, specs, view
+from scow.swarm import addressing, ca, founding, joining, servicelogs, specs, view, wording
 from scow.swarm.agent.agent import Agent
 from scow.swarm.agent.executor import Executor
 from scow.swarm.clock import Clock, SystemClock
@@ -33,36 +33,11 @@ logger = log.get(__name__)
 
 Json = dict[str, Any]
 
-_NOT_MANAGER = (
-    'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.'
-)
-_WORKER = (
-    "This node is not a swarm manager. Worker nodes can't be used to view or modify cluster state. "
-    "Please run this command on a manager node or promote the current node to a manager."
-)
-_NO_SWARM = "This node is not part of a swarm"
-_EXISTS = 'This node is already part of a swarm. Use "docker swarm leave" to leave this swarm and join another one.'
-_LOCKED = 'Swarm is encrypted and needs to be unlocked before it can be used. Please use "docker swarm unlock" to unlock it.'
-_LOCKED_STAYS = "Swarm is encrypted and locked. Please unlock it first or use `--force` to ignore this message."
-_LAST = (
-    "You are attempting to leave the swarm on a node that is participating as a manager. Removing the last manager erases all current "
-    "state of the swarm. Use `--force` to ignore this message. "
-)
-_MANAGER = "You are attempting to leave the swarm on a node that is participating as a manager. "
-_LOSES = "Removing this node leaves {reachable} managers out of {managers}. Without a Raft quorum your swarm will be inaccessible. "
-_FORCE = (
-    "The only way to restore a swarm that has lost consensus is to reinitialize it with `--force-new-cluster`. "
-    "Use `--force` to suppress this message."
-)
 _UNLOCK_SECONDS = 4.0
 _DEMOTION_SECONDS = 20.0
 _JOIN_SECONDS = 20.0
 """Docker's: after that a join goes on behind the answer."""
 _PROMOTION_SECONDS = 400.0
-_LATER = (
-    "Timeout was reached before node joined. The attempt to join the swarm will continue in the background. "
-    'Use the "docker info" command to see the current swarm status of your node.'
-)
 _UNASKED = "0.0.0.0:2377"
 """ListenAddr as clients send it when nobody gave one."""
 
@@ -105,7 +80,7 @@ class SwarmService:
             return
         if state.is_locked:
             self._locked = state
-            self._error = _LOCKED
+            self._error = wording.LOCKED
             # the key of etcd's member lies there as long as the daemon runs, and a killed one leaves it
             await in_pool(shutil.rmtree, self._folders[1], True)
             return
@@ -182,7 +157,7 @@ class SwarmService:
             raise NoLeader
         if node is not None and node.control is not None:
             return node.control
-        raise Unavailable(_NOT_MANAGER if self._state is None else _LOCKED if self._locked is not None else _WORKER)
+        raise Unavailable(wording.NOT_MANAGER if self._state is None else wording.LOCKED if self._locked is not None else wording.WORKER)
 
     async def fresh(self) -> None:
         """What is read from here on is as new as what any manager has acknowledged until now, as if there were one. Raises NoLeader."""
@@ -207,7 +182,7 @@ class SwarmService:
     def _cluster(self) -> Cluster:
         found = cluster_of(self._store)
         if found is None:
-            raise Unavailable(_NOT_MANAGER)
+            raise Unavailable(wording.NOT_MANAGER)
         return found
 
     async def logs(self, kind: str, ref: str, options: Mapping[str, Any]) -> AsyncIterator[bytes]:
@@ -233,9 +208,9 @@ class SwarmService:
     async def init(self, request: Mapping[str, Any]) -> str:
         """Make a swarm of this node; the node's id. Raises Unavailable (in one already), InvalidArgument (addresses, settings)."""
         if self._attempt is not None:
-            raise Unavailable(_EXISTS)
+            raise Unavailable(wording.IN_SWARM)
         if self._state is not None and not request.get("ForceNewCluster"):
-            raise Unavailable(_EXISTS)
+            raise Unavailable(wording.IN_SWARM)
         if self._state is not None and not request.get("AdvertiseAddr") and str(request.get("ListenAddr") or "") in ("", _UNASKED):
             return await self._force_new(None)
         wanted = founding.wish(request)
@@ -257,9 +232,9 @@ class SwarmService:
         """Go on as the only manager; the others are lost. `asked`: this node's addresses where they are to be others."""
         node = self._node
         if node is None:
-            raise Unavailable(_LOCKED)
+            raise Unavailable(wording.LOCKED)
         if node.state.role != "manager":
-            raise Unavailable(_WORKER)
+            raise Unavailable(wording.WORKER)
         if node.managers is not None and node.state.etcd:
             state, key = node.state, node.unlock_key
             if asked is not None:
@@ -273,7 +248,7 @@ class SwarmService:
     async def join(self, request: Mapping[str, Any]) -> None:
         """Join a swarm. Raises Unavailable (in one already; not within Docker's time: it goes on), InvalidArgument (token, addresses)."""
         if self._state is not None or self._attempt is not None:
-            raise Unavailable(_EXISTS)
+            raise Unavailable(wording.IN_SWARM)
         own = addressing.of_request(request)
         remotes = [addressing.remote(str(one)) for one in request.get("RemoteAddrs") or ()]
         if not remotes:
@@ -289,7 +264,7 @@ class SwarmService:
         finally:
             attempt.patient = True  # from here on nobody waits for the answer
         if not work.done():
-            raise Unavailable(_LATER)
+            raise Unavailable(wording.JOINS_LATER)
         if work.cancelled():
             raise Unavailable("the node was told to leave while it joined")
         role, error = work.result()
@@ -343,7 +318,7 @@ class SwarmService:
                 if node.state.role == role and (role == "worker" or node.control is not None):
                     return
             elif now() - seen > _JOIN_SECONDS:
-                raise Unavailable(_LATER)  # it has its certificate and goes on looking for a manager
+                raise Unavailable(wording.JOINS_LATER)  # it has its certificate and goes on looking for a manager
             await asyncio.sleep(0.1)
         why = node.problem or node.agent.error or "no reason is known"
         await self._end_membership(known=True)
@@ -356,9 +331,9 @@ class SwarmService:
             return
         state = self._state
         if state is None:
-            raise Unavailable(_NO_SWARM)
+            raise Unavailable(wording.NO_SWARM)
         if self._locked is not None and not force:
-            raise Unavailable(_LOCKED_STAYS)
+            raise Unavailable(wording.LOCKED_STAYS)
         if state.role == "manager" and not force and not await self._demoted():
             raise Unavailable(self._why_stay())
         await self._end_membership(known=True)
@@ -369,22 +344,14 @@ class SwarmService:
         own = node.store.get(Node, node.state.node_id) if node is not None and node.store is not None else None
         if node is None or own is None or own.role != "worker":
             return False
-        for _ in range(int(_DEMOTION_SECONDS * 10)):
-            if self._node is not node or node.state.role == "worker":
-                break
-            await asyncio.sleep(0.1)
+        await holds(lambda: self._node is not node or node.state.role == "worker", _DEMOTION_SECONDS)
         return self._node is node and node.state.role == "worker"
 
     def _why_stay(self) -> str:
         if self._node is None or self._node.store is None:
             return NoLeader().message
-        managers = [one for one in self._node.store.all(Node) if one.manager is not None]
-        if len(managers) <= 1:
-            return _LAST
-        reachable = sum(str((one.manager or {}).get("Reachability")) == "reachable" for one in managers)
-        if reachable - 2 <= len(managers) - reachable:
-            return f"{_MANAGER}{_LOSES.format(reachable=max(reachable - 1, 0), managers=len(managers))}{_FORCE}"
-        return _MANAGER + _FORCE
+        managers = [one.manager for one in self._node.store.all(Node) if one.manager is not None]
+        return wording.why_stay(sum(one.get("Reachability") == "reachable" for one in managers), len(managers))
 
     async def update(self, version: int, spec: Mapping[str, Any], rotate: Mapping[str, bool]) -> None:
         """Change settings; `rotate`: worker, manager (join tokens), unlock (the unlock key). Raises OutOfSequence, InvalidArgument."""
@@ -421,7 +388,7 @@ class SwarmService:
     async def unlock(self, key: str) -> None:
         """Open a locked manager. Raises Unavailable (no swarm), Conflict (not locked), InvalidArgument (wrong key)."""
         if self._state is None:
-            raise Unavailable(_NO_SWARM)
+            raise Unavailable(wording.NO_SWARM)
         if self._locked is None:
             raise Conflict("swarm is not locked")
         state = self._locked.unlocked(key)
@@ -433,10 +400,7 @@ class SwarmService:
             await self._abandon(locked, error)
             raise
         # what is asked next is to find it at work; the first of several to be unlocked has nobody to work with yet
-        for _ in range(int(_UNLOCK_SECONDS * 20)):
-            if self.is_manager:
-                break
-            await asyncio.sleep(0.05)
+        await holds(lambda: self.is_manager, _UNLOCK_SECONDS)
 
     async def _abandon(self, locked: NodeState, error: ScowError) -> None:
         """What was unlocked could not be taken up (its port is taken): it is locked again, so that unlocking can be tried once more."""
