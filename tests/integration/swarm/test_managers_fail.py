@@ -99,6 +99,32 @@ def test_a_manager_cut_off_says_so_and_its_tasks_go_on_until_it_is_back(managers
     assert [row["Spec"]["Name"] for row in leader.get("/services")] == ["web"]
 
 
+def test_networks_are_on_every_manager_as_soon_as_one_has_them(managers: Swarm) -> None:
+    for number in range(9):
+        name, host = f"net{number}", managers[number % 3]
+        reply = host.ask("POST", "/networks/create", {"Name": name, "Driver": "overlay"})
+        assert reply.status == 201, reply
+        for other in managers.others(host):
+            assert other.get(f"/networks/{name}")["Scope"] == "swarm"
+            assert name in {row["Name"] for row in other.get("/networks")}
+        last = managers.others(host)[0]
+        assert last.ask("DELETE", f"/networks/{name}").status == 204
+        assert [one.ask("GET", f"/networks/{name}").status for one in managers.others(last)] == [404, 404]
+
+
+def test_a_node_is_changed_with_the_version_of_before_its_reports(managers: Swarm) -> None:
+    leader = managers.leader()
+    node = managers.others(leader)[0]
+    before = leader.get(f"/nodes/{node.id}")
+    node.restart()  # it registers anew, with a status and a description
+    until(managers.well, PATIENCE, "a swarm that is well again")
+    assert leader.get(f"/nodes/{node.id}")["Version"]["Index"] > before["Version"]["Index"]
+    path = f"/nodes/{node.id}/update?version={before['Version']['Index']}"
+    assert leader.ask("POST", path, {**before["Spec"], "Labels": {"a": "b"}}).status == 200
+    assert leader.ask("POST", path, {**before["Spec"], "Labels": {"a": "c"}}).status == 400
+    assert leader.get(f"/nodes/{node.id}")["Spec"]["Labels"] == {"a": "b"}
+
+
 @pytest.mark.parametrize("who", ["leader", "follower"])
 def test_etcd_is_started_again_when_it_is_killed(managers: Swarm, who: str) -> None:
     leader = managers.leader()
