@@ -75,33 +75,27 @@ async def in_thread(fn: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
 async def readable(fd: int) -> None:
     """Wait until `fd` has something to read or has ended: data, the last writer's hang-up, a pidfd's process. One waiter a descriptor."""
     loop = asyncio.get_running_loop()
-    future: asyncio.Future[None] = loop.create_future()
-
-    def ready() -> None:
-        if not future.done():
-            future.set_result(None)
-
-    loop.add_reader(fd, ready)
-    try:
-        await future
-    finally:
-        loop.remove_reader(fd)
+    await _ready(fd, loop.add_reader, loop.remove_reader)
 
 
 async def writable(fd: int) -> None:
     """Wait until `fd` takes bytes again, or is broken. One waiter a descriptor."""
     loop = asyncio.get_running_loop()
-    future: asyncio.Future[None] = loop.create_future()
+    await _ready(fd, loop.add_writer, loop.remove_writer)
+
+
+async def _ready(fd: int, add: Callable[[int, Callable[[], None]], object], remove: Callable[[int], object]) -> None:
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def ready() -> None:
         if not future.done():
             future.set_result(None)
 
-    loop.add_writer(fd, ready)
+    add(fd, ready)
     try:
         await future
     finally:
-        loop.remove_writer(fd)
+        remove(fd)
 
 
 async def holds(condition: Callable[[], bool], seconds: float, every: float = 0.1) -> bool:
