@@ -41,7 +41,8 @@ def canonical(tree: dict[str, Any], room: Room, strict: bool = True) -> dict[str
                 return value
             raise BadValue(path, f"{dotted(path)}: {exc}") from None
 
-    return apply(tree, RULES, one)  # type: ignore[no-any-return]
+    made: dict[str, Any] = apply(tree, RULES, one)
+    return made
 
 
 def _build(value: Any, path: Path) -> Any:
@@ -200,7 +201,8 @@ RULES: Trie = trie(
 
 def defaults(tree: dict[str, Any]) -> dict[str, Any]:
     """What stands for attributes that are not given, in place."""
-    return apply(tree, DEFAULTS, lambda rule, value, path: rule(value))  # type: ignore[no-any-return]
+    made: dict[str, Any] = apply(tree, DEFAULTS, lambda rule, value, path: rule(value))
+    return made
 
 
 def _missing(**given: Any) -> Any:

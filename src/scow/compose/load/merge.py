@@ -39,7 +39,8 @@ def merge_service(base: Tree, over: Tree) -> Tree:
 
 def unique(tree: Tree) -> Tree:
     """Lists with keys keep one item of each key: the last, at the place of the first. Raises BadValue."""
-    return apply(tree, KEYS, _keep_last)  # type: ignore[no-any-return]
+    made: Tree = apply(tree, KEYS, _keep_last)
+    return made
 
 
 def _merge(base: Any, over: Any, node: Trie | None, path: Path) -> Any:

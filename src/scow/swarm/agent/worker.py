@@ -9,6 +9,7 @@ import base64
 import contextlib
 import itertools
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Any
 
 from scow import log
@@ -155,7 +156,7 @@ class Worker:
 
     async def _discard(self, known: set[str]) -> None:
         for id in await self._executor.found() - known - set(self._runners):
-            self._supervisor.start(self._surely(lambda id=id: self._executor.discard(id), id), f"discard {id}")  # type: ignore[misc]
+            self._supervisor.start(self._surely(partial(self._executor.discard, id), id), f"discard {id}")
 
     async def leave(self) -> None:
         """The node leaves the cluster: every task ends and its container goes."""
