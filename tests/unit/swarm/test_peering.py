@@ -1,6 +1,7 @@
 """The root of etcd's members is exchanged under managers that work: real members, real links, engines that run nothing. Slow."""
 
 import asyncio
+import shutil
 import ssl
 from pathlib import Path
 
@@ -167,3 +168,17 @@ async def test_who_goes_on_alone_ends_the_exchange_alone(tmp_path: Path) -> None
         await until(lambda: not one.node.managers.quorum, PATIENCE)  # type: ignore[union-attr]
         await one.swarm.init({"ListenAddr": one.listen, "AdvertiseAddr": one.listen, "ForceNewCluster": True})
         await until(lambda: exchanged([one], before), PATIENCE)
+
+
+@on_loop
+async def test_a_manager_that_lost_its_data_meanwhile_comes_in_again(tmp_path: Path) -> None:
+    async with managers(tmp_path, 3) as made:
+        one, two, three = made
+        before = believed(one)
+        await three.swarm.close()
+        await until(lambda: settled_without(made, three), PATIENCE)
+        await rotate(one)
+        await until(lambda: step(two) == "both")
+        shutil.rmtree(three.folder / "swarm" / "etcd" / "member")
+        await three.start()
+        await until(lambda: exchanged(made, before), PATIENCE)
