@@ -4,7 +4,9 @@ A task comes in NEW and leaves as PENDING. What is taken is known from the store
 a new leader reads it from there; an address is free again when its task has ended.
 """
 
-from collections.abc import Collection, Mapping
+import contextlib
+import itertools
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -104,37 +106,27 @@ class Allocator:
 
     def _release(self, holder: str, kept: Collection[tuple[str, str]] = ()) -> None:
         for network_id, address in self._held.pop(holder, ()):
-            if (network_id, address) in kept:
-                continue
-            for subnet in self._subnets.get(network_id, ()):
-                if subnet.holds(address):
-                    subnet.free(address)
+            if (network_id, address) not in kept:
+                self._free(network_id, address)
+
+    def _free(self, network_id: str, address: str) -> None:
+        for subnet in self._subnets.get(network_id, ()):
+            subnet.free(address)
 
     # --- changes
 
     def handle(self, change: Change) -> None:
         """See Loop."""
-        one = change.object
+        one, gone = change.object, change.new is None
         if isinstance(one, Network):
-            if change.new is None:
-                self._subnets.pop(one.id, None)
-                self._networks.discard(one.id)
-            else:
-                if isinstance(change.old, Network):
-                    for address in set(change.old.leases) - set(one.leases):
-                        for subnet in self._subnets.get(one.id, ()):
-                            subnet.free(address)
-                self._learn_network(one)
-                if one.ingress:
-                    self._ends |= {(one.id, node.id) for node in self._store.all(Node)}
+            self._network_changed(change.old, one, gone)
         elif isinstance(one, Node):
-            networks = self._store.all(Network)
-            if change.new is None:
-                self._ends |= {(network.id, one.id) for network in networks if one.id in map(node_of, network.leases.values())}
+            if gone:
+                self._ends |= {(network.id, one.id) for network in self._store.all(Network) if _has_lease(network, one.id)}
             elif change.old is None:
-                self._ends |= {(network.id, one.id) for network in networks if network.ingress}
+                self._ends |= {(network.id, one.id) for network in self._store.all(Network) if network.ingress}
         elif isinstance(one, Service):
-            if change.new is None:
+            if gone:
                 self._release(f"vip:{one.id}")
                 self._ports.release(one.id)
                 self._services.discard(one.id)
@@ -142,11 +134,22 @@ class Allocator:
             else:
                 self._services.add(one.id)
         elif isinstance(one, Task):
-            if change.new is None or one.over:
+            if gone or one.over:
                 self._release(one.id)
                 self._tasks.pop(one.id, None)
             elif one.status.state is TaskState.NEW:
                 self._tasks[one.id] = None
+
+    def _network_changed(self, before: Object | None, network: Network, gone: bool) -> None:
+        if gone:
+            self._subnets.pop(network.id, None)
+            self._networks.discard(network.id)
+            return
+        for address in set(before.leases) - set(network.leases) if isinstance(before, Network) else ():
+            self._free(network.id, address)
+        self._learn_network(network)
+        if network.ingress:
+            self._ends |= {(network.id, node.id) for node in self._store.all(Node)}
 
     async def tick(self) -> None:
         """See Loop."""
@@ -226,11 +229,7 @@ class Allocator:
                 row["Gateway"] = subnet.allocate().partition("/")[0]
             rows.append(row)
         vnis = {other.vni for other in tx.all(Network)}
-        vni = network.vni
-        if not vni:
-            vni = FIRST_VNI
-            while vni in vnis:
-                vni += 1
+        vni = network.vni or next(number for number in itertools.count(FIRST_VNI) if number not in vnis)
         driver = (network.spec.get("IPAM") or {}).get("Driver") or "default"
         tx.update(network.changed(ipam={"Driver": driver, "Config": rows}, vni=vni))
 
@@ -259,10 +258,6 @@ class Allocator:
         wanted = self._wanted_networks(tx, service)
         if any(id not in self._subnets for id in wanted):
             return  # comes again with the network's own change
-        for id, address in self._held.get(f"vip:{service.id}", ()):
-            if before.get(id) != address:  # given when this was tried before: others were faster
-                for subnet in self._subnets.get(id, ()):
-                    subnet.free(address)
         ports = self._service_ports(service, spec)
         holder = f"vip:{service.id}"
         self._release(holder, before.items())  # of a commit that others came before
@@ -277,8 +272,7 @@ class Allocator:
             endpoint["VirtualIPs"] = [{"NetworkID": id, "Addr": address} for id, address in addresses.items()]
         for id, address in before.items():
             if id not in addresses:
-                for subnet in self._subnets.get(id, ()):
-                    subnet.free(address)
+                self._free(id, address)
         self._held[holder] = list(addresses.items())
         if dict(service.endpoint) != endpoint:
             tx.update(service.changed(endpoint=endpoint))
@@ -372,25 +366,25 @@ class Allocator:
         return rows
 
     def _addresses(self, network: Network) -> list[str]:
-        """One of each kind, of the first subnet that has some left. Raises Conflict."""
+        """One of each kind. Raises Conflict."""
         found: list[str] = []
         subnets = self._subnets[network.id]
         for version in sorted({subnet.net.version for subnet in subnets}):
-            mine = [subnet for subnet in subnets if subnet.net.version == version]
-            for subnet in mine:
-                try:
-                    address = self._unleased(network, subnet)
-                except Conflict:
-                    if subnet is mine[-1]:
-                        for other in subnets:
-                            for one in found:
-                                if other.holds(one):
-                                    other.free(one)
-                        raise
-                else:
-                    found.append(address)
-                    break
+            try:
+                found.append(self._of_first(network, [subnet for subnet in subnets if subnet.net.version == version]))
+            except Conflict:
+                for address in found:
+                    self._free(network.id, address)
+                raise
         return found
+
+    def _of_first(self, network: Network, subnets: Sequence[Subnet]) -> str:
+        """An address of the first subnet that has some left. Raises Conflict."""
+        *others, last = subnets
+        for subnet in others:
+            with contextlib.suppress(Conflict):
+                return self._unleased(network, subnet)
+        return self._unleased(network, last)
 
     @staticmethod
     def _unleased(network: Network | None, subnet: Subnet) -> str:
@@ -403,9 +397,7 @@ class Allocator:
     def _give_back(self, rows: list[dict[str, Any]]) -> None:
         for row in rows:
             for address in row["Addresses"]:
-                for subnet in self._subnets.get(str(row["Network"]["ID"]), ()):
-                    if subnet.holds(address):
-                        subnet.free(address)
+                self._free(str(row["Network"]["ID"]), address)
 
 
 def _subnet(row: Mapping[str, Any]) -> Subnet:
@@ -431,6 +423,10 @@ def _ingress_ports(spec: Mapping[str, Any]) -> bool:
 def node_of(holder: str) -> str:
     """The node whose lease it is."""
     return holder.split(":")[1] if ":" in holder else ""
+
+
+def _has_lease(network: Network, node_id: str) -> bool:
+    return any(node_of(holder) == node_id for holder in network.leases.values())
 
 
 def view_of(network: Network) -> dict[str, Any]:
