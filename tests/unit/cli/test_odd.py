@@ -138,6 +138,8 @@ ENDED, GOES_ON = {"Running": False, "ExitCode": 9}, {"Running": True, "ExitCode"
         (("run", "--rm", "x"), [CUT, reply(200, {"StatusCode": 4})], None, 4, b"hello"),
         (("wait", "c"), [CUT, reply(200, {"StatusCode": 4})], ENDED, 0, b"4\n"),
         (("wait", "c"), [CUT, reply(404), reply(200, {"StatusCode": 5})], None, 0, b"5\n"),
+        (("wait", "c"), [b"", b"", reply(200, {"StatusCode": 6})], ENDED, 0, b"6\n"),
+        (("wait", "c"), [b""] * 7, None, 1, b""),
     ],
 )
 def test_another_engine_is_asked_when_a_wait_breaks_off(tmp_path, words, waits, state, code, out):

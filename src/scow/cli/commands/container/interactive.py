@@ -85,16 +85,20 @@ def exit_code(response: Response) -> int:
 
 
 def when_back(cli: Cli, work: Callable[[Client], T], broken: Exception) -> T:
-    """`work` of a new connection, tried until an engine answers. Raises ApiError, or `broken` when none does for AGAIN_SECONDS."""
+    """`work` of a new connection, tried until an engine answers. Raises ApiError, or `broken` when none does for AGAIN_SECONDS.
+
+    One that takes connections and ends them at once is given up sooner.
+    """
     import time
 
     end = time.monotonic() + AGAIN_SECONDS
-    told = False
+    told, breaks = False, 0
     while True:
         try:
             return work(cli.redial())
-        except (BrokenOff, CannotConnect, OSError):
-            if time.monotonic() > end:
+        except (BrokenOff, CannotConnect, OSError) as exc:
+            breaks += isinstance(exc, BrokenOff)
+            if breaks > _BREAKS or time.monotonic() > end:
                 raise broken from None
         if not told:
             told = True

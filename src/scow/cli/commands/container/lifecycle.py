@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from scow.client.api import Client
 
 from scow.cli.command import Command, ExitCode, daemon_error, each
-from scow.cli.commands.container.interactive import awaited, wait_begun
+from scow.cli.commands.container.interactive import awaited, wait_again, wait_begun, when_back
 from scow.client.api import container_path
+from scow.client.transport import BrokenOff
 from scow.errors import ScowError
 
 MAX_AT_ONCE = 50
@@ -134,7 +135,11 @@ def wait(cli: Cli, options: Options, args: list[str]) -> int:
 
     def act(name: str) -> str:
         try:
-            return str(awaited(cli, name, wait_begun(cli.client, name, ""), ""))
+            waiting = wait_begun(cli.client, name, "")
+        except BrokenOff as exc:
+            waiting, _ = when_back(cli, lambda client: wait_again(client, name, ""), exc)
+        try:
+            return str(awaited(cli, name, waiting, ""))
         except ExitCode as exc:
             raise ScowError(exc.message) from None
 
