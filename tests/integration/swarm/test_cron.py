@@ -101,7 +101,11 @@ def test_each_tick_begins_one_run_though_the_leader_ends_at_it(swarm: Swarm, tmp
             until(swarm.well, PATIENCE, "a swarm that is well again")
         last = tick_of(time.time()) + MINUTE
         until(lambda: max(witness.begun.values()) >= last, MINUTE + PATIENCE, "a tick that nothing disturbs")
-        until(lambda: len(runs()) == len(witness.begun) + 1, PATIENCE, "a container for each run, besides that of the beginning")
+        try:
+            until(lambda: len(runs()) == len(witness.begun) + 1, PATIENCE, "a container for each run, besides that of the beginning")
+        except AssertionError as exc:
+            rows = [(row["ID"], row["JobIteration"], row["DesiredState"], row["Status"]) for row in swarm.leader().tasks("tick")]
+            raise AssertionError(f"runs begun: {witness.begun}; containers: {runs()}; tasks: {rows}; {swarm[3].log()[-4000:]}") from exc
         begun = dict(witness.begun)
         ran = runs()
     swarm.leader().ask("DELETE", "/services/tick")
