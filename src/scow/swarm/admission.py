@@ -58,11 +58,8 @@ async def admitted_again(node: "SwarmNode", why: str) -> str:
 
 
 async def _asked(node: "SwarmNode") -> Json:
-    client = await node.to_leader()
-    try:
+    async with await node.to_leader() as client:
         answer: Json = await client.call("member.admit", {"address": node.state.advertise}, _ADMIT_SECONDS)
-    finally:
-        await client.close()
     return answer
 
 
@@ -77,12 +74,9 @@ async def promoted(node: "SwarmNode") -> None:
         async with asyncio.timeout(_PROMOTE_SECONDS):
             while True:
                 try:
-                    client = await node.to_leader()
-                    try:
+                    async with await node.to_leader() as client:
                         await client.call("member.promote", {"address": node.state.advertise})
                         return
-                    finally:
-                        await client.close()
                 except ScowError as error:
                     last = error.message
                 await asyncio.sleep(_PROMOTE_AGAIN_SECONDS)

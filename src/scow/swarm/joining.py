@@ -1,7 +1,7 @@
 """The side of a host that joins: it believes the root that its token names, shows the token, and gets a certificate."""
 
 import asyncio
-import contextlib
+import ssl
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -22,7 +22,7 @@ _MOST = 64
 _AGAIN_SECONDS, _AGAIN_MOST_SECONDS = 1.0, 15.0
 
 
-async def leader(addresses: Iterable[str], context: Any) -> Client:
+async def leader(addresses: Iterable[str], context: ssl.SSLContext) -> Client:
     """A link to the manager that leads, found by asking those that are known. Raises Unavailable."""
     queue, tried = deque(addresses), set[str]()
     last: ScowError = Unavailable("no manager of this swarm is known")
@@ -141,11 +141,8 @@ class Attempt:
         root, good = await root_of(wish.remotes, digest)
         self.patient = True
         body = {"token": wish.token, "request": wish.asked.certificate, "availability": wish.availability, "address": own.data_path}
-        client = await leader(good, tls.client(root))
-        try:
+        async with await leader(good, tls.client(root)) as client:
             answer: dict[str, Any] = await client.call("ca.issue", body)
-        finally:
-            await client.close()
         if "pending" in answer:
             raise Unavailable(str(answer["pending"]))
         return NodeState(
@@ -166,12 +163,8 @@ class Attempt:
 async def renewed(state: NodeState) -> NodeState:
     """The state with a fresh certificate, for the role that the cluster wishes. Raises ScowError."""
     wanted = ca.new_request(state.node_id)
-    client = await leader(state.addresses, tls.client(state.root, state.certificate, state.key))
-    try:
+    async with await leader(state.addresses, tls.client(state.root, state.certificate, state.key)) as client:
         answer = await client.call("ca.renew", {"request": wanted.certificate})
-    finally:
-        with contextlib.suppress(ScowError):
-            await client.close()
     return with_answer(state, answer, wanted.key)
 
 

@@ -285,11 +285,8 @@ class Managers:
         own = self._node.state.node_id
         others = [node for node in self._store.all(Node) if node.manager is not None and node.id != own]
         for node in others:
-            client = await dial(str((node.manager or {}).get("Addr")), self._node.context())
-            try:
+            async with await dial(node.manager_address, self._node.context()) as client:
                 await client.call("member.tidy", {"full": full}, _TIDY_SECONDS)
-            finally:
-                await client.close()
         health = await self._etcd.client.health()
         if not others:
             await upkeep.tidy(self._etcd.client, full)

@@ -206,7 +206,7 @@ class SwarmNode:
             return ""
         for node in self.store.all(Node):
             if node.manager is not None and node.manager.get("Leader"):
-                return str(node.manager.get("Addr") or "")
+                return node.manager_address
         return ""
 
     async def to_leader(self) -> rpc.Client:
@@ -366,15 +366,10 @@ class SwarmNode:
                     yield [stream, at_ns, line.decode("latin-1")]
 
         try:
-            client = await self.to_leader()
-        except ScowError:
-            return
-        try:
-            await client.send("logs.publish", {"id": request.get("id")}, lines())
+            async with await self.to_leader() as client:
+                await client.send("logs.publish", {"id": request.get("id")}, lines())
         except ScowError as error:
             logger.info("logs of task %s were not sent: %s", request.get("task"), error.message)
-        finally:
-            await client.close()
 
     def log_source(self, task: Task) -> "LogSource":
         """Where to read a task's output from."""
@@ -424,11 +419,8 @@ class LogSource:
                 yield line
         else:
             try:
-                client = await node.to_leader()
-                try:
+                async with await node.to_leader() as client:
                     async for stream, at_ns, text in client.stream("logs.read", {"task": task.id, "options": dict(options)}):
                         yield stream, at_ns, text.encode("latin-1")
-                finally:
-                    await client.close()
             except ScowError as error:
                 logger.info("logs of task %s cannot be read: %s", task.id, error.message)

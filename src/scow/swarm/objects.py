@@ -258,6 +258,11 @@ class Node(Object):
         return str(self.description.get("Hostname") or "")
 
     @property
+    def manager_address(self) -> str:
+        """Where it listens as a manager; "" for a worker."""
+        return str((self.manager or {}).get("Addr") or "")
+
+    @property
     def usable(self) -> bool:
         """Whether tasks may stay on it."""
         return self.status_state != "down" and self.availability != "drain"

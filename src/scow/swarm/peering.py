@@ -100,11 +100,8 @@ class Peering:
         own = await self._etcd.client.health()
         others = [node for node in self._store.all(Node) if node.manager is not None and node.id != self._id]
         for node in others:
-            client = await dial(str((node.manager or {}).get("Addr")), self._node.context())
-            try:
+            async with await dial(node.manager_address, self._node.context()) as client:
                 leader = int(await client.call("member.leader", seconds=_HEALTH_SECONDS))
-            finally:
-                await client.close()
             if not leader or leader != own.leader:
                 raise Unavailable(f"the member of manager {node.id} does not follow the others")
         return bool(others) and own.leader == own.member

@@ -467,7 +467,7 @@ class SwarmService:
             store = self._node.store
             nodes = store.all(Node)
             managers = [one for one in nodes if one.manager is not None]
-            found["RemoteManagers"] = [{"NodeID": one.id, "Addr": str((one.manager or {}).get("Addr") or "")} for one in managers]
+            found["RemoteManagers"] = [{"NodeID": one.id, "Addr": one.manager_address} for one in managers]
             found["Nodes"], found["Managers"] = len(nodes), len(managers)
             cluster = cluster_of(store)
             if cluster is not None:

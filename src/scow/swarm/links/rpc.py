@@ -14,7 +14,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import orjson
 
@@ -213,8 +213,14 @@ class Client:
             stack.callback(pushing.cancel)
             self._answer(await queue.get())
 
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.close()
+
     async def close(self) -> None:
-        """End the connection."""
+        """End the connection; so does the end of an `async with`."""
         self._wire.close()
         await self._supervisor.close()
 

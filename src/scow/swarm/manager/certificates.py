@@ -52,7 +52,7 @@ def same_issuer(one: Cluster, two: Cluster) -> bool:
 
 def issued(store: Store, cluster: Cluster, role: str, certificate: str) -> Json:
     """What a node is told with its certificate."""
-    managers = [[one.id, str((one.manager or {}).get("Addr") or "")] for one in store.all(Node) if one.manager is not None]
+    managers = [[one.id, one.manager_address] for one in store.all(Node) if one.manager is not None]
     return {
         "cluster": cluster.id,
         "role": role,

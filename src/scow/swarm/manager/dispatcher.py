@@ -333,7 +333,7 @@ class Dispatcher:
         node, cluster = self._store.get(Node, node_id), cluster_of(self._store)
         if node is None or cluster is None:
             return None
-        managers = [[one.id, str((one.manager or {}).get("Addr") or "")] for one in self._store.all(Node) if one.manager is not None]
+        managers = [[one.id, one.manager_address] for one in self._store.all(Node) if one.manager is not None]
         return {"role": node.role, "managers": managers, "roots": roots(cluster), "issuer": issuer(cluster).certificate}
 
     def _dependencies(self, session: _Session, tasks: Sequence[Task]) -> tuple[dict[str, dict[str, str]], dict[str, dict[str, str]]]:
