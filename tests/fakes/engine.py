@@ -8,9 +8,10 @@ from typing import Any
 
 from scow.containers.parts import Defaults, Parts
 from scow.containers.store import Containers
-from scow.errors import NotFound, ScowError
+from scow.errors import InvalidArgument, NotFound, ScowError
 from scow.events import EventBus
 from scow.metadata import Database, References
+from scow.model.network import EndpointSettings
 from scow.network.endpoint import NetworkView, Sandbox
 from scow.plugins.registry import Plugins
 from scow.runtime.types import Exit, NoTask, Started, Task, TaskSpec
@@ -129,6 +130,11 @@ class FakeNetwork:
         return NetworkView()
 
     def get(self, ref: str) -> Any:
+        raise NotFound(f"network {ref} not found")
+
+    def check_endpoint(self, ref: str, settings: EndpointSettings) -> Any:
+        if settings.ipam_config is not None:
+            raise InvalidArgument("user specified IP address is supported on user defined networks only")
         raise NotFound(f"network {ref} not found")
 
     def rename(self, container_id: str, name: str) -> None: ...

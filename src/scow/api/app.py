@@ -5,9 +5,11 @@
 
 import asyncio
 import inspect
+import posixpath
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import quote, unquote
 
 from scow import log
 from scow.aio import Supervisor
@@ -22,7 +24,7 @@ from scow.system.names import SERVER_NAME
 
 logger = log.get(__name__)
 
-_VERSIONED = re.compile(r"/v([0-9]{1,3}(?:\.[0-9]{1,3}){1,2})(/.*)\Z", re.DOTALL)
+_VERSIONED = re.compile(r"/v([0-9]{1,3}(?:\.[0-9]{1,3}){0,2})(/.*)\Z", re.DOTALL)
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _BOOT_SECONDS = 120.0
 _PING = [
@@ -114,6 +116,8 @@ class App:
                 plan.response = wrong or (self._pong(b"OK") if head.method == "GET" else self._pong(b""))
             elif head.method == "OPTIONS":
                 plan.response = Response(200)
+            elif (clean := _clean(target)) is not None:
+                plan.response = Response(301, b"", [("Location", clean + ("?" + query if query else ""))])
             elif not self._ready.is_set():
                 return None
             else:
@@ -165,6 +169,17 @@ class App:
         if reply is None and not call.request.replied:
             return Response(204)
         return reply
+
+
+def _clean(target: str) -> str | None:
+    """The path without empty segments and dots where it has any: Docker's router sends clients there."""
+    path = unquote(target, errors="replace")
+    if path[:1] != "/" or ("//" not in path and "/." not in path):
+        return None
+    clean = posixpath.normpath(path).replace("//", "/")
+    if path.endswith("/") and clean != "/":
+        clean += "/"
+    return quote(clean, safe="/:@!$&'()*+,;=~") if clean != path else None
 
 
 def _version(target: str) -> tuple[str, int, Response | None]:

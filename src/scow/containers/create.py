@@ -22,6 +22,7 @@ from scow.errors import InvalidArgument, NotFound
 from scow.kernel.cgroups.support import support
 from scow.model import codec
 from scow.model.container import ContainerConfig, CreateRequest, HostConfig
+from scow.model.network import EndpointSettings
 from scow.network import checks as network_checks
 from scow.runtime import checks
 from scow.runtime.fitting import fitted
@@ -69,6 +70,7 @@ class Creator:
         config = merge.hostname(config, host, container_id, host_platform.node())
         endpoints = merge.endpoints(host, config, request.networking_config.endpoints_config if request.networking_config else {})
         network_checks.asked(config.labels, endpoints)
+        self._check_endpoints(endpoints)
         host, links = self._resolve(host)
 
         directory, bundle = parts.store.paths(container_id)
@@ -102,6 +104,17 @@ class Creator:
             raise
         undo.keep()
         return container_id, warnings
+
+    def _check_endpoints(self, endpoints: Mapping[str, EndpointSettings]) -> None:
+        """A network that is not there yet is looked for at the start."""
+        for name, settings in endpoints.items():
+            try:
+                self.parts.network.check_endpoint(name, settings)
+            except NotFound:
+                continue
+            except InvalidArgument as error:
+                sentence = error.message.removeprefix("invalid endpoint settings:\n")
+                raise InvalidArgument(f"invalid config for network {name}: invalid endpoint settings:\n{sentence}") from None
 
     def _check_runtime(self, host: HostConfig) -> None:
         if host.runtime not in self.parts.defaults.runtimes:

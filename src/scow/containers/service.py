@@ -17,7 +17,7 @@ from scow.containers.recover import Recovery
 from scow.containers.start import Starter
 from scow.containers.stop import Stopper
 from scow.containers.supervisor import ExitSupervisor
-from scow.errors import ScowError
+from scow.errors import NotFound, ScowError
 from scow.filters import Filters
 from scow.model.container import CreateRequest, UpdateRequest
 from scow.model.network import EndpointSettings
@@ -79,7 +79,11 @@ class ContainerService:
 
     async def kill(self, ref: str, signal: str = "") -> None:
         """Send a signal (KILL by default). Raises Conflict when it doesn't run."""
-        await self._stopper.kill(self.get(ref), signal)
+        try:
+            container = self.get(ref)
+        except NotFound as error:
+            raise NotFound(f"cannot kill container: {ref}: {error.message}") from None
+        await self._stopper.kill(container, signal)
 
     async def pause(self, ref: str) -> None:
         """Freeze. Raises Conflict."""

@@ -68,6 +68,8 @@ def target_reference(repo: str, tag: str) -> Reference | None:
     reference = Reference.parse(repo)
     if reference.digest:
         raise InvalidArgument("refusing to create a tag with a digest reference")
+    if reference.familiar_name in ("sha256", "sha384", "sha512"):
+        raise InvalidArgument("refusing to create an ambiguous tag using digest algorithm as name")
     return reference.with_tag(tag) if tag else reference.tagged()
 
 

@@ -125,7 +125,9 @@ def host_hosts() -> str:
 
 def host_names(hostname: str, domainname: str) -> tuple[str, ...]:
     """The names of a container's own line."""
-    return (f"{hostname}.{domainname}", hostname) if domainname else (hostname,)
+    full = f"{hostname}.{domainname}" if domainname else hostname
+    short = hostname.partition(".")[0]
+    return (full, short) if short != full else (full,)
 
 
 def write(path: Path, text: str) -> None:

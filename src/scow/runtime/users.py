@@ -110,5 +110,5 @@ def _find_group(groups: list[_Group], text: str) -> int:
         if group.name == text or (number is not None and group.gid == number):
             return _checked(group.gid)
     if number is None:
-        raise InvalidArgument(f"unable to find group {text}: no matching entries in group file")
+        raise InvalidArgument(f"Unable to find group {text}: no matching entries in group file")
     return _checked(number)

@@ -119,7 +119,8 @@ async def resolve(
         raise InvalidArgument("too many mounts")
     anonymous = []
     for path in config.volumes:
-        clean = binds.check_destination(path, "volume")
+        # images are out there whose VOLUME is relative: Docker takes it from the root
+        clean = binds.check_destination(f"/{path}" if path and path[0] not in "./" and ":" not in path else path, "volume")
         if clean not in taken and clean not in points and clean not in anonymous:
             anonymous.append(clean)
     for destination, (point, spec) in wanted.items():

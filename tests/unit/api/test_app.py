@@ -56,7 +56,9 @@ APP = app_with(routes)
         ("GET /v1.0/thing/x", 400, b"too old"),
         ("GET /v1.24.1/thing/x", 400, b"too old"),
         ("GET /v1.99/unheard", 404, b"page not found"),
-        ("GET /v1/thing/x", 404, b"page not found"),
+        ("GET /v1/thing/x", 400, b"client version 1 is too old"),
+        ("GET /v/thing/x", 404, b"page not found"),
+        ("GET //thing/x", 301, b""),
         ("POST /thing/x", 404, b"page not found"),
         ("GET /thing/%zz", 400, b"invalid URL escape"),
         ("GET /thing/x?q=%z", 400, b"invalid URL escape"),
@@ -71,6 +73,14 @@ APP = app_with(routes)
 def test_answers(line, status, text):
     reply = ask(APP, line)
     assert (reply.status, text in reply.body) == (status, True), reply.body
+
+
+@pytest.mark.parametrize(
+    ("target", "clean"),
+    [("//thing/x", "/thing/x"), ("/thing/../late?a=b", "/late?a=b"), ("/thing/%2F/a%20b", "/thing/a%20b"), ("/v1.44//new/", "/v1.44/new/")],
+)
+def test_an_unclean_path_leads_to_the_clean_one(target: str, clean: str) -> None:
+    assert ask(APP, f"GET {target}").headers["location"] == clean
 
 
 def test_a_stream_that_breaks_ends_the_connection(caplog):

@@ -103,6 +103,13 @@ async def test_a_failed_create_leaves_nothing(engine: Engine) -> None:
 
 
 @scenario
+async def test_an_address_that_its_network_cannot_give_is_told_at_create(engine: Engine) -> None:
+    asked = {"EndpointsConfig": {"bridge": {"IPAMConfig": {"IPv4Address": "1.2.3.4"}}}}
+    with pytest.raises(InvalidArgument, match="invalid config for network bridge: invalid endpoint settings:\nuser specified"):
+        await engine.create("web", NetworkingConfig=asked)
+
+
+@scenario
 async def test_name_conflict(engine: Engine) -> None:
     first = await engine.create("web")
     with pytest.raises(Conflict, match=f'The container name "/web" is already in use by container "{first}"'):
@@ -270,6 +277,8 @@ async def test_remove(engine: Engine) -> None:
     await engine.service.remove("web", force=True)
     with pytest.raises(NotFound, match="No such container: web"):
         engine.service.get("web")
+    with pytest.raises(NotFound, match="cannot kill container: web: No such container: web"):
+        await engine.service.kill("web")
     assert engine.events(container_id) == ["create", "start", "kill", "die", "destroy"]
     assert not engine.parts.refs.used("image")
     await engine.settle()

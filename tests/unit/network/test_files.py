@@ -40,6 +40,7 @@ def test_extra_hosts() -> None:
 def test_hosts(tmp_path: Path) -> None:
     text = files.hosts_text([HostsLine("10.0.0.2", files.host_names("box", "example.org"))])
     assert text.startswith("127.0.0.1\tlocalhost\n") and text.endswith("10.0.0.2\tbox.example.org box\n")
+    assert files.host_names("box.example.org", "") == ("box.example.org", "box") and files.host_names("box", "") == ("box",)
     target = tmp_path / "hosts"
     target.write_text("long text of before")
     inode = target.stat().st_ino

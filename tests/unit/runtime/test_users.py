@@ -39,7 +39,7 @@ def test_users(root, text, expected):
     ("text", "gist"),
     [
         ("nosuch", "unable to find user nosuch"),
-        ("user:nosuch", "unable to find group nosuch"),
+        ("user:nosuch", "Unable to find group nosuch"),
         ("-1", "uids and gids must be"),
         ("99999999999", "uids"),
     ],

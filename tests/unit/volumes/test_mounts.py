@@ -94,6 +94,13 @@ def test_bad_long_forms(mount, gist):
     assert not volumes.made
 
 
+def test_a_relative_volume_of_an_image_is_below_the_root():
+    assert list(resolve(HostConfig(), ContainerConfig(volumes={"data": {}}))) == ["/data"]
+    for path in ("a:/", "", "/"):
+        with pytest.raises(InvalidArgument):
+            resolve(HostConfig(), ContainerConfig(volumes={path: {}}))
+
+
 def test_duplicates_are_refused_before_anything_is_made():
     volumes = Volumes()
     for host in (

@@ -162,9 +162,12 @@ class Routes:
 
     async def build(self, call: Call) -> Response | None:
         """POST /build."""
+        version = call.query.text("version") or "1"
+        if version not in ("1", "2"):
+            raise InvalidArgument(f'invalid version "{version}"')
         lines = Lines(call)
         try:
-            if call.query.text("version") == "2":
+            if version == "2":
                 await self._builds.legacy(_buildkit(call), lines.write)
             else:
                 await self._classic.build(_request(call), call.request.body, lines.write)
@@ -180,7 +183,7 @@ class Routes:
     def cancel(self, call: Call) -> Response:
         """POST /build/cancel."""
         self._classic.cancel(call.query.required("id"))
-        return Response(204)
+        return Response(200)
 
 
 def register(router: Router, classic: "ClassicBuilder", builds: "BuildService") -> None:

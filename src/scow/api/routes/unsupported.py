@@ -31,6 +31,7 @@ def _refuse(sentence: str) -> Any:
 
 
 def _empty_list(call: Call) -> Response:
+    call.query.filters({"enabled", "capability"})
     return call.json([])
 
 

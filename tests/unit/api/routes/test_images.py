@@ -79,4 +79,4 @@ def test_missing_image():
     _, app = routes(inspect=NotFound("No such image: x:latest"), remove=Conflict("in use"))
     assert ask(app, "GET /images/x/json").status == 404
     assert ask(app, "DELETE /images/x").status == 409
-    assert SimpleNamespace(status=ask(app, "GET /images//json").status).status == 404
+    assert SimpleNamespace(status=ask(app, "GET /images//json").status).status == 301
