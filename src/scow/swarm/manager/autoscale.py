@@ -7,7 +7,7 @@ one is wanted (`Held`). The time of the last decision is in the service: a chang
 
 import math
 from collections import deque
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from scow import log, units
@@ -27,6 +27,7 @@ _ROUNDING = 1e-9
 _PAUSED = ("paused", "rollback_paused")
 _UPDATING = ("updating", "rollback_started")  # more tasks of a spec in doubt help nobody
 _LAST_NS = 20 * 10**9
+_ENDING_NS = 3 * 10**9
 _LAST_BEATS = 3
 """A measurement holds for that long, or for so many heartbeats: a daemon may be started again meanwhile."""
 _HELD_NS = 10 * 10**9
@@ -70,11 +71,13 @@ def decide(policy: Policy, replicas: int, running: int, used: Mapping[str, float
 
 @dataclass(frozen=True, slots=True)
 class _Look:
-    """What all running tasks of a service used at one moment (elapsed time): the sum and of how many it is known, by target."""
+    """What all running tasks of a service used at one moment (elapsed time): the sum and of how many it is known, by target. `leaving`:
+    what those still have to do that are about to end."""
 
     at_ns: int
     running: int
     totals: Mapping[str, tuple[float, int]]
+    leaving: Mapping[str, float]
 
 
 class Autoscaler:
@@ -163,18 +166,28 @@ class Autoscaler:
         limits = (service.task_spec.get("Resources") or {}).get("Limits") or {}
         # without a limit of memory there is nothing to be a percentage of
         units_of = {"cpu": (int(limits.get("NanoCPUs") or 0) / 1e9 or 1.0) / 100, "memory": int(limits.get("MemoryBytes") or 0) / 100}
-        running = [task for task in self._store.by(Task, "service", service.id) if task.status.state is TaskState.RUNNING and task.wanted]
-        rows = [row for task in running for at, row in (self._samples.get(task.id, (oldest - 1, {})),) if at >= oldest]
+        running = [task for task in self._store.by(Task, "service", service.id) if task.status.state is TaskState.RUNNING]
+        stay = [task.id for task in running if task.wanted]
+        rows = self._told_by(stay, oldest)
+        # a node that is lost says nothing any more, and its tasks have been replaced
+        ending = self._told_by((task.id for task in running if not task.wanted), now - max(2 * beat, _ENDING_NS))
         totals: dict[str, tuple[float, int]] = {}
+        leaving: dict[str, float] = {}
         for name in policy.targets:
-            unit = units_of.get(name, 1.0)
-            values = [row[name] / unit for row in rows if name in row] if unit else []
-            totals[name] = sum(values), len(values)
+            if unit := units_of.get(name, 1.0):
+                values = [row[name] / unit for row in rows if name in row]
+                totals[name] = sum(values), len(values)
+                leaving[name] = sum(row[name] / unit for row in ending if name in row)
         looks = self._looks.setdefault(service.id, deque(maxlen=_MAX_LOOKS))
-        looks.append(_Look(now, len(running), totals))
+        looks.append(_Look(now, len(stay), totals, leaving))
         # before the change it was fewer, or more, that were loaded; one look from before the window shows that it is full
         while looks[0].at_ns < changed or (len(looks) > 1 and looks[1].at_ns <= now - policy.window_ns):
             looks.popleft()
+
+    def _told_by(self, tasks: Iterable[str], oldest: int) -> list[Mapping[str, float]]:
+        """Measurements of tasks, not older than that."""
+        found = [self._samples[id] for id in tasks if id in self._samples]
+        return [row for at, row in found if at >= oldest]
 
     async def _follow(self, service: Service, policy: Policy, updating: bool) -> None:
         """Do what the load asks for, or say why not."""
@@ -255,14 +268,11 @@ class Autoscaler:
 
 def _means(looks: Collection[_Look], policy: Policy, running: int, whole: bool) -> dict[str, float]:
     """What there was to do on the mean, per task that runs now, in the targets' units. `whole`: only of looks that know of every task, and
-    only where most do."""
+    only where most do; with what is about to come from tasks that end."""
     found: dict[str, float] = {}
     for name in policy.targets:
-        sums = [one.totals[name] for one in looks if name in one.totals and one.running]
-        if whole:
-            sums = [one.totals[name] for one in looks if name in one.totals and one.running and one.totals[name][1] == one.running]
-            if 2 * len(sums) < len(looks):
-                continue
-        if any(known for _, known in sums):
-            found[name] = sum(total for total, _ in sums) / len(sums) / running
+        known = [one for one in looks if one.running and one.totals.get(name, (0.0, 0))[1] >= (one.running if whole else 1)]
+        if known and not (whole and 2 * len(known) < len(looks)):
+            sums = [one.totals[name][0] + (one.leaving[name] if whole else 0.0) for one in known]
+            found[name] = sum(sums) / len(sums) / running
     return found

@@ -8,7 +8,7 @@ from scow.errors import InvalidArgument, Unavailable
 from scow.opts.autoscale import Policy, policy_of
 from scow.swarm.manager.autoscale import decide
 from scow.swarm.manager.eventfeed import EventFeed
-from scow.swarm.objects import Service, TaskState
+from scow.swarm.objects import Node, Service, Task, TaskState
 from scow.swarm.store.store import Change
 from tests.fakes.swarm import Cluster0
 from tests.support.asynchronous import on_loop
@@ -398,4 +398,34 @@ async def test_a_store_that_takes_nothing_is_told_once_and_asked_again(caplog: p
     scaler._store = cluster.store
     await _loaded(cluster, id, 1.0, 3)
     assert _service(cluster, id).replicas > 1
+    await cluster.stop()
+
+
+@on_loop
+async def test_what_a_task_has_that_is_about_to_end_is_still_to_be_done() -> None:
+    """A node with all of the load is drained; its task takes ten seconds to end, then the load comes back to others."""
+    cluster = await Cluster0(nodes=2).start()
+    labels = {"connections": "10", "window": "15s", "cooldown": "5s"}
+    id = await cluster.service("web", 4, Labels={f"scow.autoscale.{key}": value for key, value in labels.items()})
+    busy = next(task.id for task in cluster.running(id) if task.node_id == "n1")
+    seen = set()
+
+    async def hold(seconds: int) -> None:
+        for _ in range(seconds):
+            there = [task for task in cluster.store.by(Task, "service", id) if task.status.state is TaskState.RUNNING]
+            cluster.manager.autoscaler.note({task.id: {"connections": 40.0 * (task.id == busy)} for task in there})
+            await cluster.pass_time(1)
+            seen.add(_service(cluster, id).replicas)
+
+    await hold(20)
+    node = cluster.store.find(Node, "n1")
+    cluster.slow = True
+    await cluster.store.update(lambda tx: tx.update(node.changed(spec={**node.spec, "Availability": "drain"})))
+    await hold(10)
+    cluster.slow = False
+    busy = ""
+    await hold(2)
+    busy = cluster.running(id)[0].id
+    await hold(30)
+    assert seen == {4}
     await cluster.stop()
