@@ -17,7 +17,7 @@ import pytest
 import zstandard
 from aiohttp import web
 
-from scow.archive import worker
+from scow.archive import jobs
 from scow.archive.tar import Malformed
 from scow.errors import ScowError
 from scow.images.service import ImageService
@@ -210,13 +210,13 @@ def test_layers_that_are_damaged_where_they_were_made(tmp_path: Path, what: str)
 
 @pytest.mark.parametrize("pack", [gzip.compress, zstandard.ZstdCompressor().compress])
 def test_a_bomb_is_refused(monkeypatch: pytest.MonkeyPatch, pack: Callable[[bytes], bytes]) -> None:
-    monkeypatch.setattr(worker, "_BOMB_BYTES", 8 << 20)
+    monkeypatch.setattr(jobs, "_BOMB_BYTES", 8 << 20)
     read, write = os.pipe()
     data = pack(bytes(60 << 20))
     assert len(data) < 1 << 16
     os.write(write, data)
     os.close(write)
-    source, _ = worker._source(read)
+    source, _ = jobs._source(read)
     with pytest.raises(Malformed, match="250-fold"):
         source.drain()
     os.close(read)

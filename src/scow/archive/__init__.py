@@ -1,5 +1,6 @@
 """Tar archives: reading, writing, and the processes that pack and unpack trees. Nothing is stored here.
 
-`tar` knows the format, `streams` the bytes (compression, hashing), `unpack` and `pack` the trees, `worker` runs them in a process of its
-own below a chroot, `workers` is the daemon's door to those processes. All but `workers` import the standard library and `kernel` only.
+`tar` knows the format, `streams` the bytes (compression, hashing), `unpack` and `pack` the trees, `jobs` what is done with them, `chroot`
+where; `worker` runs jobs in a process of its own, `workers` is the daemon's door to those processes. All but `workers` import the standard
+library and `kernel` only.
 """

@@ -8,7 +8,7 @@ put in place in a mount namespace of the helper). Jobs:
     await workers.stat(root, path) -> {"name", "size", "mode" (Go's bits), "mtime" (ns), "linkTarget"}
     await workers.unpack(root, chunks, path="/", strict_kind=False, owner=None)  # an async stream of tar, plain or compressed, → tree
     workers.pack(root, path, rebase=None, follow=False) -> AsyncIterator[bytes]  # rebase: the top member's name, "" = children
-    await workers.run(job, fds) -> report                                        # any job of worker.py; run_from, run_to: with a stream
+    await workers.run(job, fds) -> report                                        # any job of jobs.py; run_from, run_to: with a stream
 
 The first item of a packed stream raises what is wrong with the path. Errors: `ArchiveError` (InvalidArgument) for a bad archive;
 `PathNotFound`, `NotADirectory`, `ReadOnly`, `NoSpace`, else Internal. A cancelled call kills its helper. One helper is kept warm, a few
@@ -218,7 +218,7 @@ class Workers:
         return _Helper()
 
     async def run(self, job: Report, fds: Sequence[int] = ()) -> Report:
-        """Do a job of worker.py. The descriptors stay the caller's. Raises as the module says; a cancelled call kills the helper."""
+        """Do a job of jobs.py. The descriptors stay the caller's. Raises as the module says; a cancelled call kills the helper."""
         async with self._limit:
             helper = self._take()
             keep = False

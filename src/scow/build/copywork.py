@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from scow.archive import streams
+from scow.archive.chroot import Root
 from scow.archive.streams import write_all
 from scow.archive.tar import Malformed
 from scow.archive.unpack import Options, Unpacker, remove_tree
-from scow.archive.worker import Root
 from scow.build import gomatch, treemode
 from scow.build.copyfiles import Refused, bounded, clear, copy_attributes, expand, is_archive, open_source, reopen, replacing, transfer
 from scow.errors import ScowError

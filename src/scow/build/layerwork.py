@@ -10,8 +10,8 @@ import os
 import stat
 from typing import Any
 
+from scow.archive.chroot import Root
 from scow.archive.unpack import remove_tree
-from scow.archive.worker import Root
 from scow.build.copyfiles import Refused, copy_attributes
 from scow.build.copywork import Engine, Style
 from scow.kernel import xattr
