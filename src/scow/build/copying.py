@@ -19,7 +19,7 @@ from scow.archive.workers import Workers
 from scow.build.llb.ops import Action, Mkfile, Owner
 from scow.errors import InvalidArgument
 
-_JOB = "scow.build.copywork:do_files"
+_JOB = "scow.build.copyjob:do_files"
 
 
 class CopyError(InvalidArgument):
