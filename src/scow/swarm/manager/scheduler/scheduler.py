@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 from scow.swarm.clock import Clock
+from scow.swarm.manager.orchestrator.update import config_of, status_of
 from scow.swarm.manager.scheduler.filters import Pipeline
 from scow.swarm.manager.scheduler.nodes import Room, claim, holds
 from scow.swarm.manager.tasks import is_dirty
@@ -160,10 +161,10 @@ class Scheduler:
         return placed, left, pipeline.explain()
 
     def _old(self, first: Task) -> Mapping[str, int]:
-        """How many tasks of a service that is being updated are on each node and yet to be replaced: where they are says nothing of where
-        new ones should go. With those counted, an update that starts new tasks first would leave the nodes empty that had many."""
+        """How many tasks of a service are on each node and yet to be replaced by an update that starts new ones first: where they are says
+        nothing of where those should go. With them counted it would leave the nodes empty that had many."""
         service = self._store.get(Service, first.service_id)
-        if first.node_id or service is None or (service.update_status or {}).get("State") not in _UPDATING:
+        if first.node_id or service is None or status_of(service) not in _UPDATING or config_of(service).get("Order") != "start-first":
             return {}
         found: dict[str, int] = {}
         judged: dict[int, bool] = {}  # tasks of one version mostly share their spec
