@@ -61,3 +61,21 @@ async def test_where_etcd_cannot_be_installed_the_reason_is_said_and_apt_does_no
     asked = (tmp_path / "asked").read_text().splitlines()
     assert [line.split()[0] for line in asked] == ["install", "update", "install"]
     assert all("Acquire::Retries=0" in line for line in asked)
+
+
+@on_loop
+async def test_what_a_restart_needs_is_there_before_the_member_ends(tmp_path: Path) -> None:
+    etcd = member(tmp_path)
+    root = ca.new_root()
+    before, after = Trust(root, root.certificate), Trust(root, root.certificate * 2)
+    etcd.certify(before)
+    (tmp_path / "run/root.pem.new").mkdir()  # nothing can be written there
+    with pytest.raises(Unavailable, match="certificate of etcd's member cannot be written"):
+        etcd.certify(after)
+    assert etcd.trust == before
+    assert (tmp_path / "run/root.pem").read_text() == root.certificate
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(spawn, "PATH", str(tmp_path))
+        with pytest.raises(Unavailable, match="no apt-get"):
+            await etcd.restart(after)
+    assert etcd.trust == before

@@ -169,35 +169,41 @@ class Etcd:
 
     async def begin_anew(self, cluster: str, trust: Trust) -> None:
         """Be another member, which learns, in the place of this one, whose data are of no use; `client` stays. Raises Unavailable."""
+        argv = await self._prepared(trust, cluster)
         await self._supervisor.close()
         await self._end()
         await in_pool(shutil.rmtree, self.place.data / "member", True)
         self.damaged = ""
-        await self._again(trust, cluster)
+        self._supervisor.start(self._keep(argv), "process")
 
     async def restart(self, trust: Trust) -> None:
         """End it and start it with other roots that it believes; its data and `client` stay. Raises Unavailable."""
+        argv = await self._prepared(trust)
         await self._supervisor.close()
         await self._end()
-        await self._again(trust)
-
-    async def _again(self, trust: Trust, cluster: str = "") -> None:
-        self.certify(trust)
-        argv = self._argv(await program(), cluster, False)
-        self._launch(argv)
         self._supervisor.start(self._keep(argv), "process")
 
+    async def _prepared(self, trust: Trust, cluster: str = "") -> list[str]:
+        """How it is to be started, with all there that it needs: what can go wrong does so before it ends. Raises Unavailable."""
+        argv = self._argv(await program(), cluster, False)
+        self.certify(trust)
+        return argv
+
     def certify(self, trust: Trust) -> None:
-        """Have a certificate made of another root, which it shows from now on; whom it believes, it reads when it starts."""
-        self.trust = trust
+        """Have a certificate made of another root, which it shows from now on; whom it believes, it reads when it starts. Raises
+        Unavailable."""
         host = self.place.advertise.rpartition(":")[0].strip("[]")
         made = ca.member_certificate(trust.root, self.place.name, host)
-        for name, text in (("root.pem", trust.believed), ("member.key", made.key), ("member.pem", made.certificate)):
-            new = self.place.run / f"{name}.new"
-            new.unlink(missing_ok=True)
-            with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-                file.write(text)
-            new.replace(self.place.run / name)
+        try:
+            for name, text in (("root.pem", trust.believed), ("member.key", made.key), ("member.pem", made.certificate)):
+                new = self.place.run / f"{name}.new"
+                new.unlink(missing_ok=True)
+                with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                    file.write(text)
+                new.replace(self.place.run / name)
+        except OSError as error:
+            raise Unavailable(f"the certificate of etcd's member cannot be written: {error.strerror}") from None
+        self.trust = trust
 
     def _argv(self, etcd: str, cluster: str, fresh: bool) -> list[str]:
         place = self.place
@@ -246,9 +252,16 @@ class Etcd:
             os.close(fd)
 
     async def _keep(self, argv: Sequence[str]) -> None:
-        """Start it again when it ends."""
+        """Start it when it does not run, and again when it ends."""
         tries = 0
         while True:
+            while self._process < 0:
+                try:
+                    self._launch(argv)
+                except (Unavailable, OSError) as error:
+                    tries += 1
+                    logger.warning("etcd cannot be started: %s", error)
+                    await asyncio.sleep(_AGAIN_SECONDS[min(tries, len(_AGAIN_SECONDS) - 1)])
             began = asyncio.get_running_loop().time()
             await aio.readable(self._process)
             code = pidfd.reap(self._process)
@@ -259,13 +272,7 @@ class Etcd:
             self.trouble = words = self.last_words()
             useless = not self.known or (bool(_DAMAGE.search(words)) and "no space left" not in words)
             self.damaged = words if useless and tries >= _DAMAGED_AFTER else ""
-            while self._process < 0:
-                await asyncio.sleep(_AGAIN_SECONDS[min(tries, len(_AGAIN_SECONDS) - 1)])
-                try:
-                    self._launch(argv)
-                except (Unavailable, OSError) as error:
-                    tries += 1
-                    logger.warning("etcd cannot be started: %s", error)
+            await asyncio.sleep(_AGAIN_SECONDS[min(tries, len(_AGAIN_SECONDS) - 1)])
 
     def last_words(self) -> str:
         """Why it ended, as far as it said so; otherwise its last line."""
