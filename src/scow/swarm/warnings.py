@@ -6,11 +6,25 @@ from typing import Any
 from scow.errors import InvalidArgument
 from scow.kernel import protocols
 from scow.opts import autoscale, schedule
+from scow.swarm.manager.orchestrator import constraints
 
 
 def of_service(spec: Mapping[str, Any]) -> list[str]:
     """Sentences for the reply's Warnings; `spec` as the client sent it. This host's kernel stands for those of the tasks' nodes."""
-    return [*_kernel(spec), *_labels(spec)]
+    return [*_kernel(spec), *_placement(spec), *_labels(spec)]
+
+
+def _placement(spec: Mapping[str, Any]) -> list[str]:
+    """Of constraints that no node can satisfy: a mistyped key would leave the tasks pending without a word."""
+    try:
+        found = constraints.parse(constraints.of(spec.get("TaskTemplate") or {}))
+    except InvalidArgument:
+        return []
+    return [
+        f"Constraint {one.key} is nothing that nodes have, so none gets a task of this service. There are: {constraints.keys()}"
+        for one in found
+        if not one.known
+    ]
 
 
 def _labels(spec: Mapping[str, Any]) -> list[str]:

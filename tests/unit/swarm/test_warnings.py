@@ -24,3 +24,9 @@ def test_labels_at_the_wrong_place_are_told() -> None:
     for label in ("scow.autoscale.cpu", "scow.cron"):
         assert label in warnings.of_service(_service({}, inside={label: "5"}))[0]
     assert not warnings.of_service(_service({}, inside={"other": "5"}))
+
+
+def test_a_constraint_on_what_nodes_do_not_have_is_told() -> None:
+    spec = {"TaskTemplate": {"Placement": {"Constraints": ["node.rol == worker", "node.role != manager", "node.labels.zone == a"]}}}
+    (said,) = warnings.of_service(spec)
+    assert said.startswith("Constraint node.rol is nothing that nodes have") and "node.role" in said

@@ -24,11 +24,16 @@ class Constraint:
     equal: bool
     value: str
 
+    @property
+    def known(self) -> bool:
+        """Whether nodes have such a key; one that they don't have lets no node in, however it is compared."""
+        return self.key.lower() in _FIXED or self.key.lower().startswith(_PREFIXES)
+
     def match(self, node: Node) -> bool:
         """Whether a node satisfies it; values are compared without regard to case."""
         lowered = self.key.lower()
-        if lowered not in _FIXED and not lowered.startswith(_PREFIXES):
-            return False  # a key that nodes don't have, however it is compared
+        if not self.known:
+            return False
         if lowered == "node.ip":
             return self._address(node) is self.equal
         return (self._value(node).lower() == self.value.lower()) is self.equal
@@ -58,6 +63,11 @@ class Constraint:
             return str((node.spec.get("Labels") or {}).get(key[len("node.labels.") :], ""))
         labels = (node.description.get("Engine") or {}).get("Labels") or {}
         return str(labels.get(key[len("engine.labels.") :], ""))
+
+
+def keys() -> str:
+    """What nodes can be chosen by, for people."""
+    return ", ".join([*_FIXED, *(f"{prefix}NAME" for prefix in _PREFIXES)])
 
 
 def parse(expressions: list[str]) -> list[Constraint]:
