@@ -14,6 +14,7 @@ from scow import log, units
 from scow.errors import ScowError
 from scow.opts.autoscale import PREFIX, Policy, policy_of
 from scow.swarm.clock import Clock
+from scow.swarm.manager.orchestrator.update import PAUSED, UNDER_WAY, status_of
 from scow.swarm.manager.tasks import cluster_of
 from scow.swarm.objects import Service, Task, TaskState
 from scow.swarm.store.store import Store, Tx
@@ -24,8 +25,6 @@ _TOLERANCE = 0.1
 _EVERY_SECONDS = 1.0
 _MAX_LOOKS = 3700
 _ROUNDING = 1e-9
-_PAUSED = ("paused", "rollback_paused")
-_UPDATING = ("updating", "rollback_started")  # more tasks of a spec in doubt help nobody
 _LAST_NS = 20 * 10**9
 _ENDING_NS = 3 * 10**9
 _LAST_BEATS = 3
@@ -125,23 +124,23 @@ class Autoscaler:
         policy = policy_of(service.labels)
         if policy is None or service.mode != "replicated":
             return
-        state = str((service.update_status or {}).get("State") or "")
+        state = status_of(service)
         replicas = service.replicas
         changed = self._since(service, policy)
         self._look(service, policy, changed)
         if replicas == 0:
             await self._hold(service, "with 0 replicas there is no load to measure: it stays so until it is scaled up by hand")
-        elif state in _PAUSED:
+        elif state in PAUSED:
             await self._hold(service, f"its {'rollback' if state.startswith('rollback') else 'update'} is paused")
         elif not policy.least <= replicas <= policy.most:
-            if state not in _UPDATING:
+            if state not in UNDER_WAY:
                 bounded = min(max(replicas, policy.least), policy.most)
                 reason = f"{replicas} replicas are outside of {policy.least} to {policy.most}"
                 await self._scale(service, Decision(bounded, reason))
         elif self._clock.elapsed_ns() - changed < policy.cooldown_ns:
             await self._hold(service, "")
         else:
-            await self._follow(service, policy, state in _UPDATING)
+            await self._follow(service, policy, state in UNDER_WAY)  # more tasks of a spec in doubt help nobody
 
     def _since(self, service: Service, policy: Policy) -> int:
         """When the number of a service was last changed, by whomever: elapsed time. What an earlier leader did is told by the service."""

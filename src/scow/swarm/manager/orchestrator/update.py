@@ -22,8 +22,8 @@ from scow.swarm.store.store import Reader, Resync, Store, Subscription, Tx
 logger = log.get(__name__)
 
 DEFAULT_MONITOR_NS = 5_000_000_000
-_RUNNING = ("updating", "rollback_started")
-_PAUSED = ("paused", "rollback_paused")
+UNDER_WAY = ("updating", "rollback_started")
+PAUSED = ("paused", "rollback_paused")
 _RETRY_SECONDS = 1.0
 
 
@@ -71,7 +71,7 @@ class Updates:
 
     def consider(self, service: Service) -> None:
         """Begin, replace or leave alone the rollout of a service."""
-        if status_of(service) in _PAUSED:
+        if status_of(service) in PAUSED:
             self.cancel(service.id)
             return
         running = self._running.get(service.id)
@@ -79,7 +79,7 @@ class Updates:
             if running[0] == service.spec_version:
                 return
             running[1].cancel()
-        elif not dirty_slots(self._store, service) and status_of(service) not in _RUNNING:
+        elif not dirty_slots(self._store, service) and status_of(service) not in UNDER_WAY:
             return
         rollout = Rollout(self._store, self._clock, self._restarter, service.id, service.spec_version)
         task = self._supervisor.start(self._through(rollout, service.id), f"update {service.name}")
@@ -160,10 +160,10 @@ class Rollout:
     async def _go(self, service: Service) -> None:
         dirty = dirty_slots(self._store, service)
         if not dirty:
-            if status_of(service) in _RUNNING:
+            if status_of(service) in UNDER_WAY:
                 await self._complete()
             return
-        if status_of(service) not in _RUNNING:
+        if status_of(service) not in UNDER_WAY:
             await self._set_status("updating", "update in progress", start=True)
         config = config_of(self._service() or service)
         parallel = config.get("Parallelism")

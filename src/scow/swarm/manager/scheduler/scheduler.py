@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 from scow.swarm.clock import Clock
-from scow.swarm.manager.orchestrator.update import config_of, status_of
+from scow.swarm.manager.orchestrator.update import UNDER_WAY, config_of, status_of
 from scow.swarm.manager.scheduler.filters import Pipeline
 from scow.swarm.manager.scheduler.nodes import Room, claim, holds
 from scow.swarm.manager.tasks import is_dirty
@@ -19,7 +19,6 @@ from scow.swarm.store.store import Change, Store, Tx
 
 _BATCH = 200
 _NOBODY = "no suitable node"
-_UPDATING = ("updating", "rollback_started")
 
 
 class Scheduler:
@@ -164,7 +163,7 @@ class Scheduler:
         """How many tasks of a service are on each node and yet to be replaced by an update that starts new ones first: where they are says
         nothing of where those should go. With them counted it would leave the nodes empty that had many."""
         service = self._store.get(Service, first.service_id)
-        if first.node_id or service is None or status_of(service) not in _UPDATING or config_of(service).get("Order") != "start-first":
+        if first.node_id or service is None or status_of(service) not in UNDER_WAY or config_of(service).get("Order") != "start-first":
             return {}
         found: dict[str, int] = {}
         judged: dict[int, bool] = {}  # tasks of one version mostly share their spec
