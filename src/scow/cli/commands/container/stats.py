@@ -4,6 +4,7 @@ from __future__ import annotations
 
 TYPE_CHECKING = False  # see fastjson
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from scow.cli.command import Cli
@@ -86,82 +87,97 @@ def row(asked: str, sample: dict[str, Any] | None, trunc: bool) -> dict[str, Any
     }
 
 
+class _Watch:
+    """Containers that are measured, each by a thread with a connection of its own."""
+
+    def __init__(self, cli: Cli, named: list[str]) -> None:
+        self.samples: dict[str, Any] = {}
+        self.errors: list[str] = []
+        self.running: dict[str, Any] = {}  # container -> its thread
+        self._cli, self._named = cli, named
+
+    def once(self, name: str) -> None:
+        """One sample."""
+        try:
+            self.samples[name] = self._cli.redial().get(container_path(name, "stats"), {"stream": "0"})
+        except ApiError as exc:
+            self.errors.append(f"Error response from daemon: {exc.message}")
+        except (ScowError, OSError) as exc:
+            self.errors.append(str(exc))
+
+    def follow(self, name: str) -> None:
+        """Samples until the container or the connection ends; that is an error where it was named."""
+        try:
+            with self._cli.redial().call("GET", container_path(name, "stats"), {"stream": "1"}) as response:
+                for sample in json_values(response.iterate()):
+                    self.samples[name] = sample
+        except (ScowError, OSError) as exc:
+            if name in self._named:
+                self.errors.append(f"Error response from daemon: {exc}")
+        self.samples.pop(name, None)
+        self.running.pop(name, None)
+
+    def begin(self, name: str, work: Callable[[str], None]) -> None:
+        """Measure a container from now on."""
+        import threading
+
+        self.running[name] = thread = threading.Thread(target=work, args=(name,), daemon=True)
+        thread.start()
+
+    def check(self) -> None:
+        """Raises ExitCode for what went wrong so far."""
+        if self.errors:
+            raise ExitCode(1, "\n".join(self.errors))
+
+
+def _draw(text: str, live: bool) -> None:
+    if live:
+        # from the top, each line and then the rest of the screen cleared: no flicker
+        rows = terminal.size()[0]
+        text = "".join(text.splitlines(keepends=True)[: max(rows - 1, 2)]) if rows else text
+        text = "\033[H" + text.replace("\n", "\033[K\n") + "\033[J"
+    sys.stdout.write(text)
+    sys.stdout.flush()
+
+
 def run(cli: Cli, options: Options, args: list[str]) -> int:
     """Prints once, or a live table."""
-    import threading
-
     client = cli.client
     everything = options.flag("all")
     if args and everything:
         raise ScowError("all containers are shown already: name none with --all")
     fmt = options.text("format") or cli.setting("statsFormat")
     trunc = not options.flag("no-trunc")
-    samples: dict[str, Any] = {}
-    errors: list[str] = []
+    watch = _Watch(cli, args)
 
     def names() -> list[str]:
         return args or [one["Id"] for one in client.get("/containers/json", {"all": everything})][:MAX_CONTAINERS]
 
-    def once(name: str) -> None:
-        try:
-            samples[name] = cli.redial().get(container_path(name, "stats"), {"stream": "0"})
-        except ApiError as exc:
-            errors.append(f"Error response from daemon: {exc.message}")
-        except (ScowError, OSError) as exc:
-            errors.append(str(exc))
-
-    def follow(name: str) -> None:
-        try:
-            with cli.redial().call("GET", container_path(name, "stats"), {"stream": "1"}) as response:
-                for sample in json_values(response.iterate()):
-                    samples[name] = sample
-        except (ScowError, OSError) as exc:
-            if name in args:
-                errors.append(f"Error response from daemon: {exc}")
-        samples.pop(name, None)
-        running.pop(name, None)
-
-    running: dict[str, Any] = {}
-
-    def launch(name: str, work: Any) -> None:
-        running[name] = thread = threading.Thread(target=work, args=(name,), daemon=True)
-        thread.start()
-
-    screen = sys.stdout.isatty() and cli.env("TERM") not in ("", "dumb")
-
-    def draw(shown: list[str]) -> None:
-        text = render([row(name, samples.get(name), trunc) for name in shown], fmt, HEADERS, COLUMNS, kind="*container.statsContext")
-        if screen and not options.flag("no-stream"):
-            # from the top, each line and then the rest of the screen cleared: no flicker
-            rows = terminal.size()[0]
-            text = "".join(text.splitlines(keepends=True)[: max(rows - 1, 2)]) if rows else text
-            text = "\033[H" + text.replace("\n", "\033[K\n") + "\033[J"
-        sys.stdout.write(text)
-        sys.stdout.flush()
+    def table(shown: list[str]) -> str:
+        return render([row(name, watch.samples.get(name), trunc) for name in shown], fmt, HEADERS, COLUMNS, kind="*container.statsContext")
 
     if options.flag("no-stream"):
         shown = names()
         for name in shown:
-            launch(name, once)
-        for thread in list(running.values()):
+            watch.begin(name, watch.once)
+        for thread in list(watch.running.values()):
             thread.join()
-        if errors:
-            raise ExitCode(1, "\n".join(errors))
-        draw(shown)
+        watch.check()
+        _draw(table(shown), live=False)
         return 0
-    if screen:
+    live = sys.stdout.isatty() and cli.env("TERM") not in ("", "dumb")
+    if live:
         cli.out("\033[2J")
     while True:
         shown = names()
         for name in shown:
-            if name not in running:
-                launch(name, follow)
+            if name not in watch.running:
+                watch.begin(name, watch.follow)
         time.sleep(1.0)
-        if errors:
-            raise ExitCode(1, "\n".join(errors))
-        if args and not running:
+        watch.check()
+        if args and not watch.running:
             return 0
-        draw(shown)
+        _draw(table(shown), live)
 
 
 STATS = Command(
