@@ -4,22 +4,13 @@ Nothing stored. Made in `daemon/wiring.py`; how the swarm's services are made sa
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, Protocol
+
+from scow.swarm.wording import INACTIVE
 
 if TYPE_CHECKING:
     from scow.swarm.service import SwarmService
-
-
-INACTIVE: Mapping[str, Any] = {
-    "NodeID": "",
-    "NodeAddr": "",
-    "LocalNodeState": "inactive",
-    "ControlAvailable": False,
-    "Error": "",
-    "RemoteManagers": None,
-}
-"""The Swarm part of /info on a node that is in no swarm."""
 
 
 class Made(Protocol):

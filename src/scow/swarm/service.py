@@ -18,7 +18,6 @@ from scow.swarm import addressing, ca, founding, joining, servicelogs, specs, vi
 from scow.swarm.agent.agent import Agent
 from scow.swarm.agent.executor import Executor
 from scow.swarm.clock import Clock, SystemClock
-from scow.swarm.front import INACTIVE
 from scow.swarm.manager import certificates, peers
 from scow.swarm.manager.control import Control
 from scow.swarm.manager.eventfeed import Publish
@@ -453,7 +452,7 @@ class SwarmService:
     def info(self) -> Json:
         """The Swarm part of /info."""
         state = self._state
-        found: Json = {**INACTIVE, "Error": self._trouble(), "LocalNodeState": self.local_state}
+        found: Json = {**wording.INACTIVE, "Error": self._trouble(), "LocalNodeState": self.local_state}
         if self._attempt is not None:
             wish = self._attempt.wish
             found["NodeAddr"] = addressing.host_of(wish.own.advertise)

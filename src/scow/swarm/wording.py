@@ -1,7 +1,20 @@
 """What clients hear when the cluster refuses something, worded as dockerd's API and swarmkit's gRPC: clients and people's scripts look for
 these texts."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from scow.errors import InvalidArgument
+
+INACTIVE: Mapping[str, Any] = {
+    "NodeID": "",
+    "NodeAddr": "",
+    "LocalNodeState": "inactive",
+    "ControlAvailable": False,
+    "Error": "",
+    "RemoteManagers": None,
+}
+"""The Swarm part of /info on a node that is in no swarm."""
 
 NOT_MANAGER = (
     'This node is not a swarm manager. Use "docker swarm init" or "docker swarm join" to connect this node to swarm and try again.'
