@@ -47,6 +47,7 @@ class TaskManager:
             reap_orphans=lambda: oci.reap_orphans(tuple(self._runtimes.values())),
         )
         self._tasks = aio.Supervisor("tasks")
+        self._begun: dict[str, asyncio.Task[Started | ScowError]] = {}  # containers that are being brought to life
         self._forwards = aio.Supervisor("log drivers")
         self._early: dict[tuple[str, str], Live] | None = {}  # exits before `recover` has told what it found
         self._counter = 0
@@ -177,10 +178,10 @@ class TaskManager:
 
         Attachments are connected before its first output. Once begun it goes on when the caller is cancelled: the exit is told in any case.
         """
-        return await self._carry_on(self._run_task(spec), "run")
+        return await self._carry_on(self._run_task(spec), "run", spec.container_id)
 
-    async def _carry_on(self, work: Coroutine[Any, Any, Started], name: str) -> Started:
-        """Await work that is not cancelled with the caller."""
+    async def _carry_on(self, work: Coroutine[Any, Any, Started], name: str, container_id: str = "") -> Started:
+        """Await work that is not cancelled with the caller. `container_id`: it brings this container to life."""
 
         async def guarded() -> Started | ScowError:
             try:
@@ -188,7 +189,11 @@ class TaskManager:
             except ScowError as error:
                 return error
 
-        result = await asyncio.shield(self._tasks.start(guarded(), name))
+        begun = self._tasks.start(guarded(), name)
+        if container_id:
+            self._begun[container_id] = begun
+            begun.add_done_callback(lambda _: self._begun.pop(container_id, None))
+        result = await asyncio.shield(begun)
         if isinstance(result, ScowError):
             raise result
         return result
@@ -321,6 +326,8 @@ class TaskManager:
         """Remove what an ended container left: runtime state, cgroup, bundle, exit record. A live one is killed, absent is fine.
 
         `ended`: it is known to have ended and has no hooks, so the runtime is not asked (a step of a build)."""
+        if (begun := self._begun.get(container_id)) is not None:
+            await asyncio.wait([begun])  # whoever asked for it was cancelled; deleted now, it would live on and nobody would know
         bundle = self._bundles / container_id
         with contextlib.suppress(OSError):
             runtime = (bundle / "runtime").read_text()

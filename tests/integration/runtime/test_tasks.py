@@ -1,9 +1,11 @@
 """Containers through keeper and crun: exit codes, logs, attach, terminals, exec, deaths of keeper and daemon."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -42,6 +44,22 @@ def test_missing_program_is_127(bench: Bench) -> None:
         assert caught.value.exit_code == 126
         with pytest.raises(StartFailed, match="stat /bin/nope: no such file or directory"):
             await bench.manager.run(bench.spec("/bin/nope"))
+
+    use(bench, scenario)
+
+
+def test_a_run_that_was_given_up_halfway_leaves_no_process(bench: Bench) -> None:
+    async def scenario(bench: Bench) -> None:
+        mark = f"1000{os.getpid()}"
+        for seconds in (number * 0.002 for number in range(30)):
+            spec = bench.spec("sleep", mark)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(bench.manager.run(spec), seconds)
+            await bench.manager.delete(spec.container_id)
+            assert not spec.bundle.exists()
+        await asyncio.sleep(0.5)  # one that begins to live only now
+        lines = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists()]
+        assert not [line for line in lines if line.startswith(b"sleep\0" + mark.encode())]
 
     use(bench, scenario)
 
