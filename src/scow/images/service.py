@@ -269,9 +269,11 @@ class ImageService:
         target = target_reference(repo, tag)
         config = changes.apply({}, changes_ or [])
         where = parse_platform(platform) if platform else host_platform()
+        if where.os != "linux":
+            raise InvalidArgument("operating system is not supported")
         if isinstance(source, str):
-            yield {"status": f"Downloading from {source}"}
             chunks: AsyncIterable[bytes] = await _download(source)
+            yield {"status": f"Downloading from {source}"}
         else:
             chunks = source
         layer = await self.layers.add_stream(chunks)
@@ -454,7 +456,8 @@ async def _download(url: str) -> AsyncIterable[bytes]:
     except urllib.error.HTTPError as error:
         raise InvalidArgument(f"cannot download {url}: the server answered {error.code} {error.reason}") from error
     except (OSError, ValueError) as error:
-        raise InvalidArgument(f"cannot download {url}: {error}") from error
+        cause = getattr(error, "reason", error)  # urllib wraps what went wrong
+        raise InvalidArgument(f"cannot download {url}: {getattr(cause, 'strerror', None) or cause}") from error
 
     async def chunks() -> AsyncIterator[bytes]:
         try:

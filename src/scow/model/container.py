@@ -310,7 +310,7 @@ class ExecCreate:
     detach_keys: str = ""
     env: list[str] = field(default_factory=list)
     working_dir: str = ""
-    cmd: list[str] = key("Cmd", factory=list, strs=True)
+    cmd: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

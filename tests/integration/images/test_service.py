@@ -134,6 +134,19 @@ def test_a_bad_archive_is_refused_and_leaves_nothing(tmp_path, what):
     with_service(tmp_path, use)
 
 
+def test_an_import_is_refused_before_a_word_is_said(tmp_path):
+    async def use(images):
+        for source, platform, sentence in (
+            ("http://127.0.0.1:1/x", "", "127.0.0.1:1/x: Connection refused$"),
+            ("/x", "", "only http"),
+            ("/x", "windows/amd64", "operating system"),
+        ):
+            with pytest.raises(InvalidArgument, match=sentence):
+                await anext(images.import_(source, "c", platform=platform))
+
+    with_service(tmp_path, use)
+
+
 def test_a_client_that_vanishes_leaves_nothing(tmp_path):
     async def use(images):
         async def broken():

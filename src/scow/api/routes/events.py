@@ -89,28 +89,30 @@ def _untagged(name: str) -> str:
     return head + slash + last.partition("@")[0].partition(":")[0]
 
 
-def _moment(call: Call, name: str) -> int:
-    """Nanoseconds, 0 when not given. Raises InvalidArgument."""
+def _moment(call: Call, name: str) -> int | None:
+    """Nanoseconds, None when not given. Raises InvalidArgument."""
     text = call.query.text(name)
-    return parse_timestamp(text) if text else 0
+    return parse_timestamp(text) if text else None
 
 
 async def stream(call: Call, bus: EventBus) -> Response | None:
     """Answer /events."""
     filters = call.query.filters(ACCEPTED)
     since, until = _moment(call, "since"), _moment(call, "until")
-    if since and until and until < since:
+    if until is not None and until < (since or 0):
         raise InvalidArgument(f"`since` time ({call.query.text('since')}) cannot be after `until` time ({call.query.text('until')})")
-    only_past = bool(until) and until <= time.time_ns()
+    only_past = until is not None and until <= time.time_ns()
     subscription = None if only_past else bus.subscribe()
-    past = [event for event in bus.past() if event.time_ns >= since and (not until or event.time_ns <= until)] if since or only_past else []
+    past: list[Event] = []
+    if since is not None or until is not None:  # an `until` of 0 cuts nothing off, as in Docker
+        past = [event for event in bus.past() if event.time_ns >= (since or 0) and (not until or event.time_ns <= until)]
     last = past[-1].time_ns if past else 0
     try:
         writer = await call.stream()
         text = b"".join(dumps(document(event)) for event in past if matches(event, filters))
         await writer.write(text)
         if subscription is not None:
-            deadline = None if not until else asyncio.get_running_loop().time() + (until - time.time_ns()) / 1e9
+            deadline = None if until is None else asyncio.get_running_loop().time() + (until - time.time_ns()) / 1e9
             try:
                 async with asyncio.timeout_at(deadline):
                     async for event in subscription:

@@ -50,6 +50,9 @@ def test_the_past_between_two_moments():
     until = f"{last // 10**9}.{last % 10**9:09d}"
     assert lines(ask(app, f"GET /events?since=1&until={until}").body) == ["create", "start"]
     assert lines(ask(app, f"GET /events?since={until}&until={until}").body) == ["start"]
+    # the beginning of time is a moment, too; an end of 0 cuts nothing off; who gives no beginning has all until the end
+    for query in (f"since=0&until={until}", "since=0&until=0", "until=0", f"until={until}"):
+        assert lines(ask(app, f"GET /events?{query}").body) == ["create", "start"]
     assert ask(app, "GET /events?since=20&until=10").status == 400
     assert ask(app, "GET /events?since=soon").status == 400
     assert bus.listeners == 0

@@ -25,6 +25,7 @@ def test_create_inspect_resize():
     assert (made.status, made.json) == (201, {"Id": "e1"})
     container, request = execs.calls[-1][1]
     assert (container, request.cmd, request.tty) == ("container", ["ls"], True)
+    assert ask(app, "POST /containers/c/exec", {"Cmd": "ls -l"}).status == 400  # a list only, unlike a container's
     assert ask(app, "GET /exec/e1/json").json == {"ID": "e1"}
     assert ask(app, "POST /exec/e1/resize?h=10&w=20").status == 200
     assert execs.calls[-1] == ("resize", ("e1", 10, 20), {})
