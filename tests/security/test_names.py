@@ -1,6 +1,7 @@
 """Names that lead elsewhere: drivers, plugins, volumes, networks, containers, images, files. Refused, and nothing appears anywhere."""
 
 import os
+import re
 
 import pytest
 
@@ -78,7 +79,10 @@ def test_names_in_paths(engine, name):
         ("POST", f"/commit?container=nothing&repo={name}"),
     ):
         reply = engine.api(method, path, {"Image": "busybox"} if "create" in path else None)
-        assert 400 <= reply.status < 500, (method, path, reply)
+        if reply.status == 301:  # as dockerd: an unclean path leads to the clean one, of this engine only
+            assert re.fullmatch(r"/([^/\\].*)?", reply.headers["location"]), (method, path, reply)
+        else:
+            assert 400 <= reply.status < 500, (method, path, reply)
 
 
 def test_names_of_what_exists(engine):

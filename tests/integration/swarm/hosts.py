@@ -72,16 +72,29 @@ class Host(Engine):
         """End of `cut`; not being cut is fine."""
         self.inside("nft", "delete table inet fault")
 
+    def contained(self) -> set[int]:
+        """Processes in control groups of its containers."""
+        found: set[int] = set()
+        for folder in Path("/sys/fs/cgroup").glob(f"*/{self.name}/**/cgroup.procs"):
+            with contextlib.suppress(OSError):
+                found |= {int(line) for line in folder.read_text().split()}
+        return found
+
+    def orphans(self) -> list[str]:
+        """End what its containers have left running after `close`, and tell what that was."""
+        found = []
+        for pid in self.contained():
+            with contextlib.suppress(OSError):
+                found.append(f"{self.name}: {pid} {Path(f'/proc/{pid}/cmdline').read_bytes().decode(errors='replace')!r}")
+            self._end(pid)
+        return found
+
     def power_off(self) -> None:
         """Everything of the host ends at once, containers too; what is below `dir` stays, but for the run directory."""
         if self._holder is None:
             return
         for _ in range(3):
-            found = {pid for pid, _ in self.processes()}
-            for folder in Path("/sys/fs/cgroup").glob(f"*/{self.name}/**/cgroup.procs"):
-                with contextlib.suppress(OSError):
-                    found |= {int(line) for line in folder.read_text().split()}
-            for pid in found:
+            for pid in {pid for pid, _ in self.processes()} | self.contained():
                 self._end(pid)
             time.sleep(0.1)
         if self._daemon is not None:
@@ -334,18 +347,21 @@ class Swarm:
         until(lambda: not any(host.containers() for host in self.hosts), PATIENCE, "no container of a task")
 
     def close(self) -> None:
-        """End everything."""
+        """End everything. Raises AssertionError when a container's process was still there."""
+        orphans: list[str] = []
         for host in self.hosts:
             if host.runs:
                 host.heal()
                 with contextlib.suppress(Exception):
                     host.ask("POST", "/swarm/leave?force=1")
             host.close()
+            orphans += host.orphans()
             shutil.rmtree(host.dir, ignore_errors=True)
             for folder in sorted(Path("/sys/fs/cgroup").glob(f"*/{host.name}/**/"), key=lambda one: -len(one.parts)):
                 with contextlib.suppress(OSError):
                     folder.rmdir()
         _run("ip", "netns", "del", self.wire)
+        assert orphans == []
 
 
 def swarms(count: int = 3) -> Iterator[Swarm]:
