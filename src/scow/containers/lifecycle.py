@@ -152,6 +152,7 @@ TABLE: dict[Transition, Rule] = {
 }
 del S, C
 
+_ENDS = frozenset({Transition.EXITED, Transition.EXITED_TO_RESTART})
 _FIELDS = frozenset(f.name for f in dataclasses.fields(State)) - {"status"}
 
 
@@ -161,4 +162,8 @@ def advance(state: State, event: Transition, facts: Mapping[str, Any]) -> State:
     if state.status not in rule.sources:
         raise IllegalTransition(f"cannot go from {state.status} by {event}")
     changes = {**rule.sets, **{name: value for name, value in facts.items() if name in _FIELDS}}
+    if state.health is not None and event in _ENDS:
+        changes["health"] = dataclasses.replace(state.health, status="unhealthy")  # as in Docker: nobody probes it any more
+    elif state.health is not None and event is Transition.STARTED:
+        changes["health"] = Health()
     return dataclasses.replace(state, status=rule.target or state.status, **changes)

@@ -156,7 +156,8 @@ class ContainerController:
 
     async def _sickness(self, container: Container, watch: Any) -> None:
         """Until the container is unhealthy."""
-        if container.state.health is not None and container.state.health.status == "unhealthy":
+        state = container.state
+        if state.alive and state.health is not None and state.health.status == "unhealthy":
             return
         async for event in watch:
             if event.kind == "container" and event.actor_id == container.id and event.action == "health_status: unhealthy":

@@ -2,7 +2,7 @@
 
 import pytest
 
-from scow.containers.lifecycle import TABLE, IllegalTransition, State, Status, Transition, advance
+from scow.containers.lifecycle import TABLE, Health, IllegalTransition, State, Status, Transition, advance
 
 LIFE = [
     (Status.CREATED, Transition.STARTED, Status.RUNNING),
@@ -32,6 +32,15 @@ def test_every_other_source_is_refused(event: Transition) -> None:
     for status in set(Status) - TABLE[event].sources:
         with pytest.raises(IllegalTransition):
             advance(State(status=status), event, {})
+
+
+@pytest.mark.parametrize("end", [Transition.EXITED, Transition.EXITED_TO_RESTART])
+def test_who_has_ended_is_not_healthy_until_probed_again(end: Transition) -> None:
+    over = advance(State(status=Status.RUNNING, health=Health("healthy")), end, {})
+    assert over.health is not None and over.health.status == "unhealthy"
+    again = advance(over, Transition.STARTED, {})
+    assert again.health is not None and again.health.status == "starting"
+    assert advance(State(status=Status.RUNNING), end, {}).health is None
 
 
 def test_facts_become_fields_and_others_are_left_out() -> None:
