@@ -43,7 +43,7 @@ class CommitService:
             container_id=container.id,
             image_id=container.image_id,
             config=shapes.config(container.config),
-            command=shapes.command(container.path, container.args),
+            command=" ".join(container.config.cmd or ()),
             hostname=container.config.hostname,
         )
         held = pause and container.state.status is Status.RUNNING

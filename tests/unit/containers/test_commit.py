@@ -29,10 +29,11 @@ class Images:
 def test_running_container_is_paused_meanwhile() -> None:
     tasks, images = FakeTasks(), Images()
     service = CommitService(SimpleNamespace(tasks=tasks, images=images))  # type: ignore[arg-type]
-    box = made(state=State(status=Status.RUNNING, pid=1, started_ns=5))
+    box = made(state=State(status=Status.RUNNING, pid=1, started_ns=5), config=ContainerConfig(cmd=["sh", "-c", "echo x"]))
     made_id = asyncio.run(service.commit(box, repo="a", tag="b", comment="c", changes=["CMD x"], config=ContainerConfig(env=["A=1"])))
     assert made_id == "sha256:new" and [call[0] for call in tasks.calls] == ["pause", "resume"]
     source, repo, tag, comment, author, changes, config = images.calls[0]
+    assert source.command == "sh -c echo x"
     assert (source.container_id, repo, tag, comment, author, changes, config) == (box.id, "a", "b", "c", "", ["CMD x"], {"Env": ["A=1"]})
     images.failure = InvalidArgument("no")
     with pytest.raises(InvalidArgument):
