@@ -13,7 +13,7 @@ from scow.swarm.clock import Clock
 from scow.swarm.manager.orchestrator.update import UNDER_WAY, config_of, status_of
 from scow.swarm.manager.scheduler.filters import Pipeline
 from scow.swarm.manager.scheduler.nodes import Room, claim, holds
-from scow.swarm.manager.tasks import is_dirty
+from scow.swarm.manager.scheduler.replaced import Replaced
 from scow.swarm.objects import Node, Object, Service, Task, TaskState, TaskStatus
 from scow.swarm.store.store import Change, Store, Tx
 
@@ -24,12 +24,13 @@ _NOBODY = "no suitable node"
 class Scheduler:
     """The loop (`loop.Loop`)."""
 
-    kinds: tuple[type[Object], ...] = (Task, Node)
+    kinds: tuple[type[Object], ...] = (Task, Node, Service)
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
         self._rooms: dict[str, Room] = {}
+        self._replaced: dict[str, dict[int, Replaced]] = {}  # service in such an update → version of tasks that are placed → what goes
         self._waiting: dict[str, None] = {}
         self._retry: dict[str, None] = {}
         self._changed = False
@@ -39,6 +40,7 @@ class Scheduler:
         self._rooms = {node.id: Room.of(node, self._store.by(Task, "node", node.id)) for node in self._store.all(Node)}
         self._waiting = {task.id: None for task in self._store.all(Task) if self._due(task)}
         self._retry = {}
+        self._replaced = {}
 
     @staticmethod
     def _due(task: Task) -> bool:
@@ -51,6 +53,8 @@ class Scheduler:
             self._node(change, one)
         elif isinstance(one, Task):
             self._task(change, one)
+        elif isinstance(one, Service) and (change.new is None or not _starts_first(one)):
+            self._replaced.pop(one.id, None)
 
     def _node(self, change: Change, node: Node) -> None:
         if change.new is None:
@@ -69,6 +73,8 @@ class Scheduler:
 
     def _task(self, change: Change, task: Task) -> None:
         old = change.old
+        for replaced in self._replaced.get(task.service_id, {}).values():
+            replaced.gone(task.id) if change.new is None else replaced.note(task)
         if isinstance(old, Task) and old.node_id and (change.new is None or old.node_id != task.node_id or not holds(task)):
             room = self._rooms.get(old.node_id)
             if room is not None and task.id in room.tasks:
@@ -163,17 +169,13 @@ class Scheduler:
         """How many tasks of a service are on each node and yet to be replaced by an update that starts new ones first: where they are says
         nothing of where those should go. With them counted it would leave the nodes empty that had many."""
         service = self._store.get(Service, first.service_id)
-        if first.node_id or service is None or status_of(service) not in UNDER_WAY or config_of(service).get("Order") != "start-first":
+        if first.node_id or service is None or not _starts_first(service):
             return {}
-        found: dict[str, int] = {}
-        judged: dict[int, bool] = {}  # tasks of one version mostly share their spec
-        for task in self._store.by(Task, "service", first.service_id):
-            if task.spec_version < first.spec_version and task.wanted and holds(task):
-                old = judged.get(id(task.spec))
-                if old is None:
-                    old = judged[id(task.spec)] = is_dirty(service, task)
-                found[task.node_id] = found.get(task.node_id, 0) + old
-        return found
+        versions = self._replaced.setdefault(service.id, {})
+        found = versions.get(first.spec_version)
+        if found is None or not found.of(service):
+            found = versions[first.spec_version] = Replaced(service, first.spec_version, self._store.by(Task, "service", service.id))
+        return found.counts
 
     def _assign(self, tx: Tx, rows: Sequence[tuple[Task, str]]) -> list[Task]:
         """Write decisions; what has changed meanwhile is left out and given back."""
@@ -195,6 +197,11 @@ class Scheduler:
             if task is not None and self._due(task) and task.status.error != text:
                 status = TaskStatus(TaskState.PENDING, self._clock.now_ns(), "pending task scheduling", text)
                 tx.update(task.changed(status=status))
+
+
+def _starts_first(service: Service) -> bool:
+    """Whether an update is under way that starts new tasks before it ends those that they replace."""
+    return status_of(service) in UNDER_WAY and config_of(service).get("Order") == "start-first"
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
