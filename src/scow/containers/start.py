@@ -89,16 +89,23 @@ class Starter:
         spaces, shared_net = bundle.joined(parts, container)
         await in_pool(bundle.make, container)
         undo.push(parts.tasks.delete, container.id, container.host.runtime)
-        results: tuple[BaseException | None, Sandbox | BaseException, list[SpecMount] | BaseException] = await asyncio.gather(
+        undo.push(parts.images.unmount_rootfs, container.id, container.rootfs)
+        undo.push(self.release_volumes, container)
+        undo.push(parts.network.release, container.id)
+        making = asyncio.gather(
             parts.images.mount_rootfs(container.id, container.rootfs),
             self._attach(container),
             self._mount_volumes(container),
             return_exceptions=True,
         )
+        results: tuple[BaseException | None, Sandbox | BaseException, list[SpecMount] | BaseException]
+        try:
+            results = await asyncio.shield(making)
+        except asyncio.CancelledError:
+            await asyncio.wait([making], timeout=_RETRY_WAIT)  # what is being made meanwhile would not be found by what undoes it
+            making.cancel()
+            raise
         root, net, mounted = results
-        undo.push(parts.images.unmount_rootfs, container.id, container.rootfs)
-        undo.push(self.release_volumes, container)
-        undo.push(parts.network.release, container.id)
         if isinstance(net, BaseException):
             raise net
         if isinstance(root, BaseException):

@@ -117,6 +117,34 @@ async def test_name_conflict(engine: Engine) -> None:
 
 
 @scenario
+async def test_a_start_that_is_cancelled_leaves_nothing_mounted_or_attached(engine: Engine) -> None:
+    begun, may = asyncio.Event(), asyncio.Event()
+
+    class SlowImages(FakeImages):
+        async def mount_rootfs(self, container_id: str, target: Path) -> None:
+            begun.set()
+            await may.wait()
+            self.mounted.add(container_id)
+
+    container_id = await engine.create()
+    network = cast(FakeNetwork, engine.parts.network)
+    slow = SlowImages(engine.images.images)
+    object.__setattr__(engine.parts, "images", slow)
+    work = engine.parts.supervisor.start(engine.service.start(container_id), "start")
+    await begun.wait()
+    assert network.attached
+    work.cancel()
+    await asyncio.sleep(0)
+    may.set()
+    with pytest.raises(asyncio.CancelledError):
+        await work
+    assert (slow.mounted, network.attached) == (set(), set())
+    assert engine.status(container_id) is Status.CREATED
+    await engine.service.start(container_id)
+    assert engine.status(container_id) is Status.RUNNING
+
+
+@scenario
 async def test_exit_wakes_waiters_before_die(engine: Engine) -> None:
     container_id = await engine.running()
     container = engine.service.get(container_id)
