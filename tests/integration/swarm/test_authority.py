@@ -223,19 +223,18 @@ def exchanged(swarm: Swarm, before: str) -> bool:
 def test_the_root_of_etcd_s_members_is_exchanged_though_each_daemon_is_killed_in_its_turn(managers: Swarm) -> None:
     run_service(managers, "steady", 3)
     before = believed(managers[0])
-    kills = 0
+    hit: set[Host] = set()
     with Writer(managers.hosts) as writer:
         until(lambda: writer.acknowledged > 10, PATIENCE, "some changes")
         seen = {host: believed(host) for host in managers.hosts}
         says(managers[1], "swarm", "ca", "--rotate", "-d")
 
         def over() -> bool:
-            nonlocal kills
             for host in managers.hosts:
                 if (now := believed(host)) != seen[host]:  # it is its turn: its member is being started again
                     seen[host] = now
                     host.kill()
-                    kills += 1
+                    hit.add(host)
                     host.start()
                     return False
             return exchanged(managers, before) and managers.well()
@@ -243,7 +242,7 @@ def test_the_root_of_etcd_s_members_is_exchanged_though_each_daemon_is_killed_in
         until(over, 4 * PATIENCE, "another root of the members")
         count = writer.acknowledged
         until(lambda: writer.acknowledged > count + 10, PATIENCE, "changes that are acknowledged")
-    assert kills >= 6, kills
+    assert hit == set(managers.hosts)  # most of them twice, but steps that follow each other may go together
     assert writer.unexpected == []
     until(managers.well, PATIENCE, "a swarm that is well")
     assert [writer.lost(host) for host in managers.hosts] == [[], [], []]
