@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
+    from scow.compose import watching
+
 JOIN = 5.0  # seconds that the last output gets to arrive
 
 
@@ -55,6 +57,7 @@ class Foreground:
         self.printer = logs.Printer([], True)
         self.starter: Run | None = None
         self.starting: threading.Thread | None = None
+        self.rules: list[watching.Rule] = []
 
     def run(self) -> int:
         """The exit status."""
@@ -88,16 +91,14 @@ class Foreground:
             fresh=frozenset(one.service.name for one in self.made.plan.operations if one.kind in ("create", "recreate") and one.service),
         )
         plan = reconcile.reconcile(self.project, observed, again)
+        if self.options.flag("watch"):
+            from scow.compose import watching
+
+            self.rules = watching.rules(self.project, self.made.services)
         self.starter = starter = session.begin(self.project, observed, progress.Quiet())
         with _signals(lambda number: self.news.put(("signal", number))):
             self.starting = threading.Thread(target=self._work, args=("started", lambda: execute(starter, plan)), daemon=True)
             self.starting.start()
-            if self.options.flag("watch"):
-                from scow.compose.commands.watch import follow
-
-                threading.Thread(
-                    target=self._work, args=("watched", lambda: follow(session, self.project, self.made.services)), daemon=True
-                ).start()
             try:
                 return self._loop()
             finally:
@@ -109,6 +110,15 @@ class Foreground:
             self.news.put((word, None))
         except BaseException as exc:
             self.news.put((word, exc))
+
+    def _watch_files(self) -> None:
+        """Watches files from when the services run, for what was seen of them before: until then there is nothing to bring changes to."""
+        from scow.compose.commands.watch import follow
+
+        def work() -> None:
+            follow(self.session, self.project, self.made.services, found=self.rules)
+
+        threading.Thread(target=self._work, args=("watched", work), daemon=True).start()
 
     def _attached(self) -> set[str]:
         options = self.options
@@ -137,6 +147,8 @@ class Foreground:
                 started = True
                 if what is not None and not self.stopping:
                     raise what
+                if self.options.flag("watch") and not self.stopping:
+                    self._watch_files()
             elif word == "gone":
                 raise BrokenPipeError  # nobody reads on: the containers stay
             elif word == "watched" and what is not None:

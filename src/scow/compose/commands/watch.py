@@ -45,10 +45,17 @@ def run(session: Session, options: Options, args: list[str]) -> int:
 
 
 def follow(
-    session: Session, project: Project, names: list[str], quiet: bool = False, stopped: threading.Event | None = None, prune: bool = True
+    session: Session,
+    project: Project,
+    names: list[str],
+    quiet: bool = False,
+    stopped: threading.Event | None = None,
+    prune: bool = True,
+    found: list[watching.Rule] | None = None,
 ) -> int:
-    """Waits and acts, for ever."""
-    found = watching.rules(project, names)
+    """Waits and acts, for ever. `found`: the rules, where files were looked at before."""
+    if found is None:
+        found = watching.rules(project, names)
     news = watching.News(found)
     if news.why:
         session.warn(f"watch: {news.why}: files are looked at again and again instead")
