@@ -57,20 +57,14 @@ async def root_of(addresses: Iterable[str], digest: str) -> tuple[str, list[str]
     last: ScowError = Unavailable("no manager answers")
     for address in addresses:
         try:
-            client = await dial(address, tls.stranger())
-        except ScowError as error:
-            last = error
-            continue
-        try:
-            root = str((await client.call("ca.root")).get("root"))
+            async with await dial(address, tls.stranger()) as client:
+                root = str((await client.call("ca.root")).get("root"))
         except Broken:
             last = Unavailable(f"{address} broke the connection off before it said of which swarm it is: {tls.IS_IT_RIGHT}")
             continue
         except ScowError as error:
             last = error
             continue
-        finally:
-            await client.close()
         if not tls.same_root(root, digest):
             raise InvalidArgument("remote CA does not match fingerprint: the join token is of another swarm, or its root was exchanged")
         found = root

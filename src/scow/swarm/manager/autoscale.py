@@ -9,6 +9,7 @@ import math
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from scow import log, units
 from scow.errors import ScowError
@@ -231,38 +232,34 @@ class Autoscaler:
         told = {key: value for key, value in (service.scaling or {}).items() if key != "Held"}
         if why:
             told["Held"] = why
-
-        def write(tx: Tx) -> bool:
-            fresh = tx.get(Service, service.id)
-            if fresh is None or fresh.version != service.version:
-                return False
-            tx.update(fresh.changed(scaling=told or None))
-            return True
-
-        if await self._store.update(write):
+        if await self._write(service, scaling=told or None):
             self._told[service.id] = now
             if why:
                 logger.info("autoscaling of service %s: %s", service.name, why)
 
     async def _scale(self, service: Service, decision: Decision) -> None:
         """Write it as an update of the service, unless its spec has changed meanwhile."""
-        now = self._clock.now_ns()
+        mode = {"Mode": {"Replicated": {"Replicas": decision.replicas}}}
+        # a rollback leads to what a user asked for before, not to the number of a moment ago
+        previous = {**service.previous_spec, **mode} if service.previous_spec is not None else None
+        at = units.rfc3339nano(self._clock.now_ns())
+        told = {"From": service.replicas, "To": decision.replicas, "Reason": decision.reason, "At": at}
+        spec = {**service.spec, **mode}
+        if await self._write(service, spec=spec, previous_spec=previous, spec_version=service.spec_version + 1, scaling=told):
+            self._changed[service.id] = decision.replicas, self._clock.elapsed_ns()
+            logger.info("service %s goes from %d to %d replicas: %s", service.name, service.replicas, decision.replicas, decision.reason)
+
+    async def _write(self, service: Service, **fields: Any) -> bool:
+        """Change the service unless somebody else has meanwhile; whether it was done."""
 
         def write(tx: Tx) -> bool:
             fresh = tx.get(Service, service.id)
             if fresh is None or fresh.version != service.version:
                 return False
-            mode = {"Mode": {"Replicated": {"Replicas": decision.replicas}}}
-            # a rollback leads to what a user asked for before, not to the number of a moment ago
-            previous = {**fresh.previous_spec, **mode} if fresh.previous_spec is not None else None
-            told = {"From": service.replicas, "To": decision.replicas, "Reason": decision.reason, "At": units.rfc3339nano(now)}
-            changed = fresh.changed(spec={**fresh.spec, **mode}, previous_spec=previous, spec_version=fresh.spec_version + 1, scaling=told)
-            tx.update(changed)
+            tx.update(fresh.changed(**fields))
             return True
 
-        if await self._store.update(write):
-            self._changed[service.id] = decision.replicas, self._clock.elapsed_ns()
-            logger.info("service %s goes from %d to %d replicas: %s", service.name, service.replicas, decision.replicas, decision.reason)
+        return await self._store.update(write)
 
 
 def _means(looks: Collection[_Look], policy: Policy, running: int, whole: bool) -> dict[str, float]:
